@@ -1,0 +1,2 @@
+//! `cargo less …`: the same program.
+fn main() {}

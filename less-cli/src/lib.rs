@@ -1,0 +1,1 @@
+//! The `less` command, as a library.

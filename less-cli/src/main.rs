@@ -1,0 +1,2 @@
+//! The `less` command.
+fn main() {}

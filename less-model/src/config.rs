@@ -1,0 +1,280 @@
+//! A running app's settings: flag, then environment, then the stage's table in `less.toml`, then `less.toml`, then the default.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crate::manifest::{HttpLayer, Layer, Settings};
+use crate::name::{NameError, StageName};
+
+/// Default address.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:4100";
+/// Default data folder, relative to the app's folder.
+pub const DEFAULT_DATA: &str = ".less/data";
+/// Default stage.
+pub const DEFAULT_STAGE: &str = "dev";
+/// Default largest body: 256 KiB, which is what SQS takes.
+pub const DEFAULT_MAX_BODY: u64 = 256 * 1024;
+/// Default number of connections at the same time.
+pub const DEFAULT_MAX_CONNECTIONS: u32 = 4096;
+/// Shortest API key, in bytes.
+pub const MIN_API_KEY: usize = 16;
+
+/// Where a setting's value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A flag of the command line, such as `--listen`.
+    Flag(&'static str),
+    /// An environment variable.
+    Env(&'static str),
+    /// The stage's table in `less.toml`.
+    Stage(StageName),
+    /// The top level of `less.toml`.
+    File,
+    /// The default.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => f.write_str(flag),
+            Self::Env(name) => f.write_str(name),
+            Self::Stage(stage) => write!(f, "less.toml [stages.{stage}]"),
+            Self::File => f.write_str("less.toml"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value, and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// Its source.
+    pub source: Source,
+}
+
+/// An API key. Its `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The key itself: for comparing and for sending, never for printing.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// What the command line's flags say.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--listen`
+    pub listen: Option<String>,
+    /// `--data`
+    pub data: Option<String>,
+    /// `--stage`
+    pub stage: Option<String>,
+}
+
+/// Every setting of a running app, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The stage.
+    pub stage: Sourced<StageName>,
+    /// Address to listen on. Port 0 means any free one.
+    pub listen: Sourced<SocketAddr>,
+    /// The data folder, relative to the app's folder unless it is absolute.
+    pub data: Sourced<String>,
+    /// Where a running app is to be found, for clients.
+    pub url: Option<Sourced<String>>,
+    /// The API key. Without one the app listens on loopback addresses only.
+    pub api_key: Option<Sourced<Secret>>,
+    /// Host names, beside `localhost` and IP addresses, that requests may be addressed to.
+    pub hosts: Sourced<Vec<String>>,
+    /// Largest body of a request, in bytes.
+    pub max_body: Sourced<u64>,
+    /// Most connections at the same time.
+    pub max_connections: Sourced<u32>,
+}
+
+/// A setting that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The stage's name is none.
+    #[error("stage `{value}` from {from}: {error}")]
+    Stage {
+        /// What was given.
+        value: String,
+        /// By whom.
+        from: Source,
+        /// What is wrong with it.
+        error: NameError,
+    },
+    /// Not an address.
+    #[error(
+        "`{value}` from {from} is no address\nhint: write an IP address and a port, such as `127.0.0.1:4100`"
+    )]
+    Listen {
+        /// What was given.
+        value: String,
+        /// By whom.
+        from: Source,
+    },
+    /// An address that other machines can reach, and no API key.
+    #[error(
+        "listening on {listen} (from {from}) would let other machines publish without a key\nhint: set LESS_API_KEY to a secret of at least {MIN_API_KEY} characters, or listen on 127.0.0.1"
+    )]
+    OpenWithoutKey {
+        /// The address.
+        listen: SocketAddr,
+        /// By whom.
+        from: Source,
+    },
+    /// The API key is too short to be one.
+    #[error(
+        "LESS_API_KEY has fewer than {MIN_API_KEY} characters\nhint: make one with `openssl rand -hex 32`"
+    )]
+    ShortKey,
+}
+
+/// Resolves every setting; `env` looks up an environment variable. All problems are returned at once.
+pub fn resolve(
+    settings: &Settings,
+    flags: &Flags,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Config, Vec<ConfigError>> {
+    let mut errors = Vec::new();
+    let set = |name: &'static str| {
+        env(name).filter(|value| !value.is_empty()).map(|value| (value, Source::Env(name)))
+    };
+
+    let (stage, stage_source) = flags
+        .stage
+        .clone()
+        .map(|stage| (stage, Source::Flag("--stage")))
+        .or_else(|| set("LESS_STAGE"))
+        .unwrap_or_else(|| (DEFAULT_STAGE.to_owned(), Source::Default));
+    let stage = match stage.parse::<StageName>() {
+        Ok(value) => Some(Sourced { value, source: stage_source }),
+        Err(error) => {
+            errors.push(ConfigError::Stage { value: stage, from: stage_source, error });
+            None
+        }
+    };
+    let mut layers = Vec::new();
+    if let Some(stage) = &stage
+        && let Some(layer) = settings.stages.get(&stage.value)
+    {
+        layers.push((layer, Source::Stage(stage.value.clone())));
+    }
+    layers.push((&settings.base, Source::File));
+
+    let (listen, from) = flags
+        .listen
+        .clone()
+        .map(|value| (value, Source::Flag("--listen")))
+        .or_else(|| set("LESS_LISTEN"))
+        .or_else(|| pick(&layers, |layer| layer.listen.clone()))
+        .unwrap_or_else(|| (DEFAULT_LISTEN.to_owned(), Source::Default));
+    let listen = match listen.parse::<SocketAddr>() {
+        Ok(value) => Some(Sourced { value, source: from }),
+        Err(_) => {
+            errors.push(ConfigError::Listen { value: listen, from });
+            None
+        }
+    };
+    let (data, source) = flags
+        .data
+        .clone()
+        .map(|value| (value, Source::Flag("--data")))
+        .or_else(|| set("LESS_DATA"))
+        .or_else(|| pick(&layers, |layer| layer.data.clone()))
+        .unwrap_or_else(|| (DEFAULT_DATA.to_owned(), Source::Default));
+    let data = Sourced { value: data, source };
+    let url = set("LESS_URL").map(|(value, source)| Sourced { value, source });
+    let api_key = set("LESS_API_KEY").map(|(value, source)| Sourced { value: Secret(value), source });
+    if api_key.as_ref().is_some_and(|key| key.value.expose().len() < MIN_API_KEY) {
+        errors.push(ConfigError::ShortKey);
+    }
+    if let (Some(listen), None) = (&listen, &api_key)
+        && !listen.value.ip().is_loopback()
+    {
+        errors.push(ConfigError::OpenWithoutKey { listen: listen.value, from: listen.source.clone() });
+    }
+    match (stage, listen) {
+        (Some(stage), Some(listen)) if errors.is_empty() => Ok(Config {
+            stage,
+            listen,
+            data,
+            url,
+            api_key,
+            hosts: http(&layers, |http| http.hosts.clone(), Vec::new()),
+            max_body: http(&layers, |http| http.max_body.map(crate::quantity::Size::bytes), DEFAULT_MAX_BODY),
+            max_connections: http(&layers, |http| http.max_connections, DEFAULT_MAX_CONNECTIONS),
+        }),
+        _ => Err(errors),
+    }
+}
+
+fn pick<T>(layers: &[(&Layer, Source)], get: impl Fn(&Layer) -> Option<T>) -> Option<(T, Source)> {
+    layers.iter().find_map(|(layer, source)| get(layer).map(|value| (value, source.clone())))
+}
+
+fn http<T>(layers: &[(&Layer, Source)], get: impl Fn(&HttpLayer) -> Option<T>, default: T) -> Sourced<T> {
+    let (value, source) = pick(layers, |layer| get(&layer.http)).unwrap_or((default, Source::Default));
+    Sourced { value, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        serde_json::from_value(serde_json::json!({
+            "listen": "127.0.0.1:1", "data": "file", "http": { "max_body": "1KiB" },
+            "stages": { "production": { "listen": "127.0.0.1:2", "http": { "hosts": ["a.example"] } } }
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_order_is_flag_environment_stage_file_default() {
+        let flags = Flags { stage: Some("production".to_owned()), ..Flags::default() };
+        let config = resolve(&settings(), &flags, |_| None).unwrap();
+        assert_eq!(config.listen.source, Source::Stage("production".parse().unwrap()));
+        assert_eq!(config.listen.value.port(), 2);
+        assert_eq!((config.data.value.as_str(), &config.data.source), ("file", &Source::File));
+        assert_eq!((config.max_body.value, &config.max_body.source), (1024, &Source::File));
+        assert_eq!(config.max_connections.source, Source::Default);
+
+        let env = |name: &str| (name == "LESS_LISTEN").then(|| "127.0.0.1:3".to_owned());
+        assert_eq!(resolve(&settings(), &flags, env).unwrap().listen.value.port(), 3);
+        let flags = Flags { listen: Some("127.0.0.1:4".to_owned()), ..flags };
+        assert_eq!(resolve(&settings(), &flags, env).unwrap().listen.value.port(), 4);
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let flags = Flags { stage: Some("Prod".to_owned()), listen: Some("here".to_owned()), data: None };
+        let env = |name: &str| (name == "LESS_API_KEY").then(|| "short".to_owned());
+        assert_eq!(resolve(&Settings::default(), &flags, env).unwrap_err().len(), 3);
+    }
+
+    #[test]
+    fn an_address_that_others_can_reach_needs_a_key() {
+        let flags = Flags { listen: Some("0.0.0.0:80".to_owned()), ..Flags::default() };
+        let errors = resolve(&Settings::default(), &flags, |_| None).unwrap_err();
+        assert!(matches!(errors[..], [ConfigError::OpenWithoutKey { .. }]));
+        let env = |name: &str| (name == "LESS_API_KEY").then(|| "0123456789abcdef".to_owned());
+        let config = resolve(&Settings::default(), &flags, env).unwrap();
+        assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    }
+}

@@ -1,0 +1,14 @@
+//! What a Less app is.
+//!
+//! Names, languages, durations, the manifest that a built app carries, and its settings. With the feature `parse` also how an app is read
+//! from its folder: source, scan, checks, diagnostics. Nothing here knows tokio, HTTP or a cloud.
+
+pub mod config;
+pub mod diagnostic;
+pub mod language;
+pub mod manifest;
+pub mod name;
+pub mod quantity;
+
+#[cfg(feature = "parse")]
+pub mod tree;

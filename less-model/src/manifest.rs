@@ -1,0 +1,140 @@
+//! What a built app carries with it: its topics, subscribers and settings, as one JSON document that `less build` writes.
+//!
+//! Logical names only. Physical names (queues, ARNs, folders) come from the topology and the transports.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::language::Language;
+use crate::name::{AppName, SubscriberName, TopicName};
+use crate::quantity::{Size, Span};
+
+/// The version of this document's form; a program refuses one that it does not know.
+pub const VERSION: u32 = 1;
+
+/// An app, as its built program knows it. Topics are sorted by name, and so are each topic's subscribers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The form's version, [`VERSION`].
+    pub version: u32,
+    /// The app's name.
+    pub app: AppName,
+    /// What `less.toml` says.
+    pub settings: Settings,
+    /// Every topic.
+    pub topics: Vec<Topic>,
+}
+
+/// A topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topic {
+    /// Its id.
+    pub name: TopicName,
+    /// The name of its message type; without one the topic carries any JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_type: Option<String>,
+    /// How long messages are kept once no subscriber waits for them.
+    pub retention: Span,
+    /// Its subscribers.
+    pub subscribers: Vec<Subscriber>,
+}
+
+/// A subscriber.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subscriber {
+    /// Its name, unique in its topic.
+    pub name: SubscriberName,
+    /// What it is written in.
+    pub language: Language,
+    /// Its handler's file, relative to the app's folder, with `/`.
+    pub file: String,
+    /// How its messages are handled.
+    pub policy: Policy,
+}
+
+/// How a subscriber's messages are handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Most messages handled at the same time, 1 to 10,000. Default 10.
+    pub concurrency: u32,
+    /// Longest that one attempt may take, 1 ms to 12 h. Default 30 s.
+    pub timeout: Span,
+    /// Attempts before a message becomes a dead letter, 1 to 1,000. Default 15.
+    pub max_attempts: u32,
+    /// Wait before the second attempt, before jitter; doubled for each one after. Default 1 s.
+    pub min_backoff: Span,
+    /// Longest wait between two attempts. Default 10 min.
+    pub max_backoff: Span,
+    /// Where a new subscriber begins. Default now.
+    pub start: Start,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            concurrency: 10,
+            timeout: Span::from_secs(30),
+            max_attempts: 15,
+            min_backoff: Span::from_secs(1),
+            max_backoff: Span::from_secs(600),
+            start: Start::Now,
+        }
+    }
+}
+
+/// Where a subscriber that did not exist before begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// With the first message published after it was made.
+    Now,
+    /// With the oldest message that the topic still retains.
+    Earliest,
+}
+
+/// Default retention of a topic: seven days.
+pub const DEFAULT_RETENTION: Span = Span::from_secs(7 * 86_400);
+
+/// What `less.toml` says, as far as a running app needs it: one layer for the file, one for each stage. `None` is "not said here".
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The file's own top level.
+    #[serde(default, flatten)]
+    pub base: Layer,
+    /// One layer per `[stages.<name>]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stages: BTreeMap<crate::name::StageName, Layer>,
+}
+
+/// One layer of settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Address to listen on, `ip:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+    /// The data folder, relative to the app's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// The HTTP endpoint.
+    #[serde(default)]
+    pub http: HttpLayer,
+}
+
+/// One layer of the HTTP endpoint's settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpLayer {
+    /// Host names, beside `localhost` and IP addresses, that requests may be addressed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Vec<String>>,
+    /// Largest body of a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_body: Option<Size>,
+    /// Most connections at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+}

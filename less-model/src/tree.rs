@@ -1,0 +1,124 @@
+//! An app as its folder shows it: what scanning yields and rendering reads. All paths are relative to the app's folder, with `/`.
+
+use crate::language::Language;
+use crate::manifest::{Manifest, Policy, Settings};
+use crate::name::{AppName, SubscriberName, TopicName};
+use crate::quantity::Span;
+
+/// An app. Topics are sorted by name, and so are each topic's subscribers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct App {
+    /// Its name: `name` in `less.toml`, else the Cargo package's, else the folder's.
+    pub name: AppName,
+    /// What `less.toml` says.
+    pub settings: Settings,
+    /// The user's own Rust package, where the app's folder holds a `Cargo.toml`.
+    pub package: Option<Package>,
+    /// Every topic.
+    pub topics: Vec<Topic>,
+}
+
+/// The user's own Rust package.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Package {
+    /// Its name, `package.name`.
+    pub name: String,
+    /// The name by which Rust code calls its library, where it has one (`src/lib.rs` or `[lib]`).
+    pub library: Option<String>,
+    /// Whether the manifest has a `[workspace]` table whose members hold `.less/app`.
+    pub workspace: Workspace,
+    /// Its `[dependencies]`, except the one on the generated crate `less`.
+    pub dependencies: toml::Table,
+    /// `package.edition`, or 2024 where it says none or inherits it.
+    pub edition: String,
+}
+
+/// How the user's manifest relates to the generated packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workspace {
+    /// It is a workspace root, and `.less/app` is among its members.
+    Member,
+    /// It is no workspace root: the generated packages are a workspace of their own, with their own lock file.
+    Separate,
+}
+
+/// A topic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Topic {
+    /// Its id.
+    pub name: TopicName,
+    /// Its folder.
+    pub folder: String,
+    /// Its message type.
+    pub message: MessageSource,
+    /// How long messages are kept.
+    pub retention: Span,
+    /// Its subscribers.
+    pub subscribers: Vec<Subscriber>,
+}
+
+/// Where a topic's message type comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageSource {
+    /// Any JSON.
+    Any,
+    /// A `message.rs`.
+    Rust {
+        /// The file.
+        file: String,
+        /// The type's name.
+        type_name: String,
+        /// First segments of the paths that the file uses, such as `chrono`: which dependencies the generated crate needs for it. Sorted.
+        roots: Vec<String>,
+    },
+}
+
+/// A subscriber.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subscriber {
+    /// Its name.
+    pub name: SubscriberName,
+    /// Its folder.
+    pub folder: String,
+    /// Its handler's file.
+    pub file: String,
+    /// What it is written in.
+    pub language: Language,
+    /// Whether `process` takes a context as second argument.
+    pub takes_context: bool,
+    /// How its messages are handled.
+    pub policy: Policy,
+}
+
+impl App {
+    /// What the built program carries with it.
+    pub fn manifest(&self) -> Manifest {
+        Manifest {
+            version: crate::manifest::VERSION,
+            app: self.name.clone(),
+            settings: self.settings.clone(),
+            topics: self
+                .topics
+                .iter()
+                .map(|topic| crate::manifest::Topic {
+                    name: topic.name.clone(),
+                    message_type: match &topic.message {
+                        MessageSource::Any => None,
+                        MessageSource::Rust { type_name, .. } => Some(type_name.clone()),
+                    },
+                    retention: topic.retention,
+                    subscribers: topic
+                        .subscribers
+                        .iter()
+                        .map(|subscriber| crate::manifest::Subscriber {
+                            name: subscriber.name.clone(),
+                            language: subscriber.language,
+                            file: subscriber.file.clone(),
+                            policy: subscriber.policy,
+                        })
+                        .collect(),
+                })
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The running app: its topics, its transport, and the one way in for messages.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use less_model::manifest::Manifest;
+use less_model::name::{SubscriberName, TopicName};
+
+use crate::clock::{Clock, millis};
+use crate::message::{MessageId, StoredMessage};
+use crate::publish::{Publish, PublishError, Receipt};
+use crate::transport::{
+    Layout, NewMessage, SubscriptionIndex, SubscriptionSpec, TopicIndex, TopicSpec, Transport,
+};
+
+/// Longest ordering key and idempotency key, in bytes.
+pub const MAX_KEY: usize = 128;
+/// Most attributes of a message; SQS takes no more.
+pub const MAX_ATTRIBUTES: usize = 10;
+/// Longest delay.
+pub const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Says whether a body fits a topic's message type.
+pub type Check = fn(&[u8]) -> Result<(), PublishError>;
+
+/// A running app.
+pub struct App {
+    manifest: Manifest,
+    layout: Layout,
+    topics: HashMap<String, (TopicIndex, Check)>,
+    transport: Arc<dyn Transport>,
+    clock: Clock,
+    max_body: usize,
+}
+
+impl App {
+    /// An app on a transport. `checks` says for each topic of the manifest whether a body fits.
+    pub fn new(
+        manifest: Manifest,
+        checks: &HashMap<String, Check>,
+        transport: Arc<dyn Transport>,
+        clock: Clock,
+        max_body: usize,
+    ) -> Self {
+        let layout = layout(&manifest);
+        let topics = (0..)
+            .zip(&layout.topics)
+            .map(|(index, topic)| {
+                let check = checks.get(topic.name.as_str()).copied().unwrap_or(check::<crate::Value>);
+                (topic.name.as_str().to_owned(), (TopicIndex(index), check))
+            })
+            .collect();
+        Self { manifest, layout, topics, transport, clock, max_body }
+    }
+
+    /// What the app consists of.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Its topics and subscriptions, as its transport numbers them.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What stores and delivers its messages.
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.transport
+    }
+
+    /// Where it takes the time from.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Largest message, in bytes.
+    pub fn max_body(&self) -> usize {
+        self.max_body
+    }
+
+    /// The topic of this name.
+    pub fn topic(&self, name: &str) -> Result<TopicIndex, PublishError> {
+        self.find(name).map(|(index, _)| index)
+    }
+
+    /// The subscription of this topic and subscriber.
+    pub fn subscription(&self, topic: &str, subscriber: &str) -> Option<SubscriptionIndex> {
+        let (topic, _) = *self.topics.get(topic)?;
+        (0..)
+            .zip(&self.layout.subscriptions)
+            .find(|(_, spec)| spec.topic == topic && spec.subscriber.as_str() == subscriber)
+            .map(|(index, _)| SubscriptionIndex(index))
+    }
+
+    /// Publishes bodies that come from outside: each is checked against the topic's type first.
+    pub async fn publish_checked(
+        &self,
+        topic: &str,
+        messages: Vec<(Bytes, Publish)>,
+    ) -> Vec<Result<Receipt, PublishError>> {
+        self.accept(topic, messages, true).await
+    }
+
+    /// Publishes bodies that were made from the topic's own type.
+    pub(crate) async fn publish_typed(
+        &self,
+        topic: &str,
+        messages: Vec<(Bytes, Publish)>,
+    ) -> Vec<Result<Receipt, PublishError>> {
+        self.accept(topic, messages, false).await
+    }
+
+    async fn accept(
+        &self,
+        topic: &str,
+        messages: Vec<(Bytes, Publish)>,
+        check_body: bool,
+    ) -> Vec<Result<Receipt, PublishError>> {
+        let (index, check) = match self.find(topic) {
+            Ok(found) => found,
+            Err(error) => return messages.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let mut accepted = Vec::with_capacity(messages.len());
+        let mut refused = Vec::new();
+        for (position, (body, options)) in messages.into_iter().enumerate() {
+            let fits = if check_body { check(&body) } else { Ok(()) };
+            match fits.and_then(|()| self.new_message(body, options)) {
+                Ok(message) => accepted.push(message),
+                Err(error) => refused.push((position, error)),
+            }
+        }
+        let mut results =
+            if accepted.is_empty() { Vec::new() } else { self.transport.publish(index, accepted).await };
+        for (position, error) in refused {
+            results.insert(position.min(results.len()), Err(error));
+        }
+        results
+    }
+
+    fn find(&self, topic: &str) -> Result<(TopicIndex, Check), PublishError> {
+        self.topics.get(topic).copied().ok_or_else(|| PublishError::UnknownTopic {
+            topic: topic.to_owned(),
+            nearest: less_model::name::nearest(topic, self.topics.keys().map(String::as_str))
+                .map(str::to_owned),
+        })
+    }
+
+    fn new_message(&self, body: Bytes, options: Publish) -> Result<NewMessage, PublishError> {
+        if body.len() > self.max_body {
+            return Err(PublishError::TooLarge { size: body.len(), limit: self.max_body });
+        }
+        check_options(&options)?;
+        let now = self.clock.now();
+        Ok(NewMessage {
+            message: StoredMessage {
+                id: MessageId::generate(),
+                published_at: now,
+                key: options.key,
+                attributes: options.attributes,
+                traceparent: options.traceparent,
+                body,
+            },
+            due: options.delay.filter(|delay| !delay.is_zero()).map(|delay| now + millis(delay)),
+            idempotency_key: options.idempotency_key,
+        })
+    }
+}
+
+fn layout(manifest: &Manifest) -> Layout {
+    let mut layout = Layout::default();
+    for (index, topic) in (0..).zip(&manifest.topics) {
+        layout.topics.push(TopicSpec { name: TopicName::clone(&topic.name), retention: topic.retention });
+        layout.subscriptions.extend(topic.subscribers.iter().map(|subscriber| SubscriptionSpec {
+            topic: TopicIndex(index),
+            subscriber: SubscriberName::clone(&subscriber.name),
+            policy: subscriber.policy,
+        }));
+    }
+    layout
+}
+
+fn check_options(options: &Publish) -> Result<(), PublishError> {
+    let bad = |option, problem: String| Err(PublishError::BadOption { option, problem });
+    for (option, key) in [("key", &options.key), ("idempotency key", &options.idempotency_key)] {
+        if let Some(key) = key
+            && !(1..=MAX_KEY).contains(&key.len())
+        {
+            return bad(option, format!("it has {} bytes, 1 to {MAX_KEY} are allowed", key.len()));
+        }
+    }
+    if options.delay.is_some_and(|delay| delay > MAX_DELAY) {
+        return bad("delay", "the longest is 365 days".to_owned());
+    }
+    if options.attributes.len() > MAX_ATTRIBUTES {
+        return bad(
+            "attributes",
+            format!("there are {}, the most is {MAX_ATTRIBUTES}", options.attributes.len()),
+        );
+    }
+    if let Some(name) = options.attributes.keys().find(|name| !(1..=256).contains(&name.len())) {
+        return bad(
+            "attributes",
+            format!("the name `{name}` has {} bytes, 1 to 256 are allowed", name.len()),
+        );
+    }
+    if options.traceparent.as_ref().is_some_and(|trace| trace.len() > 256) {
+        return bad("traceparent", "it is longer than 256 bytes".to_owned());
+    }
+    Ok(())
+}
+
+/// The [`Check`] of a message type.
+pub(crate) fn check<M: crate::Message>(body: &[u8]) -> Result<(), PublishError> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    match serde_path_to_error::deserialize::<_, M>(&mut reader) {
+        Ok(_) => reader.end().map_err(|error| not_json(&error)),
+        Err(error) => Err(refusal(error, body, M::NAME)),
+    }
+}
+
+fn refusal(
+    error: serde_path_to_error::Error<serde_json::Error>,
+    body: &[u8],
+    type_name: Option<&'static str>,
+) -> PublishError {
+    // A type may stop reading before the text goes wrong: whether it is JSON at all is asked first.
+    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+        return not_json(&error);
+    }
+    PublishError::DoesNotFit {
+        type_name: type_name.unwrap_or("any JSON").to_owned(),
+        pointer: pointer(error.path()),
+        message: without_place(error.inner()),
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> PublishError {
+    PublishError::NotJson { message: without_place(error), line: error.line(), column: error.column() }
+}
+
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut out = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => out.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                out.push('/');
+                out.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    out
+}
+
+static APP: OnceLock<Arc<App>> = OnceLock::new();
+
+/// Makes this the process's app. The first one stays.
+pub(crate) fn install(app: Arc<App>) {
+    // A second app in one process happens in tests only, and those pass their app by hand.
+    let _ = APP.set(app);
+}
+
+/// Publishes through a test's recorder, else the process's own app, else the running app of another process.
+pub(crate) async fn publish_raw(
+    topic: &str,
+    messages: Vec<(Bytes, Publish)>,
+) -> Vec<Result<Receipt, PublishError>> {
+    if let Some(results) = crate::testing::record(topic, &messages) {
+        return results;
+    }
+    match APP.get() {
+        Some(app) => app.publish_typed(topic, messages).await,
+        None => crate::client::publish(topic, messages).await,
+    }
+}

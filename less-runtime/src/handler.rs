@@ -1,0 +1,33 @@
+//! Handlers, as the worker sees them: a function from a stored message to a future.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::context::Context;
+use crate::error::{Result, reject};
+use crate::message::{Message, StoredMessage};
+
+/// What a handler returns to the worker.
+pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// A handler.
+pub type Handler = Arc<dyn Fn(Arc<StoredMessage>, Context) -> HandlerFuture + Send + Sync>;
+
+/// Wraps a typed function. The wrapper is thin on purpose: everything that does not depend on `M` lives in the worker.
+pub(crate) fn typed<M, F, Fut>(process: F) -> Handler
+where
+    M: Message,
+    F: Fn(M, Context) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<()>> + Send + 'static,
+{
+    Arc::new(move |message, context| match decode::<M>(&message.body) {
+        Ok(value) => Box::pin(process(value, context)),
+        // It fitted when it was accepted, so the type has changed since: no attempt can succeed.
+        Err(error) => Box::pin(std::future::ready(Err(reject(format_args!("schema: {error}"))))),
+    })
+}
+
+fn decode<M: Message>(body: &[u8]) -> serde_json::Result<M> {
+    serde_json::from_slice(body)
+}

@@ -1,0 +1,32 @@
+//! What a Less app links.
+//!
+//! A user's code meets the re-exports of this page through the generated crate `less`; the generated code itself enters by [`codegen`] alone.
+//! Rooms: [`topic`], [`message`], [`handler`], [`context`] and [`error`] are what users touch; `worker` runs handlers and owns the retry
+//! policy; [`transport`] stores and delivers; `http` is the endpoint; [`client`] speaks to a running app from another process.
+
+pub mod app;
+pub mod client;
+pub mod clock;
+pub mod codegen;
+pub mod context;
+pub mod error;
+pub mod handler;
+mod host;
+pub mod message;
+pub mod publish;
+pub mod testing;
+pub mod topic;
+pub mod transport;
+
+pub use context::Context;
+pub use error::{Error, Result, reject, retry_after};
+pub use less_macros::{message, test};
+pub use message::{Message, Value};
+pub use publish::{Publish, PublishError, PublishManyError, Receipt};
+pub use topic::Topic;
+
+#[doc(hidden)]
+pub mod __private {
+    //! What the expansion of `#[less::message]` names.
+    pub use serde;
+}

@@ -1,0 +1,82 @@
+//! Messages: what topics carry.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::clock::Timestamp;
+
+/// Any JSON: what a topic without a message type carries.
+pub type Value = serde_json::Value;
+
+/// A topic's message type. `#[less::message]` implements it.
+pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The type's name, or `None` for a type that takes any JSON.
+    const NAME: Option<&'static str>;
+}
+
+impl Message for Value {
+    const NAME: Option<&'static str> = None;
+}
+
+/// A message's id: a UUID, version 7, made where the message is accepted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MessageId(uuid::Uuid);
+
+impl MessageId {
+    /// A new id.
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::now_v7())
+    }
+
+    /// The id's 16 bytes.
+    pub fn to_bytes(self) -> [u8; 16] {
+        *self.0.as_bytes()
+    }
+
+    /// The id of these 16 bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(uuid::Uuid::from_bytes(bytes))
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
+    }
+}
+
+/// A message as it is stored and delivered. The body is JSON text, checked before it was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMessage {
+    /// Its id.
+    pub id: MessageId,
+    /// When it was accepted.
+    pub published_at: Timestamp,
+    /// The ordering key.
+    pub key: Option<String>,
+    /// Attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// The W3C trace parent that came with it.
+    pub traceparent: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}

@@ -1,0 +1,65 @@
+//! Topics, as users publish to them.
+
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+
+use crate::app;
+use crate::message::Message;
+use crate::publish::{Publish, PublishError, PublishManyError, Receipt};
+
+/// A topic that carries messages of type `M`. The generated crate has one for each folder under `less/topics`.
+pub struct Topic<M> {
+    name: &'static str,
+    message: PhantomData<fn(M)>,
+}
+
+impl<M: Message> Topic<M> {
+    #[doc(hidden)]
+    pub const fn __new(name: &'static str) -> Self {
+        Self { name, message: PhantomData }
+    }
+
+    /// The topic's id.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Publishes a message, and returns once it is on stable storage.
+    ///
+    /// Inside the app the message goes straight to its transport; in any other process it goes over HTTP to the running app, found by
+    /// `LESS_URL` or the app's address file. Fails as [`PublishError`] says; nothing is retried here.
+    pub async fn publish(&self, message: &M) -> Result<Receipt, PublishError> {
+        self.publish_with(message, Publish::new()).await
+    }
+
+    /// Publishes a message with options.
+    pub async fn publish_with(&self, message: &M, options: Publish) -> Result<Receipt, PublishError> {
+        let body = encode(message)?;
+        let mut results = app::publish_raw(self.name, vec![(body, options)]).await;
+        results
+            .pop()
+            .unwrap_or_else(|| Err(PublishError::Unavailable("the transport gave no result".to_owned())))
+    }
+
+    /// Publishes messages in their order, in as few syncs as possible. All are tried; the receipts are in the same order.
+    ///
+    /// The batch is not atomic: on an error [`PublishManyError::results`] says which were accepted.
+    pub async fn publish_many(&self, messages: &[M]) -> Result<Vec<Receipt>, PublishManyError> {
+        let all = |error: PublishError| PublishManyError {
+            results: messages.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let bodies: Result<Vec<_>, _> =
+            messages.iter().map(|message| encode(message).map(|body| (body, Publish::new()))).collect();
+        let results = app::publish_raw(self.name, bodies.map_err(all)?).await;
+        if results.iter().all(Result::is_ok) {
+            Ok(results.into_iter().flatten().collect())
+        } else {
+            Err(PublishManyError { results })
+        }
+    }
+}
+
+fn encode<M: Message>(message: &M) -> Result<Bytes, PublishError> {
+    serde_json::to_vec(message).map(Bytes::from).map_err(|error| PublishError::Serialize(error.to_string()))
+}

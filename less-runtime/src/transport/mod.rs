@@ -1,0 +1,296 @@
+//! Transports: what stores messages and hands them to subscribers.
+//!
+//! A transport is a folder with four rooms: publish, consume, provision, admin. It decides nothing about retries: `worker/retry` does, and
+//! tells it the outcome of each delivery.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use less_model::manifest::Policy;
+use less_model::name::{SubscriberName, TopicName};
+use less_model::quantity::Span;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::message::{MessageId, StoredMessage};
+use crate::publish::{PublishError, Receipt};
+
+/// A topic's place in [`Layout::topics`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicIndex(pub u32);
+
+/// A subscription's place in [`Layout::subscriptions`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionIndex(pub u32);
+
+/// What a transport has to provide: the app's topics and subscriptions. Indices are this process's own and are never stored.
+#[derive(Debug, Clone, Default)]
+pub struct Layout {
+    /// Every topic.
+    pub topics: Vec<TopicSpec>,
+    /// Every subscription.
+    pub subscriptions: Vec<SubscriptionSpec>,
+}
+
+/// A topic.
+#[derive(Debug, Clone)]
+pub struct TopicSpec {
+    /// Its id.
+    pub name: TopicName,
+    /// How long messages are kept once no subscriber waits for them.
+    pub retention: Span,
+}
+
+/// A subscription.
+#[derive(Debug, Clone)]
+pub struct SubscriptionSpec {
+    /// Its topic.
+    pub topic: TopicIndex,
+    /// Its subscriber.
+    pub subscriber: SubscriberName,
+    /// How its messages are handled. The transport itself looks at `start` only.
+    pub policy: Policy,
+}
+
+/// A message to be stored.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// The message; its id is kept unless the idempotency key was seen before.
+    pub message: StoredMessage,
+    /// Not delivered before this time.
+    pub due: Option<Timestamp>,
+    /// Publishes once per topic within 24 hours.
+    pub idempotency_key: Option<String>,
+}
+
+/// How long an idempotency key is remembered, at least.
+pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
+
+/// Stores messages, hands them out, and keeps count.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Its name, as configuration and errors have it.
+    fn name(&self) -> &'static str;
+
+    /// Stores messages for every subscription of the topic. One result per message, in their order; an accepted one is on stable storage.
+    async fn publish(
+        &self,
+        topic: TopicIndex,
+        messages: Vec<NewMessage>,
+    ) -> Vec<Result<Receipt, PublishError>>;
+
+    /// Opens a subscription's queue. A subscription has at most one consumer at a time in a process.
+    async fn consumer(&self, subscription: SubscriptionIndex) -> Result<Box<dyn Consumer>, TransportError>;
+
+    /// The ledger of every subscription, in the layout's order.
+    async fn ledgers(&self) -> Result<Vec<Ledger>, TransportError>;
+
+    /// Dead letters, oldest first: at most `limit` (1 to 1,000) after the one called `after`.
+    async fn dead_letters(
+        &self,
+        subscription: SubscriptionIndex,
+        after: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, TransportError>;
+
+    /// Hands dead letters back to their subscription, with attempts counted anew. Returns how many.
+    async fn release(&self, subscription: SubscriptionIndex, which: Selection)
+    -> Result<u64, TransportError>;
+
+    /// Deletes dead letters; the ledger counts them as discarded, reason `purged`. Returns how many.
+    async fn purge(&self, subscription: SubscriptionIndex, which: Selection) -> Result<u64, TransportError>;
+
+    /// Writes down whatever is not yet, and refuses further work.
+    async fn close(&self) -> Result<(), TransportError>;
+}
+
+/// One subscription's queue.
+#[async_trait]
+pub trait Consumer: Send {
+    /// Leases at least 1 and at most `max` messages, waiting until there is one. Each one's attempt number is durable before this returns.
+    ///
+    /// Dropping the future leases nothing.
+    async fn lease(&mut self, max: usize) -> Result<Vec<Box<dyn Delivery>>, TransportError>;
+}
+
+/// A leased message. Exactly one of the four endings is called; dropping it is [`Delivery::hand_back`] without waiting.
+#[async_trait]
+pub trait Delivery: Send {
+    /// The message.
+    fn message(&self) -> &Arc<StoredMessage>;
+
+    /// Which attempt this is, from 1.
+    fn attempt(&self) -> u32;
+
+    /// How long the lease lasts unless it is renewed; `None` where it lasts as long as the process.
+    fn lease(&self) -> Option<Duration>;
+
+    /// Renews the lease.
+    async fn renew(&mut self) -> Result<(), TransportError>;
+
+    /// Done.
+    async fn ack(self: Box<Self>) -> Result<(), TransportError>;
+
+    /// To be attempted again after `delay`; `error` joins the attempt history.
+    async fn retry_after(self: Box<Self>, delay: Duration, error: AttemptError)
+    -> Result<(), TransportError>;
+
+    /// A dead letter.
+    async fn dead_letter(
+        self: Box<Self>,
+        reason: DeadReason,
+        error: AttemptError,
+    ) -> Result<(), TransportError>;
+
+    /// Back to the queue at once, as if it had not been leased: the attempt is not charged.
+    async fn hand_back(self: Box<Self>) -> Result<(), TransportError>;
+}
+
+/// How an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptError {
+    /// What happened.
+    pub kind: AttemptErrorKind,
+    /// The error's text, cut to 2,048 bytes.
+    pub message: String,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+/// The ways in which an attempt fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptErrorKind {
+    /// The handler returned an error.
+    Error,
+    /// The handler panicked.
+    Panic,
+    /// The handler took longer than its timeout.
+    Timeout,
+    /// The handler asked for another attempt.
+    RetryAfter,
+    /// The handler rejected the message.
+    Rejected,
+    /// The process ended during the attempt.
+    Crash,
+}
+
+/// Why a message is a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadReason {
+    /// No attempts are left.
+    MaxAttempts,
+    /// The handler rejected it.
+    Rejected,
+    /// It no longer fits the topic's type.
+    Schema,
+}
+
+/// A dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The message.
+    pub message: Arc<StoredMessage>,
+    /// Why.
+    pub reason: DeadReason,
+    /// When it became one.
+    pub died_at: Timestamp,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// The last 20 failed attempts, oldest first.
+    pub history: Vec<AttemptError>,
+}
+
+/// Which dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// All of them.
+    All,
+    /// These; ids that are no dead letters of the subscription are passed over.
+    Ids(Vec<MessageId>),
+}
+
+/// A subscription's books: `published = pending + scheduled + in_flight + done + dead + discarded`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Messages this subscription was to get.
+    pub published: u64,
+    /// Waiting.
+    pub pending: u64,
+    /// Waiting for their time: delays and backoff.
+    pub scheduled: u64,
+    /// Leased.
+    pub in_flight: u64,
+    /// Done.
+    pub done: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Given up, by named reason.
+    pub discarded: BTreeMap<String, u64>,
+    /// Age of the oldest pending message, in milliseconds.
+    pub oldest_pending_ms: Option<u64>,
+}
+
+impl Ledger {
+    /// Whether the books balance.
+    pub fn balanced(&self) -> bool {
+        let discarded: u64 = self.discarded.values().sum();
+        self.published == self.pending + self.scheduled + self.in_flight + self.done + self.dead + discarded
+    }
+}
+
+/// Why a transport could not do something.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// It is closed, or closing.
+    #[error("the transport is closed")]
+    Closed,
+    /// A subscription's consumer is open already.
+    #[error("the subscription has a consumer already")]
+    Busy,
+    /// The lease is not this delivery's any more.
+    #[error("the lease was lost")]
+    LeaseLost,
+    /// Another process owns the data folder.
+    #[error("the data folder {folder} is in use by another process{}\nhint: stop that process, or give this one its own folder with LESS_DATA", pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    InUse {
+        /// The folder.
+        folder: String,
+        /// The process that owns it, where known.
+        pid: Option<u32>,
+    },
+    /// The data folder was written by another version.
+    #[error("the data folder {folder} has format {found}, this version reads {known}")]
+    Format {
+        /// The folder.
+        folder: String,
+        /// The format it has.
+        found: String,
+        /// The format that this version reads.
+        known: u32,
+    },
+    /// What is stored is damaged.
+    #[error("{file} is damaged at byte {offset}: {problem}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A file could not be read or written.
+    #[error("can't {action} {file}: {cause}")]
+    Io {
+        /// What was tried: `open`, `write`, …
+        action: &'static str,
+        /// The file.
+        file: String,
+        /// The system's error.
+        cause: String,
+    },
+}
