@@ -20,12 +20,37 @@ pub(crate) enum Kind {
     RetryAfter(Duration),
     /// A dead letter at once.
     Reject(String),
+    /// The stored message no longer fits the topic's type.
+    Schema(String),
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => {
+                write!(f, "{error}")?;
+                let mut source = error.source();
+                while let Some(cause) = source {
+                    write!(f, ": {cause}")?;
+                    source = cause.source();
+                }
+                Ok(())
+            }
+            Self::RetryAfter(delay) => write!(f, "retry after {delay:?}"),
+            Self::Reject(reason) => write!(f, "rejected: {reason}"),
+            Self::Schema(problem) => write!(f, "the message does not fit: {problem}"),
+        }
+    }
 }
 
 impl Error {
     /// An error with this text; the message is retried with backoff.
     pub fn msg(text: impl fmt::Display) -> Self {
         Self { kind: Kind::Failed(text.to_string().into()) }
+    }
+
+    pub(crate) fn schema(problem: impl fmt::Display) -> Self {
+        Self { kind: Kind::Schema(problem.to_string()) }
     }
 
     pub(crate) fn into_kind(self) -> Kind {
@@ -51,24 +76,12 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            Kind::Failed(error) => {
-                write!(f, "{error}")?;
-                let mut source = error.source();
-                while let Some(cause) = source {
-                    write!(f, ": {cause}")?;
-                    source = cause.source();
-                }
-                Ok(())
-            }
-            Kind::RetryAfter(delay) => write!(f, "retry after {delay:?}"),
-            Kind::Reject(reason) => write!(f, "rejected: {reason}"),
-        }
+        self.kind.fmt(f)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        self.kind.fmt(f)
     }
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::context::Context;
-use crate::error::{Result, reject};
+use crate::error::{Error, Result};
 use crate::message::{Message, StoredMessage};
 
 /// What a handler returns to the worker.
@@ -24,7 +24,7 @@ where
     Arc::new(move |message, context| match decode::<M>(&message.body) {
         Ok(value) => Box::pin(process(value, context)),
         // It fitted when it was accepted, so the type has changed since: no attempt can succeed.
-        Err(error) => Box::pin(std::future::ready(Err(reject(format_args!("schema: {error}"))))),
+        Err(error) => Box::pin(std::future::ready(Err(Error::schema(error)))),
     })
 }
 

@@ -14,9 +14,12 @@ pub mod handler;
 mod host;
 pub mod message;
 pub mod publish;
+mod shutdown;
+mod telemetry;
 pub mod testing;
 pub mod topic;
 pub mod transport;
+mod worker;
 
 pub use context::Context;
 pub use error::{Error, Result, reject, retry_after};
@@ -27,6 +30,7 @@ pub use topic::Topic;
 
 #[doc(hidden)]
 pub mod __private {
-    //! What the expansion of `#[less::message]` names.
+    //! What the expansion of `#[less::message]` names, and the handlers' `println!`.
+    pub use crate::telemetry::print;
     pub use serde;
 }
