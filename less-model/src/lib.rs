@@ -11,4 +11,6 @@ pub mod name;
 pub mod quantity;
 
 #[cfg(feature = "parse")]
+pub mod sample;
+#[cfg(feature = "parse")]
 pub mod tree;

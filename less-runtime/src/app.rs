@@ -168,7 +168,7 @@ impl App {
     }
 }
 
-fn layout(manifest: &Manifest) -> Layout {
+pub(crate) fn layout(manifest: &Manifest) -> Layout {
     let mut layout = Layout::default();
     for (index, topic) in (0..).zip(&manifest.topics) {
         layout.topics.push(TopicSpec { name: TopicName::clone(&topic.name), retention: topic.retention });

@@ -1,0 +1,43 @@
+//! What `less dev` shows once the app is up.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use less_model::tree::{App, MessageSource, Topic};
+
+use crate::project::Project;
+
+/// Prints the app's topics and subscribers, its address, and a command to try.
+pub(super) fn print(project: &Project, app: &App, address: SocketAddr, took: Duration) {
+    anstream::eprint!("{}", text(project, app, address, took));
+}
+
+fn text(project: &Project, app: &App, address: SocketAddr, took: Duration) -> String {
+    let mut out = format!("\n  {} is live on http://{address} ({:.1} s)\n\n", app.name, took.as_secs_f64());
+    for topic in &app.topics {
+        out += &format!("  {}\n", topic.name);
+        for subscriber in &topic.subscribers {
+            out += &format!("    → {}  ({})\n", subscriber.name, subscriber.file);
+        }
+        if topic.subscribers.is_empty() {
+            out += "    (no subscriber yet; messages are kept)\n";
+        }
+    }
+    if let Some(topic) = super::example(app) {
+        out += &format!("\n  Try it:\n    {}\n", curl(project, topic, address));
+    }
+    out += "\n  Watching less/ and src/ for changes. Ctrl-C stops.\n\n";
+    out
+}
+
+/// A `curl` that publishes to a topic, with a body that fits where that can be guessed.
+pub(crate) fn curl(project: &Project, topic: &Topic, address: SocketAddr) -> String {
+    let sample = match &topic.message {
+        MessageSource::Any => Some(serde_json::json!({"hello": "world"})),
+        MessageSource::Rust { file, type_name, .. } => std::fs::read_to_string(project.root.join(file))
+            .ok()
+            .and_then(|source| less_model::sample::of_source(&source, type_name)),
+    };
+    let body = sample.map_or_else(|| "{…}".to_owned(), |sample| sample.to_string());
+    format!("curl http://{address}/topics/{} -H 'content-type: application/json' -d '{body}'", topic.name)
+}

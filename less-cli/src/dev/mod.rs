@@ -1,0 +1,303 @@
+//! `less dev`: build, run, watch.
+//!
+//! A build that fails leaves the last good process running; a change during a build starts the build anew; the socket outlives them all.
+
+mod banner;
+mod child;
+mod watch;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use less_model::config::{Config, Flags, resolve};
+use less_model::tree;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::child::{App, Stop};
+use self::watch::Watch;
+use crate::cargo::{self, BuildOptions};
+use crate::cli::ExitStatus;
+use crate::command::build::{Failure, generate};
+use crate::project::Project;
+
+/// Wait before an app that ended by itself is started again; doubled up to the longest while it keeps ending soon.
+const RESTART_FIRST: Duration = Duration::from_millis(500);
+const RESTART_LONGEST: Duration = Duration::from_secs(10);
+/// An app that ran this long did not end soon.
+const RAN_WELL: Duration = Duration::from_secs(30);
+
+/// Runs until Ctrl-C, or until the first start fails for a reason that no change of the sources mends.
+pub async fn run(project: &Project, flags: &Flags) -> anyhow::Result<ExitStatus> {
+    let mut signals = Signals::install()?;
+    let mut watch = Watch::begin(&project.root).context("can't watch the app's folder")?;
+    let mut session = Session { project, flags: flags.clone(), socket: None, app: None, restart_in: RESTART_FIRST };
+    let mut news = News::Changed(Vec::new());
+    loop {
+        match &news {
+            News::Changed(paths) => {
+                if !paths.is_empty() {
+                    say(&format!("changed: {}", list(paths)));
+                }
+                // A change during the build drops the build, which kills cargo, and begins anew.
+                news = tokio::select! {
+                    biased;
+                    () = signals.next() => News::Quit,
+                    paths = watch.changed() => News::Changed(paths),
+                    done = session.rebuild() => match done? {
+                        Rebuilt::Live | Rebuilt::Failed => News::None,
+                        Rebuilt::Hopeless(status) => return Ok(status),
+                    },
+                };
+            }
+            News::Ended => {
+                let wait = session.restart_in;
+                session.restart_in = (wait * 2).min(RESTART_LONGEST);
+                news = tokio::select! {
+                    biased;
+                    () = signals.next() => News::Quit,
+                    paths = watch.changed() => News::Changed(paths),
+                    () = tokio::time::sleep(wait) => {
+                        session.start_again()?;
+                        News::None
+                    }
+                };
+            }
+            News::None => {
+                news = tokio::select! {
+                    biased;
+                    () = signals.next() => News::Quit,
+                    paths = watch.changed() => News::Changed(paths),
+                    () = session.ended() => News::Ended,
+                };
+            }
+            News::Quit => return session.quit(&mut signals).await,
+        }
+    }
+}
+
+enum News {
+    /// Sources changed; these, or none at the start.
+    Changed(Vec<PathBuf>),
+    /// The app ended by itself.
+    Ended,
+    /// Nothing to do but wait.
+    None,
+    /// Ctrl-C or SIGTERM.
+    Quit,
+}
+
+enum Rebuilt {
+    /// The newest build runs.
+    Live,
+    /// The sources are wrong, and that has been said; the last good process goes on.
+    Failed,
+    /// Nothing runs, and no change of the sources would help.
+    Hopeless(ExitStatus),
+}
+
+struct Running {
+    app: App,
+    program: PathBuf,
+    arguments: Vec<String>,
+    since: Instant,
+}
+
+struct Session<'a> {
+    project: &'a Project,
+    flags: Flags,
+    socket: Option<(SocketAddr, TcpListener)>,
+    app: Option<Running>,
+    restart_in: Duration,
+}
+
+impl Session<'_> {
+    async fn rebuild(&mut self) -> anyhow::Result<Rebuilt> {
+        let began = Instant::now();
+        let first = self.app.is_none();
+        let generated = match generate(self.project) {
+            Ok(generated) => generated,
+            Err(failure) => return self.failed(failure),
+        };
+        let config = match resolve(&generated.app.settings, &self.flags, |name| std::env::var(name).ok()) {
+            Ok(config) => config,
+            Err(errors) => {
+                for error in errors {
+                    complain(&error.to_string());
+                }
+                return Ok(self.hopeless_when_nothing_runs(ExitStatus::UserError));
+            }
+        };
+        let program = match cargo::build(self.project, &generated.app, &BuildOptions { release: false }).await {
+            Ok(program) => program,
+            Err(failure) => return self.failed(failure),
+        };
+        if let Err(error) = self.bind(&config) {
+            complain(&format!("{error:#}"));
+            return Ok(self.hopeless_when_nothing_runs(ExitStatus::Failure));
+        }
+        if let Some(running) = self.app.take() {
+            running.app.stop(Stop::Reload).await?;
+        }
+        self.start(program, self.arguments(&config))?;
+        if !self.wait_until_ready().await? {
+            // It has said why. Where its first start fails, no source is to blame: the folder, the lock, the disk.
+            return Ok(if first { Rebuilt::Hopeless(ExitStatus::Failure) } else { Rebuilt::Failed });
+        }
+        self.restart_in = RESTART_FIRST;
+        let address = self.address();
+        if first {
+            banner::print(self.project, &generated.app, address, began.elapsed());
+        } else {
+            say(&format!("reloaded in {:.1} s", began.elapsed().as_secs_f64()));
+        }
+        Ok(Rebuilt::Live)
+    }
+
+    fn failed(&mut self, failure: Failure) -> anyhow::Result<Rebuilt> {
+        match failure {
+            // What is wrong has been printed.
+            Failure::User => {
+                say(if self.app.is_some() {
+                    "the last good build keeps running; waiting for a change"
+                } else {
+                    "waiting for a change"
+                });
+                Ok(Rebuilt::Failed)
+            }
+            Failure::Surroundings(error) => Err(error),
+        }
+    }
+
+    fn hopeless_when_nothing_runs(&self, status: ExitStatus) -> Rebuilt {
+        if self.app.is_some() { Rebuilt::Failed } else { Rebuilt::Hopeless(status) }
+    }
+
+    /// Opens the socket, or keeps the one that is open.
+    fn bind(&mut self, config: &Config) -> anyhow::Result<()> {
+        let wanted = config.listen.value;
+        if self.socket.as_ref().is_some_and(|(address, _)| *address == wanted) {
+            return Ok(());
+        }
+        let listener = TcpListener::bind(wanted).with_context(|| {
+            format!(
+                "can't listen on {wanted}\nhint: stop what listens there, or choose another address: `less dev --listen 127.0.0.1:4101`"
+            )
+        })?;
+        self.socket = Some((wanted, listener));
+        Ok(())
+    }
+
+    fn address(&self) -> SocketAddr {
+        let bound = self.socket.as_ref().and_then(|(_, listener)| listener.local_addr().ok());
+        bound.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn arguments(&self, config: &Config) -> Vec<String> {
+        let mut out = vec!["--listen".to_owned(), self.address().to_string()];
+        let flags = [("--data", &self.flags.data), ("--stage", &self.flags.stage)];
+        for (flag, value) in flags {
+            if let Some(value) = value {
+                out.extend([flag.to_owned(), value.clone()]);
+            }
+        }
+        let _ = config;
+        out
+    }
+
+    fn start(&mut self, program: PathBuf, arguments: Vec<String>) -> anyhow::Result<()> {
+        let (_, listener) = self.socket.as_ref().context("the socket is not open")?;
+        let app = App::start(&program, &self.project.root, listener, &arguments)
+            .with_context(|| format!("can't start {}", program.display()))?;
+        self.app = Some(Running { app, program, arguments, since: Instant::now() });
+        Ok(())
+    }
+
+    fn start_again(&mut self) -> anyhow::Result<()> {
+        match self.app.take() {
+            Some(old) => self.start(old.program, old.arguments),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the app came up; `false` means that it ended instead.
+    async fn wait_until_ready(&mut self) -> anyhow::Result<bool> {
+        let address = self.address();
+        let Some(running) = self.app.as_mut() else { return Ok(false) };
+        tokio::select! {
+            () = child::ready(address) => Ok(true),
+            status = running.app.ended() => {
+                status.context("can't wait for the app")?;
+                self.app = None;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Waits until the app ends by itself, and says so.
+    async fn ended(&mut self) {
+        let Some(running) = self.app.as_mut() else { return std::future::pending().await };
+        let status = running.app.ended().await;
+        if running.since.elapsed() > RAN_WELL {
+            self.restart_in = RESTART_FIRST;
+        }
+        let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        complain(&format!("the app ended by itself: {how}\nhint: what it had begun is attempted again; starting it in {:?}", self.restart_in));
+    }
+
+    async fn quit(&mut self, signals: &mut Signals) -> anyhow::Result<ExitStatus> {
+        let Some(running) = self.app.take() else { return Ok(ExitStatus::Success) };
+        let mut app = running.app;
+        app.hurry();
+        let status = tokio::select! {
+            status = app.ended() => status,
+            () = signals.next() => {
+                say("not waiting for handlers any longer; what they have begun is attempted again");
+                app.stop(Stop::Quit).await
+            }
+        };
+        let status = status.context("can't wait for the app")?;
+        Ok(if status.success() { ExitStatus::Success } else { ExitStatus::Failure })
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn install() -> anyhow::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    const MOST: usize = 3;
+    let mut out: Vec<String> = paths.iter().take(MOST).map(|path| path.display().to_string()).collect();
+    if paths.len() > MOST {
+        out.push(format!("{} more", paths.len() - MOST));
+    }
+    out.join(", ")
+}
+
+fn say(text: &str) {
+    anstream::eprintln!("[less] {text}");
+}
+
+fn complain(text: &str) {
+    anstream::eprintln!("error: {text}");
+}
+
+/// The first topic of an app, for an example; one with a subscriber is preferred.
+fn example(app: &tree::App) -> Option<&tree::Topic> {
+    app.topics.iter().find(|topic| !topic.subscribers.is_empty()).or_else(|| app.topics.first())
+}
