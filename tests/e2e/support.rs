@@ -1,0 +1,220 @@
+//! What the tests share: the command, an app's process, a connection.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Longest that anything may take here; reaching it fails the test. Compiling on a busy machine is the slowest.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The `less` command, with nothing of the surrounding environment that would steer it.
+pub fn less(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_less"));
+    command.current_dir(folder).env("CARGO_TARGET_DIR", target()).env("NO_COLOR", "1").stdin(Stdio::null());
+    for name in ["LISTEN", "DATA", "STAGE", "URL", "API_KEY", "LOG", "DRAIN", "RUNTIME_PATH"] {
+        command.env_remove(format!("LESS_{name}"));
+    }
+    command.env_remove("LESS");
+    command
+}
+
+/// The target folder that all the apps of the tests share: the runtime is compiled once.
+fn target() -> PathBuf {
+    let workspace = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    workspace.parent().expect("the folder for temporary files lies in the target folder").join("e2e")
+}
+
+/// Runs `less` to its end and expects success.
+pub fn run(folder: &Path, arguments: &[&str]) -> Output {
+    let output = less(folder).args(arguments).output().expect("less can be started");
+    assert!(output.status.success(), "less {arguments:?}: {}\n{}", output.status, text(&output.stderr));
+    output
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub fn write(path: &Path, contents: &str) {
+    std::fs::create_dir_all(path.parent().expect("a file has a folder")).expect("the folder can be made");
+    std::fs::write(path, contents).expect("the file can be written");
+}
+
+/// Copies a folder, without what was generated or built in it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("the folder can be made");
+    for entry in std::fs::read_dir(from).expect("the folder can be read") {
+        let entry = entry.expect("the folder can be read");
+        let name = entry.file_name();
+        if [".less", "target", "outbox"].iter().any(|skipped| name == *skipped) {
+            continue;
+        }
+        let target = to.join(&name);
+        if entry.file_type().expect("the kind is known").is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("the file can be copied");
+        }
+    }
+}
+
+/// A loopback address that was free a moment ago.
+pub fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it has an address")
+}
+
+/// Waits until `check` gives something; fails with what `check` last said.
+pub fn until<T>(what: &str, mut check: impl FnMut() -> Result<T, String>) -> T {
+    let began = Instant::now();
+    loop {
+        match check() {
+            Ok(value) => return value,
+            Err(last) => assert!(began.elapsed() < PATIENCE, "waited in vain for {what}; last: {last}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A process that is killed when the test ends, and what it has printed.
+pub struct Process {
+    pub child: Child,
+    printed: Arc<Mutex<String>>,
+}
+
+impl Process {
+    pub fn start(command: &mut Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the process can be started");
+        let printed = Arc::new(Mutex::new(String::new()));
+        let streams: [Box<dyn Read + Send>; 2] = [
+            Box::new(child.stdout.take().expect("stdout is a pipe")),
+            Box::new(child.stderr.take().expect("stderr is a pipe")),
+        ];
+        for stream in streams {
+            let printed = Arc::clone(&printed);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let mut printed = printed.lock().expect("no holder panics");
+                    printed.push_str(&line);
+                    printed.push('\n');
+                }
+            });
+        }
+        Self { child, printed }
+    }
+
+    pub fn printed(&self) -> String {
+        self.printed.lock().expect("no holder panics").clone()
+    }
+
+    /// Waits until something is printed, from `after` bytes on.
+    pub fn wait_for(&mut self, needle: &str, after: usize) -> String {
+        until(&format!("`{needle}` to be printed"), || {
+            let printed = self.printed();
+            if printed[after..].contains(needle) {
+                return Ok(printed[after..].to_owned());
+            }
+            if let Some(status) = self.child.try_wait().expect("its state can be read") {
+                panic!("it ended ({status}) without printing `{needle}`:\n{}", self.printed());
+            }
+            Err(printed)
+        })
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.expect("kill can be started").success());
+    }
+
+    /// Asks it to end, and expects that it does so well.
+    pub fn terminate(mut self) -> String {
+        self.signal("TERM");
+        let status = self.child.wait().expect("its end can be waited for");
+        assert!(status.success(), "{status}\n{}", self.printed());
+        self.printed()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Already ended is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection that is kept open.
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+/// An answer: status and body.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+}
+
+impl Connection {
+    pub fn open(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    pub fn post(&mut self, path: &str, body: &str) -> std::io::Result<Answer> {
+        self.request("POST", path, body)
+    }
+
+    pub fn get(&mut self, path: &str) -> std::io::Result<Answer> {
+        self.request("GET", path, "")
+    }
+
+    fn request(&mut self, method: &str, path: &str, body: &str) -> std::io::Result<Answer> {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        let broken = || std::io::Error::new(std::io::ErrorKind::InvalidData, "not HTTP");
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(broken)?;
+        let mut length = 0;
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line)?;
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().map_err(|_| broken())?;
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        Ok(Answer { status, body: text(&body) })
+    }
+}
+
+/// `GET /_less/status` of a running app.
+pub fn status(address: SocketAddr) -> Result<serde_json::Value, String> {
+    let answer = Connection::open(address).and_then(|mut c| c.get("/_less/status")).map_err(|e| e.to_string())?;
+    serde_json::from_str(&answer.body).map_err(|error| format!("{error}: {}", answer.body))
+}
+
+/// Fails unless every subscriber's books balance.
+pub fn assert_balanced(status: &serde_json::Value) {
+    for subscriber in status["subscribers"].as_array().expect("a list of subscribers") {
+        let n = |field: &str| subscriber[field].as_u64().expect("a number");
+        let discarded: u64 =
+            subscriber["discarded"].as_object().expect("a table").values().filter_map(serde_json::Value::as_u64).sum();
+        let sum = n("pending") + n("scheduled") + n("in_flight") + n("done") + n("dead") + discarded;
+        assert_eq!(n("published"), sum, "{subscriber}");
+    }
+}

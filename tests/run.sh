@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Every check of the project: format, lints, docs, each feature alone, licences and bans, unit, conformance, golden and end-to-end tests.
+# Needs Rust (with rustfmt and clippy) and a C linker; installs the rest at pinned versions under target/.
+#
+#   tests/run.sh            everything
+#   tests/run.sh STEP…      only these steps (their names are printed as they run)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+CARGO_DENY=0.20.2
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+# One target folder for the workspace; the user projects that tests build share another below it.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
+# Nothing outside may change what the tests see.
+unset LESS_LISTEN LESS_DATA LESS_STAGE LESS_URL LESS_API_KEY LESS_LOG LESS_DRAIN LESS_RUNTIME_PATH LESS
+
+wanted=("$@")
+step() {
+    local name=$1
+    shift
+    if [ ${#wanted[@]} -gt 0 ] && [[ " ${wanted[*]} " != *" $name "* ]]; then return; fi
+    local began=$SECONDS
+    echo "==> $name"
+    "$@"
+    echo "<== $name ($((SECONDS - began)) s)"
+}
+
+features() {
+    cargo check --locked -q -p less-model
+    cargo check --locked -q -p less-model --features parse
+    cargo check --locked -q -p less-runtime --no-default-features
+    for feature in embedded schema conformance; do
+        cargo check --locked -q -p less-runtime --no-default-features --features "$feature"
+    done
+}
+
+deny() {
+    local tools="$CARGO_TARGET_DIR/tools"
+    if ! "$tools/bin/cargo-deny" --version 2>/dev/null | grep -qx "cargo-deny $CARGO_DENY"; then
+        # Unoptimised: it runs for a second, and is built on every clean clone.
+        CARGO_TARGET_DIR="$tools/build" cargo install -q cargo-deny --version "$CARGO_DENY" --locked --root "$tools" \
+            --config profile.release.lto=false --config profile.release.opt-level=0 --config profile.release.codegen-units=16
+    fi
+    # Advisories need a database from the network, which the tests do not assume.
+    "$tools/bin/cargo-deny" --all-features check bans licenses sources
+}
+
+step format cargo fmt --all --check
+step clippy cargo clippy --locked -q --workspace --all-features --all-targets -- -D warnings
+step features features
+step docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --workspace --all-features --no-deps
+step deny deny
+step test cargo test --locked --workspace --all-features
+echo "all steps passed in $SECONDS s"
