@@ -1,14 +1,332 @@
 //! Speaks to a running app over HTTP, from another process.
+//!
+//! The app is found by `LESS_URL`, else by the address file that a running app keeps in its data folder: the one that `LESS_DATA` names, else
+//! `.less/data` in the working folder or one above it. `LESS_API_KEY` is sent as bearer token.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::{Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
+pub use crate::http::{ShownDeadLetter, Status, SubscriberStatus};
+use crate::message::MessageId;
 use crate::publish::{Publish, PublishError, Receipt};
 
-/// Publishes through the running app that the environment points to: `LESS_URL`, else the app's address file.
+const ADDRESS_FILE: &str = "address.json";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A running app, as another process sees it.
+#[derive(Clone)]
+pub struct Client {
+    url: String,
+    key: Option<String>,
+    http: HttpClient<HttpConnector, Full<Bytes>>,
+}
+
+/// Keeps the address file as long as the app runs.
+pub(crate) struct AddressFile {
+    path: PathBuf,
+}
+
+impl Drop for AddressFile {
+    fn drop(&mut self) {
+        // A stale file is noticed by who reads it: nobody answers there.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Writes down where the app listens, for other processes of the same app.
+pub(crate) fn write_address(folder: &Path, address: SocketAddr) -> io::Result<AddressFile> {
+    let path = folder.join(ADDRESS_FILE);
+    let new = folder.join("address.json.new");
+    // An address that takes every interface is reached by loopback from here.
+    let ip = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+    let host = if ip.contains(':') { format!("[{ip}]") } else { ip };
+    let text =
+        json!({"url": format!("http://{host}:{}", address.port()), "pid": std::process::id()}).to_string();
+    std::fs::write(&new, text)?;
+    std::fs::rename(&new, &path)?;
+    Ok(AddressFile { path })
+}
+
+/// The address that a running app has written down, looked for from `folder` upwards.
+fn read_address(folder: &Path) -> Option<String> {
+    let file = match std::env::var_os("LESS_DATA") {
+        Some(data) => std::fs::read(Path::new(&data).join(ADDRESS_FILE)).ok(),
+        None => folder
+            .ancestors()
+            .find_map(|folder| std::fs::read(folder.join(".less/data").join(ADDRESS_FILE)).ok()),
+    };
+    let value: Value = serde_json::from_slice(&file?).ok()?;
+    Some(value["url"].as_str()?.to_owned())
+}
+
+impl Client {
+    /// The app that the environment points to, looked for from `folder` upwards.
+    pub fn discover(folder: &Path) -> Result<Self, PublishError> {
+        let url = std::env::var("LESS_URL").ok().filter(|url| !url.is_empty());
+        let url = url.or_else(|| read_address(folder)).ok_or(PublishError::NoAddress)?;
+        Self::at(&url, std::env::var("LESS_API_KEY").ok().filter(|key| !key.is_empty()))
+    }
+
+    /// The app at this address, such as `http://127.0.0.1:4100`.
+    pub fn at(url: &str, key: Option<String>) -> Result<Self, PublishError> {
+        let url = url.trim_end_matches('/').to_owned();
+        let no_app = |cause: &str| PublishError::NoApp { url: url.clone(), cause: cause.to_owned() };
+        let uri: Uri = url.parse().map_err(|_| no_app("this is no URL"))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => {
+                return Err(no_app(
+                    "this client speaks no TLS yet: use http:// within the machine or a private network",
+                ));
+            }
+            _ => return Err(no_app("the URL must begin with http://")),
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        let http = HttpClient::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { url, key, http })
+    }
+
+    /// Where the app is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Publishes messages; one result each, in their order.
+    pub async fn publish(
+        &self,
+        topic: &str,
+        messages: Vec<(Bytes, Publish)>,
+    ) -> Vec<Result<Receipt, PublishError>> {
+        let count = messages.len();
+        match self.try_publish(topic, messages).await {
+            Ok(results) if results.len() == count => results,
+            Ok(_) => vec![Err(PublishError::Unavailable("the app gave too few results".to_owned())); count],
+            Err(error) => vec![Err(error); count],
+        }
+    }
+
+    async fn try_publish(
+        &self,
+        topic: &str,
+        messages: Vec<(Bytes, Publish)>,
+    ) -> Result<Vec<Result<Receipt, PublishError>>, PublishError> {
+        let mut items = Vec::with_capacity(messages.len());
+        for (body, options) in messages {
+            let body = String::from_utf8(body.into()).ok().and_then(|text| RawValue::from_string(text).ok());
+            let body = body.ok_or_else(|| PublishError::Serialize("the body is no JSON text".to_owned()))?;
+            items.push(json!({
+                "body": body,
+                "key": options.key,
+                "delay_ms": options.delay.map(crate::clock::millis),
+                "attributes": options.attributes,
+                "idempotency_key": options.idempotency_key,
+                "traceparent": options.traceparent,
+            }));
+        }
+        let path = format!("/_less/topics/{}/batch", segment(topic));
+        let answer = self.ask(Method::POST, &path, Some(&Value::Array(items))).await?;
+        let results = answer["results"].as_array().cloned().unwrap_or_default();
+        Ok(results.iter().map(|result| self.receipt(result)).collect())
+    }
+
+    fn receipt(&self, result: &Value) -> Result<Receipt, PublishError> {
+        match result["message_id"].as_str().and_then(|id| id.parse().ok()) {
+            Some(id) => Ok(Receipt::new(id, result["duplicate"] == true)),
+            None => Err(self.problem(&result["error"])),
+        }
+    }
+
+    /// The app's ledger.
+    pub async fn status(&self) -> Result<Status, PublishError> {
+        self.typed(Method::GET, "/_less/status", None).await
+    }
+
+    /// Dead letters of a subscriber, oldest first: at most `limit` after the one called `after`.
+    pub async fn dead_letters(
+        &self,
+        topic: &str,
+        subscriber: &str,
+        after: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<ShownDeadLetter>, PublishError> {
+        let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
+        let path =
+            format!("/_less/dead-letters/{}/{}?limit={limit}{after}", segment(topic), segment(subscriber));
+        let mut answer = self.ask(Method::GET, &path, None).await?;
+        self.parse(answer["dead_letters"].take())
+    }
+
+    /// Hands dead letters back to their subscriber; without ids all of them. Returns how many.
+    pub async fn release(
+        &self,
+        topic: &str,
+        subscriber: &str,
+        ids: Option<&[MessageId]>,
+    ) -> Result<u64, PublishError> {
+        self.act(topic, subscriber, "release", "released", ids).await
+    }
+
+    /// Deletes dead letters; without ids all of them. Returns how many.
+    pub async fn purge(
+        &self,
+        topic: &str,
+        subscriber: &str,
+        ids: Option<&[MessageId]>,
+    ) -> Result<u64, PublishError> {
+        self.act(topic, subscriber, "purge", "purged", ids).await
+    }
+
+    async fn act(
+        &self,
+        topic: &str,
+        subscriber: &str,
+        verb: &str,
+        count: &str,
+        ids: Option<&[MessageId]>,
+    ) -> Result<u64, PublishError> {
+        let which = ids.map_or_else(|| json!({"all": true}), |ids| json!({ "ids": ids }));
+        let path = format!("/_less/dead-letters/{}/{}/{verb}", segment(topic), segment(subscriber));
+        Ok(self.ask(Method::POST, &path, Some(&which)).await?[count].as_u64().unwrap_or(0))
+    }
+
+    async fn typed<T: serde::de::DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, PublishError> {
+        let answer = self.ask(method, path, body).await?;
+        self.parse(answer)
+    }
+
+    fn parse<T: serde::de::DeserializeOwned>(&self, value: Value) -> Result<T, PublishError> {
+        serde_json::from_value(value).map_err(|error| PublishError::Refused {
+            url: self.url.clone(),
+            status: 200,
+            detail: format!("an answer of another version of Less: {error}"),
+        })
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, PublishError> {
+        let no_app = |cause: String| PublishError::NoApp { url: self.url.clone(), cause };
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        if let Some(key) = &self.key {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request =
+            request.body(Full::new(body.unwrap_or_default())).map_err(|error| no_app(error.to_string()))?;
+        let exchange = async {
+            let answer = self.http.request(request).await.map_err(|error| no_app(chain(&error)))?;
+            let status = answer.status();
+            let body =
+                answer.into_body().collect().await.map_err(|error| no_app(error.to_string()))?.to_bytes();
+            Ok((status, body))
+        };
+        let answered = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await;
+        let (status, body) =
+            answered.map_err(|_| no_app(format!("no answer within {ANSWER_TIMEOUT:?}")))??;
+        let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(value);
+        }
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(PublishError::Unauthorized { url: self.url.clone() });
+        }
+        let mut problem = value;
+        problem["status"] = json!(status.as_u16());
+        Err(self.problem(&problem))
+    }
+
+    /// The error that a problem document stands for.
+    fn problem(&self, problem: &Value) -> PublishError {
+        let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+        let number = |name: &str| usize::try_from(problem[name].as_u64().unwrap_or(0)).unwrap_or(0);
+        match problem["type"].as_str().and_then(|kind| kind.strip_prefix("urn:less:")) {
+            Some("full") => PublishError::Full(text("detail")),
+            Some("unavailable") => PublishError::Unavailable(text("detail")),
+            // The others say it better themselves: topic, place, pointer, limit are in their text.
+            _ => PublishError::Refused {
+                url: self.url.clone(),
+                status: u16::try_from(number("status")).unwrap_or(0),
+                detail: text("detail"),
+            },
+        }
+    }
+}
+
+/// The innermost causes of an HTTP client's error: the outer ones say only that there was one.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}
+
+/// A name as a path's segment; what is no name would not be found anyway, and must not become another path.
+fn segment(name: &str) -> String {
+    name.bytes()
+        .map(|b| {
+            if b.is_ascii_alphanumeric() || b == b'_' {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
+        .collect()
+}
+
+/// One client per runtime: its connections are driven by the runtime that opened them, and end with it.
+static CLIENTS: Mutex<Option<HashMap<tokio::runtime::Id, Client>>> = Mutex::new(None);
+
+/// Publishes through the running app that the environment points to.
 pub(crate) async fn publish(
     topic: &str,
     messages: Vec<(Bytes, Publish)>,
 ) -> Vec<Result<Receipt, PublishError>> {
-    let _ = topic;
-    messages.iter().map(|_| Err(PublishError::NoAddress)).collect()
+    let runtime = tokio::runtime::Handle::current().id();
+    let known = CLIENTS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .as_ref()
+        .and_then(|all| all.get(&runtime).cloned());
+    let client = match known {
+        Some(client) => Ok(client),
+        None => Client::discover(&std::env::current_dir().unwrap_or_default()),
+    };
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => return vec![Err(error); messages.len()],
+    };
+    let results = client.publish(topic, messages).await;
+    // Kept only while it answers: an app that was started anew may be elsewhere.
+    let gone = results.iter().any(|result| matches!(result, Err(PublishError::NoApp { .. })));
+    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let clients = clients.get_or_insert_default();
+    if gone {
+        clients.remove(&runtime);
+    } else {
+        clients.insert(runtime, client);
+    }
+    results
 }

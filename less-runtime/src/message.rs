@@ -65,7 +65,7 @@ impl FromStr for MessageId {
 }
 
 /// A message as it is stored and delivered. The body is JSON text, checked before it was accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredMessage {
     /// Its id.
     pub id: MessageId,

@@ -40,6 +40,11 @@ impl ShutdownSwitch {
 }
 
 impl Shutdown {
+    /// Whether nothing new may be begun.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.phase.borrow() >= Phase::Stopping
+    }
+
     /// Waits until nothing new may be begun.
     pub(crate) async fn stopping(&self) {
         self.reached(Phase::Stopping).await;

@@ -7,7 +7,10 @@ use less_model::manifest::Manifest;
 
 /// The flags; `None` when help or the version was asked for and given.
 #[expect(clippy::print_stdout, reason = "help and version are this program's data")]
-pub(super) fn read(manifest: &Manifest, arguments: impl Iterator<Item = OsString>) -> Result<Option<Flags>, String> {
+pub(super) fn read(
+    manifest: &Manifest,
+    arguments: impl Iterator<Item = OsString>,
+) -> Result<Option<Flags>, String> {
     let mut flags = Flags::default();
     let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
     while let Some(argument) = arguments.next() {

@@ -9,9 +9,12 @@ use super::HostError;
 
 pub(super) async fn open(address: SocketAddr) -> Result<TcpListener, HostError> {
     if std::env::var_os("LESS_LISTENER").is_some_and(|value| value == "stdin") {
-        return inherited().map_err(|cause| HostError::System { action: "use the socket that `less dev` opened", cause });
+        return inherited()
+            .map_err(|cause| HostError::System { action: "use the socket that `less dev` opened", cause });
     }
-    TcpListener::bind(address).await.map_err(|cause| HostError::Listen { address: address.to_string(), cause })
+    TcpListener::bind(address)
+        .await
+        .map_err(|cause| HostError::Listen { address: address.to_string(), cause })
 }
 
 /// The socket comes as standard input, as inetd passes it: no number has to be agreed on, and nothing unsafe is needed.

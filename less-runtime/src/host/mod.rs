@@ -40,7 +40,9 @@ enum HostError {
     Config(Vec<less_model::config::ConfigError>),
     #[error("LESS_DRAIN: {0}")]
     Drain(less_model::quantity::QuantityError),
-    #[error("can't listen on {address}: {cause}\nhint: stop what listens there, or choose another address with `--listen` or LESS_LISTEN")]
+    #[error(
+        "can't listen on {address}: {cause}\nhint: stop what listens there, or choose another address with `--listen` or LESS_LISTEN"
+    )]
     Listen { address: String, cause: std::io::Error },
     #[error("{0}")]
     Transport(#[from] TransportError),
@@ -68,7 +70,10 @@ pub(crate) fn main(manifest: &str, topics: &[fn(&mut Registry)]) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the log may not be installed yet, and this is the program's last word")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the log may not be installed yet, and this is the program's last word"
+)]
 fn complain(error: &HostError) {
     eprintln!("error: {error}");
 }
@@ -77,12 +82,18 @@ fn start(manifest: &str, topics: &[fn(&mut Registry)]) -> Result<(), HostError> 
     let manifest: Manifest =
         serde_json::from_str(manifest).map_err(|error| HostError::Manifest(error.to_string()))?;
     if manifest.version != VERSION {
-        return Err(HostError::Manifest(format!("the manifest has version {}, known is {VERSION}", manifest.version)));
+        return Err(HostError::Manifest(format!(
+            "the manifest has version {}, known is {VERSION}",
+            manifest.version
+        )));
     }
-    let Some(flags) = arguments::read(&manifest, std::env::args_os().skip(1)).map_err(HostError::Arguments)? else {
+    let Some(flags) =
+        arguments::read(&manifest, std::env::args_os().skip(1)).map_err(HostError::Arguments)?
+    else {
         return Ok(());
     };
-    let config = resolve(&manifest.settings, &flags, |name| std::env::var(name).ok()).map_err(HostError::Config)?;
+    let config =
+        resolve(&manifest.settings, &flags, |name| std::env::var(name).ok()).map_err(HostError::Config)?;
     let drain = match std::env::var("LESS_DRAIN") {
         Ok(text) => text.parse().map_err(HostError::Drain)?,
         Err(_) => DRAIN,
@@ -107,7 +118,8 @@ fn start(manifest: &str, topics: &[fn(&mut Registry)]) -> Result<(), HostError> 
 }
 
 fn runtime(name: &str, least_threads: usize) -> Result<Runtime, HostError> {
-    let threads = std::thread::available_parallelism().map_or(least_threads, |cores| cores.get().max(least_threads));
+    let threads =
+        std::thread::available_parallelism().map_or(least_threads, |cores| cores.get().max(least_threads));
     Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name(name)
@@ -126,14 +138,20 @@ async fn run(
     // First, so that a signal during the start is not the default's sudden end.
     let signals = Signals::install()?;
     let listener = listener::open(config.listen.value).await?;
-    let address = listener.local_addr().map_err(|cause| HostError::System { action: "read the address", cause })?;
+    let address =
+        listener.local_addr().map_err(|cause| HostError::System { action: "read the address", cause })?;
     let folder = PathBuf::from(&config.data.value);
     let layout = crate::app::layout(&manifest);
     let clock = Clock::System;
     let transport: Arc<dyn Transport> = {
         let (folder, layout, clock) = (folder.clone(), layout, clock.clone());
         let opened = tokio::task::spawn_blocking(move || {
-            crate::transport::embedded::open(&folder, &layout, crate::transport::embedded::Options::default(), clock)
+            crate::transport::embedded::open(
+                &folder,
+                &layout,
+                crate::transport::embedded::Options::default(),
+                clock,
+            )
         });
         Arc::new(opened.await.map_err(|_| TransportError::Closed)??)
     };
@@ -167,7 +185,8 @@ struct Signals {
 
 impl Signals {
     fn install() -> Result<Self, HostError> {
-        let listen = |kind| signal(kind).map_err(|cause| HostError::System { action: "listen for signals", cause });
+        let listen =
+            |kind| signal(kind).map_err(|cause| HostError::System { action: "listen for signals", cause });
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
@@ -202,7 +221,8 @@ async fn work(
             return Err(HostError::Manifest(format!("`{topic}/{subscriber}` has no handler")));
         };
         // The subscriber's name alone, unless two topics have one of that name.
-        let label = if uses[subscriber] > 1 { format!("{topic}/{subscriber}") } else { subscriber.to_owned() };
+        let label =
+            if uses[subscriber] > 1 { format!("{topic}/{subscriber}") } else { subscriber.to_owned() };
         let observer = {
             let metrics = Arc::clone(metrics);
             Arc::new(move |topic: &str, subscriber: &str, outcome: &'static str, took: Duration| {

@@ -3,6 +3,9 @@
 //! A transport is a folder with four rooms: publish, consume, provision, admin. It decides nothing about retries: `worker/retry` does, and
 //! tells it the outcome of each delivery.
 
+#[cfg(feature = "embedded")]
+pub mod embedded;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,198 @@
+//! Administration under `/_less/`: the ledger, dead letters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, Request, State};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Shared;
+use super::problem::Problem;
+use super::publish::{json_type, read};
+use crate::message::MessageId;
+use crate::transport::{Selection, SubscriptionIndex, TransportError};
+
+/// Largest body of an administrative request, in bytes.
+const MAX_BODY: usize = 1 << 20;
+
+/// `GET /_less/status`: every subscription's books.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The app's name.
+    pub app: String,
+    /// The stage it runs as.
+    pub stage: String,
+    /// The transport's name.
+    pub transport: String,
+    /// Its subscriptions, by topic and subscriber.
+    pub subscribers: Vec<SubscriberStatus>,
+}
+
+/// One subscription's books.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SubscriberStatus {
+    /// The topic's id.
+    pub topic: String,
+    /// The subscriber's name.
+    pub subscriber: String,
+    /// Messages it was to get.
+    pub published: u64,
+    /// Waiting.
+    pub pending: u64,
+    /// Waiting for their time.
+    pub scheduled: u64,
+    /// Being handled.
+    pub in_flight: u64,
+    /// Done.
+    pub done: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Given up, by reason.
+    pub discarded: BTreeMap<String, u64>,
+    /// Age of the oldest pending message, in seconds.
+    pub oldest_pending_s: Option<f64>,
+}
+
+/// A dead letter, as it is shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShownDeadLetter {
+    /// The message's id.
+    pub message_id: MessageId,
+    /// Why it is one.
+    pub reason: crate::transport::DeadReason,
+    /// When it became one, in milliseconds since the Unix epoch.
+    pub died_at: u64,
+    /// When it was published, likewise.
+    pub published_at: u64,
+    /// Attempts made.
+    pub attempts: u32,
+    /// The last 20 failed attempts, oldest first.
+    pub history: Vec<crate::transport::AttemptError>,
+    /// Its ordering key.
+    pub key: Option<String>,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// Its body.
+    pub body: Value,
+}
+
+fn failed(error: &TransportError) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string())
+}
+
+pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Status>, Problem> {
+    let ledgers = shared.app.transport().ledgers().await.map_err(|error| failed(&error))?;
+    let layout = shared.app.layout();
+    let subscribers = layout.subscriptions.iter().zip(ledgers).map(|(spec, ledger)| SubscriberStatus {
+        topic: layout.topics[spec.topic.0 as usize].name.to_string(),
+        subscriber: spec.subscriber.to_string(),
+        published: ledger.published,
+        pending: ledger.pending,
+        scheduled: ledger.scheduled,
+        in_flight: ledger.in_flight,
+        done: ledger.done,
+        dead: ledger.dead,
+        discarded: ledger.discarded,
+        #[expect(clippy::cast_precision_loss, reason = "an age of 2^52 ms is not reached")]
+        oldest_pending_s: ledger.oldest_pending_ms.map(|age| age as f64 / 1000.0),
+    });
+    Ok(Json(Status {
+        app: shared.app.manifest().app.to_string(),
+        stage: shared.options.stage.clone(),
+        transport: shared.app.transport().name().to_owned(),
+        subscribers: subscribers.collect(),
+    }))
+}
+
+pub(super) async fn topics(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    Json(json!({"app": shared.app.manifest().app, "topics": shared.app.manifest().topics}))
+}
+
+fn subscription(shared: &Shared, topic: &str, subscriber: &str) -> Result<SubscriptionIndex, Problem> {
+    shared.app.topic(topic)?;
+    shared.app.subscription(topic, subscriber).ok_or_else(|| {
+        let detail = format!("topic `{topic}` has no subscriber `{subscriber}`");
+        Problem::new(StatusCode::NOT_FOUND, "unknown-subscriber", detail)
+    })
+}
+
+/// Which part of the dead letters.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Page {
+    after: Option<MessageId>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn list(
+    State(shared): State<Arc<Shared>>,
+    Path((topic, subscriber)): Path<(String, String)>,
+    Query(page): Query<Page>,
+) -> Result<Json<Value>, Problem> {
+    let subscription = subscription(&shared, &topic, &subscriber)?;
+    let limit = page.limit.unwrap_or(100).clamp(1, 1000);
+    let letters = shared.app.transport().dead_letters(subscription, page.after, limit).await;
+    let letters: Vec<ShownDeadLetter> = letters
+        .map_err(|error| failed(&error))?
+        .into_iter()
+        .map(|letter| ShownDeadLetter {
+            message_id: letter.message.id,
+            reason: letter.reason,
+            died_at: letter.died_at,
+            published_at: letter.message.published_at,
+            attempts: letter.attempts,
+            history: letter.history,
+            key: letter.message.key.clone(),
+            attributes: letter.message.attributes.clone(),
+            body: serde_json::from_slice(&letter.message.body).unwrap_or(Value::Null),
+        })
+        .collect();
+    Ok(Json(json!({ "dead_letters": letters })))
+}
+
+/// Which dead letters: `{"all": true}` or `{"ids": […]}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    #[serde(default)]
+    all: bool,
+    #[serde(default)]
+    ids: Vec<MessageId>,
+}
+
+async fn selection(shared: &Shared, request: Request) -> Result<Selection, Problem> {
+    let (parts, body) = request.into_parts();
+    json_type(&parts.headers)?;
+    let body = read(shared, &parts.headers, body, MAX_BODY).await?;
+    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad-selection", detail);
+    let which: Which = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
+    match (which.all, which.ids.is_empty()) {
+        (true, true) => Ok(Selection::All),
+        (false, false) => Ok(Selection::Ids(which.ids)),
+        _ => Err(bad("say `{\"all\": true}` or `{\"ids\": […]}`".to_owned())),
+    }
+}
+
+pub(super) async fn release(
+    State(shared): State<Arc<Shared>>,
+    Path((topic, subscriber)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let subscription = subscription(&shared, &topic, &subscriber)?;
+    let which = selection(&shared, request).await?;
+    let count = shared.app.transport().release(subscription, which).await.map_err(|error| failed(&error))?;
+    Ok(Json(json!({ "released": count })))
+}
+
+pub(super) async fn purge(
+    State(shared): State<Arc<Shared>>,
+    Path((topic, subscriber)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let subscription = subscription(&shared, &topic, &subscriber)?;
+    let which = selection(&shared, request).await?;
+    let count = shared.app.transport().purge(subscription, which).await.map_err(|error| failed(&error))?;
+    Ok(Json(json!({ "purged": count })))
+}

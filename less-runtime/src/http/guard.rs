@@ -1,0 +1,66 @@
+//! Who may ask: the Host allow-list, and the API key.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+use subtle::ConstantTimeEq;
+
+use super::problem::Problem;
+use super::{Options, Shared};
+
+/// Lets a request pass that is addressed to this app by someone who may.
+pub(super) async fn check(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    if let Err(problem) = host(&shared.options, &request) {
+        return problem.into_response();
+    }
+    let open = matches!(request.uri().path(), "/healthz" | "/readyz");
+    if !open && let Err(problem) = key(&shared.options, request.headers()) {
+        return problem.into_response();
+    }
+    next.run(request).await
+}
+
+/// A page that the user visits can make a browser send requests to loopback under the page's own name; IP addresses can't be rebound like names.
+fn host(options: &Options, request: &Request) -> Result<(), Problem> {
+    let named = request.uri().host().map(str::to_owned).or_else(|| {
+        let host = request.headers().get(header::HOST)?.to_str().ok()?;
+        host.parse::<http::uri::Authority>().ok().map(|authority| authority.host().to_owned())
+    });
+    let Some(host) = named else {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "no-host", "the request has no valid Host header"));
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let allowed = host.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok()
+        || options.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(&host));
+    if allowed {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::MISDIRECTED_REQUEST,
+        "unknown-host",
+        "the Host header names none of this app's hosts; `hosts` under `[http]` in less.toml lists them",
+    ))
+}
+
+fn key(options: &Options, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(key) = &options.api_key else { return Ok(()) };
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .map(|value| value.as_bytes())
+        .and_then(|value| value.strip_prefix(b"Bearer ").or_else(|| value.strip_prefix(b"bearer ")));
+    let Some(given) = bearer.or_else(|| headers.get("x-api-key").map(|value| value.as_bytes())) else {
+        let detail = "this app asks for an API key: `Authorization: Bearer …` or `X-Api-Key: …`";
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, "no-api-key", detail);
+        return Err(problem.header(header::WWW_AUTHENTICATE, "Bearer"));
+    };
+    if bool::from(given.ct_eq(key.expose().as_bytes())) {
+        Ok(())
+    } else {
+        Err(Problem::new(StatusCode::FORBIDDEN, "wrong-api-key", "the API key is not this app's"))
+    }
+}

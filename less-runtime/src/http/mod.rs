@@ -1,0 +1,160 @@
+//! The HTTP endpoint: publishing, health, metrics, administration.
+//!
+//! An accept loop of our own, because `axum::serve` installs no timer, without which hyper's header-read timeout does nothing.
+
+mod admin;
+mod guard;
+mod problem;
+mod publish;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{StatusCode, header};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use less_model::config::{Config, Secret};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+pub use self::admin::{ShownDeadLetter, Status, SubscriberStatus};
+use self::problem::Problem;
+use crate::app::App;
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+
+/// Most publishes that are in progress at the same time; further ones are answered 429.
+const MAX_PUBLISHES: usize = 8192;
+/// Wait after the system could not accept a connection, usually for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How the endpoint behaves.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) stage: String,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) api_key: Option<Secret>,
+    pub(crate) max_connections: usize,
+    pub(crate) max_publishes: usize,
+    /// Longest time for a request's headers, and between two requests.
+    pub(crate) header_timeout: Duration,
+    /// Longest time for a request's body.
+    pub(crate) body_timeout: Duration,
+    /// Longest time that requests in progress are waited for at the shutdown.
+    pub(crate) drain: Duration,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Options {
+    pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> Self {
+        Self {
+            stage: config.stage.value.to_string(),
+            hosts: config.hosts.value.clone(),
+            api_key: config.api_key.as_ref().map(|key| key.value.clone()),
+            max_connections: config.max_connections.value as usize,
+            max_publishes: MAX_PUBLISHES,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+            metrics,
+        }
+    }
+}
+
+/// What handlers of requests share.
+struct Shared {
+    app: Arc<App>,
+    options: Options,
+    publishes: Semaphore,
+    shutdown: Shutdown,
+}
+
+/// Serves until the shutdown, then until requests in progress are answered.
+pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, options: Options, shutdown: Shutdown) {
+    let connections = Arc::new(Semaphore::new(options.max_connections));
+    let (header_timeout, drain) = (options.header_timeout, options.drain);
+    let publishes = Semaphore::new(options.max_publishes);
+    let shared = Arc::new(Shared { app, options, publishes, shutdown: shutdown.clone() });
+    let service = TowerToHyperService::new(router(shared));
+    let graceful = GracefulShutdown::new();
+    loop {
+        // Further connections wait in the system's queue.
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
+        let stream = tokio::select! {
+            biased;
+            () = shutdown.stopping() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!("can't accept a connection: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        // Without it a small answer waits for the peer's acknowledgement; failing to set it costs only that.
+        let _ = stream.set_nodelay(true);
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .serve_connection(TokioIo::new(stream), service.clone());
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // A connection's end in error is the peer's doing; its requests were answered or never whole.
+            let _ = connection.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    // Requests that are still open then are told nothing, which a client takes as unknown.
+    let _ = tokio::time::timeout(drain, graceful.shutdown()).await;
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/topics/{id}", post(publish::one))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/_less/status", get(admin::status))
+        .route("/_less/topics", get(admin::topics))
+        .route("/_less/topics/{id}/batch", post(publish::batch))
+        .route("/_less/dead-letters/{topic}/{subscriber}", get(admin::list))
+        .route("/_less/dead-letters/{topic}/{subscriber}/release", post(admin::release))
+        .route("/_less/dead-letters/{topic}/{subscriber}/purge", post(admin::purge))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "this path takes another method",
+            )
+        })
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), guard::check))
+        .with_state(shared)
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Result<&'static str, Problem> {
+    let not_ready = |detail: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail);
+    if shared.shutdown.is_stopping() {
+        return Err(not_ready("the app is shutting down".to_owned()));
+    }
+    shared.app.transport().ledgers().await.map_err(|error| not_ready(error.to_string()))?;
+    Ok("ready\n")
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Infallible> {
+    let ledgers = shared.app.transport().ledgers().await.unwrap_or_default();
+    let text = shared.options.metrics.encode(shared.app.layout(), &ledgers);
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+#[cfg(test)]
+mod tests;

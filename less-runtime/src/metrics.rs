@@ -1,0 +1,111 @@
+//! What is counted, as OpenMetrics text.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::transport::{Layout, Ledger};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TopicOutcome {
+    topic: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SubscriberOutcome {
+    topic: String,
+    subscriber: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SubscriberState {
+    topic: String,
+    subscriber: String,
+    state: String,
+}
+
+/// The process's counters.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    publishes: Family<TopicOutcome, Counter>,
+    publish_duration: Histogram,
+    attempts: Family<SubscriberOutcome, Counter>,
+    attempt_duration: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            publishes: Family::default(),
+            publish_duration: Histogram::new(exponential_buckets(0.000_1, 2.0, 18)),
+            attempts: Family::default(),
+            attempt_duration: Histogram::new(exponential_buckets(0.000_1, 4.0, 14)),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts a publish over HTTP.
+    pub(crate) fn publish(&self, topic: &str, accepted: bool, took: Duration) {
+        let outcome = if accepted { "accepted" } else { "refused" };
+        self.publishes.get_or_create(&TopicOutcome { topic: topic.to_owned(), outcome }).inc();
+        self.publish_duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts an attempt.
+    pub(crate) fn attempt(&self, topic: &str, subscriber: &str, outcome: &'static str, took: Duration) {
+        let labels =
+            SubscriberOutcome { topic: topic.to_owned(), subscriber: subscriber.to_owned(), outcome };
+        self.attempts.get_or_create(&labels).inc();
+        self.attempt_duration.observe(took.as_secs_f64());
+    }
+
+    /// Everything as text, with the ledgers as they are now.
+    pub(crate) fn encode(&self, layout: &Layout, ledgers: &[Ledger]) -> String {
+        let mut registry = Registry::with_prefix("less");
+        registry.register("publishes", "Publishes over HTTP", self.publishes.clone());
+        registry.register_with_unit(
+            "publish",
+            "Time to publish",
+            Unit::Seconds,
+            self.publish_duration.clone(),
+        );
+        registry.register("attempts", "Attempts of handlers", self.attempts.clone());
+        registry.register_with_unit(
+            "attempt",
+            "Time of an attempt",
+            Unit::Seconds,
+            self.attempt_duration.clone(),
+        );
+        let messages = Family::<SubscriberState, Gauge>::default();
+        for (spec, ledger) in layout.subscriptions.iter().zip(ledgers) {
+            let topic = layout.topics[spec.topic.0 as usize].name.as_str();
+            let mut set = |state: &str, count: u64| {
+                let (topic, subscriber) = (topic.to_owned(), spec.subscriber.to_string());
+                let labels = SubscriberState { topic, subscriber, state: state.to_owned() };
+                messages.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+            };
+            set("published", ledger.published);
+            set("pending", ledger.pending);
+            set("scheduled", ledger.scheduled);
+            set("in_flight", ledger.in_flight);
+            set("done", ledger.done);
+            set("dead", ledger.dead);
+            for (reason, count) in &ledger.discarded {
+                set(&format!("discarded_{reason}"), *count);
+            }
+        }
+        registry.register("messages", "The ledger: messages of a subscriber by state", messages);
+        let mut out = String::new();
+        // Writing to a String does not fail.
+        let _ = encode(&mut out, &registry);
+        out
+    }
+}

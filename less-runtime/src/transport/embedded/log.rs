@@ -1,0 +1,356 @@
+//! The log: segments of frames, written at the end, synced, read back; and the checkpoint that makes old segments' facts unneeded.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde::{Deserialize, Serialize};
+
+use super::disk::{Disk, DiskFile};
+use super::record::{self, Record};
+use super::state::{Entry, State};
+use crate::message::StoredMessage;
+use crate::transport::TransportError;
+
+const CHECKPOINT: &str = "checkpoint";
+const CHECKPOINT_NEW: &str = "checkpoint.new";
+const MAGIC: &[u8; 8] = b"lesscp01";
+
+/// Where the log goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Position {
+    segment: u32,
+    offset: u64,
+}
+
+/// Open segments, for whoever reads bodies.
+#[derive(Clone)]
+pub(super) struct Segments {
+    files: Arc<RwLock<BTreeMap<u32, Arc<dyn DiskFile>>>>,
+    disk: Arc<dyn Disk>,
+}
+
+/// The writer's end of the log.
+pub(super) struct Log {
+    disk: Arc<dyn Disk>,
+    segments: Segments,
+    current: Arc<dyn DiskFile>,
+    segment: u32,
+    size: u64,
+    synced: u64,
+    segment_size: u64,
+    /// What is to be written next.
+    buffer: Vec<u8>,
+}
+
+fn name(segment: u32) -> String {
+    format!("{segment:010}.log")
+}
+
+fn number(name: &str) -> Option<u32> {
+    name.strip_suffix(".log")?.parse().ok()
+}
+
+/// The transport's error for an IO error.
+pub(super) fn io_error(
+    disk: &dyn Disk,
+    action: &'static str,
+    name: &str,
+    cause: &io::Error,
+) -> TransportError {
+    TransportError::Io { action, file: disk.describe(name), cause: cause.to_string() }
+}
+
+impl Segments {
+    fn get(&self, segment: u32) -> Option<Arc<dyn DiskFile>> {
+        self.files.read().unwrap_or_else(PoisonError::into_inner).get(&segment).cloned()
+    }
+
+    /// Reads a message, and checks that it is the one that was written.
+    pub(super) fn read(&self, entry: Entry) -> Result<StoredMessage, TransportError> {
+        let file_name = name(entry.segment);
+        let damaged = |problem: &str| TransportError::Damaged {
+            file: self.disk.describe(&file_name),
+            offset: u64::from(entry.offset),
+            problem: problem.to_owned(),
+        };
+        let file = self.get(entry.segment).ok_or_else(|| damaged("the file is gone"))?;
+        let mut frame = vec![0; entry.length as usize];
+        file.read_at(&mut frame, u64::from(entry.offset))
+            .map_err(|error| io_error(&*self.disk, "read", &file_name, &error))?;
+        match record::decode(&frame, 0) {
+            Some((Record::Publish { message, .. } | Record::Moved { message, .. }, _)) => {
+                Ok(message.into_owned())
+            }
+            Some(_) => Err(damaged("there is no message here")),
+            None => Err(damaged("the checksum is wrong")),
+        }
+    }
+}
+
+impl Log {
+    /// Opens the log, or begins one, and reads it into a state. `segment_size` is where a new segment is begun, at most 2 GiB.
+    pub(super) fn open(disk: Arc<dyn Disk>, segment_size: u64) -> Result<(Self, State), TransportError> {
+        let (mut state, from) = read_checkpoint(&*disk)?;
+        let names = disk.list().map_err(|error| io_error(&*disk, "list", "", &error))?;
+        let mut numbers: Vec<u32> = names.iter().filter_map(|name| number(name)).collect();
+        numbers.sort_unstable();
+        let segments = Segments { files: Arc::default(), disk: Arc::clone(&disk) };
+        let first = from.map_or(0, |from| from.segment);
+        if numbers.is_empty() || from.is_none() && numbers[0] != 0 || numbers.binary_search(&first).is_err() {
+            if from.is_some() || !numbers.is_empty() {
+                return Err(missing(&*disk, first));
+            }
+            let current = begin_segment(&*disk, 0)?;
+            segments.files.write().unwrap_or_else(PoisonError::into_inner).insert(0, Arc::clone(&current));
+            let log = Self {
+                disk,
+                segments,
+                current,
+                segment: 0,
+                size: 0,
+                synced: 0,
+                segment_size,
+                buffer: Vec::new(),
+            };
+            return Ok((log, state));
+        }
+        let last = numbers[numbers.len() - 1];
+        if let Some(gap) = (first..=last).find(|segment| numbers.binary_search(segment).is_err()) {
+            return Err(missing(&*disk, gap));
+        }
+        let mut size = 0;
+        for segment in numbers {
+            let file_name = name(segment);
+            let file = disk.open(&file_name).map_err(|error| io_error(&*disk, "open", &file_name, &error))?;
+            if segment >= first {
+                let start = from.filter(|from| from.segment == segment).map_or(0, |from| from.offset);
+                size = replay(&*disk, &file_name, &*file, segment, start, segment == last, &mut state)?;
+            }
+            segments.files.write().unwrap_or_else(PoisonError::into_inner).insert(segment, file);
+        }
+        let current = segments.get(last).ok_or_else(|| missing(&*disk, last))?;
+        let log = Self {
+            disk,
+            segments,
+            current,
+            segment: last,
+            size,
+            synced: size,
+            segment_size,
+            buffer: Vec::new(),
+        };
+        Ok((log, state))
+    }
+
+    /// For reading bodies.
+    pub(super) fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    /// Adds a record to what is written next, and to the state.
+    pub(super) fn push(&mut self, state: &mut State, record: &Record<'_>) {
+        if self.buffer.is_empty() {
+            record::encode(&Record::Write { synced: self.synced }, &mut self.buffer);
+        }
+        let start = self.buffer.len();
+        record::encode(record, &mut self.buffer);
+        let offset = u32::try_from(self.size + start as u64).unwrap_or(u32::MAX);
+        let length = u32::try_from(self.buffer.len() - start).unwrap_or(u32::MAX);
+        state.apply(record, (self.segment, offset, length));
+    }
+
+    /// How many bytes wait to be written.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Whether something waits to be written.
+    pub(super) fn waits(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Whether something written waits to be synced.
+    pub(super) fn unsynced(&self) -> bool {
+        self.synced < self.size
+    }
+
+    /// Writes what waits. After an error nothing may be acknowledged until the store is opened again.
+    pub(super) fn write(&mut self) -> Result<(), TransportError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.current
+            .append(&self.buffer)
+            .map_err(|error| io_error(&*self.disk, "write", &name(self.segment), &error))?;
+        self.size += self.buffer.len() as u64;
+        self.buffer.clear();
+        // One large write must not keep its memory for ever.
+        self.buffer.shrink_to(1 << 20);
+        Ok(())
+    }
+
+    /// Makes what was written last. After an error nothing may be acknowledged until the store is opened again: the kernel may have dropped the
+    /// pages that it could not write, and a second sync would say that all is well.
+    pub(super) fn sync(&mut self) -> Result<(), TransportError> {
+        if self.unsynced() {
+            self.current
+                .sync()
+                .map_err(|error| io_error(&*self.disk, "sync", &name(self.segment), &error))?;
+            self.synced = self.size;
+        }
+        Ok(())
+    }
+
+    /// Whether it is time for a new segment.
+    pub(super) fn full(&self) -> bool {
+        self.size >= self.segment_size
+    }
+
+    /// Begins a new segment. Everything must be synced.
+    pub(super) fn rotate(&mut self) -> Result<(), TransportError> {
+        let segment = self.segment + 1;
+        let file = begin_segment(&*self.disk, segment)?;
+        self.segments
+            .files
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(segment, Arc::clone(&file));
+        self.current = file;
+        self.segment = segment;
+        self.size = 0;
+        self.synced = 0;
+        Ok(())
+    }
+
+    /// Writes the state down, so that the log before this place need not be read again. Everything must be synced.
+    pub(super) fn checkpoint(&self, state: &State) -> Result<(), TransportError> {
+        let error = |action, error: io::Error| io_error(&*self.disk, action, CHECKPOINT_NEW, &error);
+        let position = Position { segment: self.segment, offset: self.size };
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&[0; 4]);
+        let bytes = postcard::to_extend(&(position, state), bytes);
+        let mut bytes = bytes.map_err(|problem| error("write", io::Error::other(problem.to_string())))?;
+        let crc = crc32c::crc32c(&bytes[12..]).to_le_bytes();
+        bytes[8..12].copy_from_slice(&crc);
+        let file = self.disk.create(CHECKPOINT_NEW).map_err(|cause| error("create", cause))?;
+        file.append(&bytes).map_err(|cause| error("write", cause))?;
+        file.sync().map_err(|cause| error("sync", cause))?;
+        self.disk.rename(CHECKPOINT_NEW, CHECKPOINT).map_err(|cause| error("rename", cause))?;
+        self.disk.sync_folder().map_err(|cause| error("sync the folder of", cause))
+    }
+
+    /// Deletes segments that neither messages nor the checkpoint need.
+    pub(super) fn prune(&mut self, lowest: Option<u32>) -> Result<(), TransportError> {
+        let keep = lowest.unwrap_or(self.segment).min(self.segment);
+        let gone: Vec<u32> = {
+            let files = self.segments.files.read().unwrap_or_else(PoisonError::into_inner);
+            files.range(..keep).map(|(segment, _)| *segment).collect()
+        };
+        for segment in gone {
+            self.segments.files.write().unwrap_or_else(PoisonError::into_inner).remove(&segment);
+            let file_name = name(segment);
+            self.disk
+                .remove(&file_name)
+                .map_err(|error| io_error(&*self.disk, "remove", &file_name, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that the disk has free.
+    pub(super) fn free(&self) -> io::Result<u64> {
+        self.disk.free()
+    }
+}
+
+fn missing(disk: &dyn Disk, segment: u32) -> TransportError {
+    TransportError::Damaged {
+        file: disk.describe(&name(segment)),
+        offset: 0,
+        problem: "the file is missing".to_owned(),
+    }
+}
+
+fn begin_segment(disk: &dyn Disk, segment: u32) -> Result<Arc<dyn DiskFile>, TransportError> {
+    let file_name = name(segment);
+    let file = disk.create(&file_name).map_err(|error| io_error(disk, "create", &file_name, &error))?;
+    disk.sync_folder().map_err(|error| io_error(disk, "sync the folder of", &file_name, &error))?;
+    Ok(file)
+}
+
+fn read_all(
+    disk: &dyn Disk,
+    file_name: &str,
+    file: &dyn DiskFile,
+    from: u64,
+) -> Result<Vec<u8>, TransportError> {
+    let size = file.size().map_err(|error| io_error(disk, "read", file_name, &error))?;
+    let mut bytes = vec![0; usize::try_from(size.saturating_sub(from)).unwrap_or(usize::MAX)];
+    file.read_at(&mut bytes, from).map_err(|error| io_error(disk, "read", file_name, &error))?;
+    Ok(bytes)
+}
+
+fn read_checkpoint(disk: &dyn Disk) -> Result<(State, Option<Position>), TransportError> {
+    let file = match disk.open(CHECKPOINT) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((State::default(), None)),
+        Err(error) => return Err(io_error(disk, "open", CHECKPOINT, &error)),
+    };
+    let bytes = read_all(disk, CHECKPOINT, &*file, 0)?;
+    let damaged = || TransportError::Damaged {
+        file: disk.describe(CHECKPOINT),
+        offset: 0,
+        problem: "the checksum is wrong".to_owned(),
+    };
+    let sound = bytes.len() > 12
+        && bytes.starts_with(MAGIC)
+        && crc32c::crc32c(&bytes[12..]).to_le_bytes() == bytes[8..12];
+    if !sound {
+        return Err(damaged());
+    }
+    let (position, state): (Position, State) = postcard::from_bytes(&bytes[12..]).map_err(|_| damaged())?;
+    Ok((state, Some(position)))
+}
+
+/// Reads a segment into the state. A torn end of the last segment is cut off; any other damage is an error. Returns the segment's size.
+fn replay(
+    disk: &dyn Disk,
+    file_name: &str,
+    file: &dyn DiskFile,
+    segment: u32,
+    from: u64,
+    last: bool,
+    state: &mut State,
+) -> Result<u64, TransportError> {
+    let bytes = read_all(disk, file_name, file, from)?;
+    let mut at = 0;
+    while at < bytes.len() {
+        let offset = from + at as u64;
+        let Some((record, next)) = record::decode(&bytes, at) else {
+            // Damage is a torn write only where no later write knew it to be synced.
+            if !last || synced_after(&bytes, at) > offset {
+                let problem = "a record's checksum is wrong".to_owned();
+                return Err(TransportError::Damaged { file: disk.describe(file_name), offset, problem });
+            }
+            file.truncate(offset).map_err(|error| io_error(disk, "truncate", file_name, &error))?;
+            file.sync().map_err(|error| io_error(disk, "sync", file_name, &error))?;
+            return Ok(offset);
+        };
+        let place = u32::try_from(offset).unwrap_or(u32::MAX);
+        let length = u32::try_from(next - at).unwrap_or(u32::MAX);
+        state.apply(&record, (segment, place, length));
+        at = next;
+    }
+    Ok(from + bytes.len() as u64)
+}
+
+/// How far the writes after `at` say that the segment was synced.
+fn synced_after(bytes: &[u8], at: usize) -> u64 {
+    (at + 1..bytes.len())
+        .filter_map(|at| match record::decode(bytes, at) {
+            Some((Record::Write { synced }, _)) => Some(synced),
+            _ => None,
+        })
+        .max()
+        .unwrap_or(0)
+}

@@ -1,0 +1,159 @@
+//! The embedded broker: one data folder, one owner, durable without anything to install.
+//!
+//! One thread owns the state and the log. It takes all commands that wait, writes their records with one call, syncs once, and only then answers:
+//! concurrent publishes share a sync. A message's body is written once, whatever the number of subscribers; a subscriber is a cursor and a
+//! sparse set of what is out of order. An ack alone is not waited for: it is synced at the latest [`LAZY_SYNC`] after it was written, so that a
+//! power cut may cause that much to be delivered again, and never loses anything.
+
+mod admin;
+mod consume;
+mod disk;
+mod log;
+mod provision;
+mod publish;
+mod record;
+mod state;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::HashSet;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+pub use self::provision::open;
+use self::record::{QueueId, TopicId};
+use self::writer::Command;
+use super::{
+    Consumer, DeadLetter, Ledger, NewMessage, Selection, SubscriptionIndex, TopicIndex, Transport,
+    TransportError,
+};
+use crate::clock::Clock;
+use crate::message::MessageId;
+use crate::publish::{PublishError, Receipt};
+
+/// Longest time from an ack to its sync.
+pub const LAZY_SYNC: Duration = Duration::from_millis(10);
+
+/// How the store works. The default suits most apps.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// Size at which a new log file is begun, in bytes; at most 1 GiB. Default 64 MiB.
+    pub segment_size: u64,
+    /// Bodies of recent messages that are kept in memory, in bytes. Default 64 MiB.
+    pub cache: usize,
+    /// Room that is left on the disk for acks and dead letters: with less, publishing is refused. Default 32 MiB.
+    pub reserve: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { segment_size: 64 << 20, cache: 64 << 20, reserve: 32 << 20 }
+    }
+}
+
+/// An open data folder.
+pub struct Embedded {
+    commands: Commands,
+    /// The store's numbers for the layout's topics and subscriptions.
+    topics: Vec<TopicId>,
+    queues: Vec<QueueId>,
+    consumed: Arc<Mutex<HashSet<QueueId>>>,
+    segments: log::Segments,
+    clock: Clock,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The way to the writer.
+#[derive(Clone)]
+struct Commands {
+    sender: Sender<Command>,
+    /// Why the writer answers no more.
+    failure: Arc<OnceLock<TransportError>>,
+}
+
+impl Commands {
+    /// Sends a command without waiting for anything.
+    fn send(&self, command: Command) -> Result<(), TransportError> {
+        self.sender.send(command).map_err(|_| self.why())
+    }
+
+    /// Sends a command and waits for its answer.
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, TransportError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply))?;
+        answer.await.map_err(|_| self.why())
+    }
+
+    fn why(&self) -> TransportError {
+        self.failure.get().cloned().unwrap_or(TransportError::Closed)
+    }
+}
+
+#[async_trait]
+impl Transport for Embedded {
+    fn name(&self) -> &'static str {
+        "embedded"
+    }
+
+    async fn publish(
+        &self,
+        topic: TopicIndex,
+        messages: Vec<NewMessage>,
+    ) -> Vec<Result<Receipt, PublishError>> {
+        self.publish_batch(topic, messages).await
+    }
+
+    async fn consumer(&self, subscription: SubscriptionIndex) -> Result<Box<dyn Consumer>, TransportError> {
+        self.open_consumer(subscription)
+    }
+
+    async fn ledgers(&self) -> Result<Vec<Ledger>, TransportError> {
+        self.read_ledgers().await
+    }
+
+    async fn dead_letters(
+        &self,
+        subscription: SubscriptionIndex,
+        after: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, TransportError> {
+        self.list_dead(subscription, after, limit).await
+    }
+
+    async fn release(
+        &self,
+        subscription: SubscriptionIndex,
+        which: Selection,
+    ) -> Result<u64, TransportError> {
+        self.release_dead(subscription, which).await
+    }
+
+    async fn purge(&self, subscription: SubscriptionIndex, which: Selection) -> Result<u64, TransportError> {
+        self.purge_dead(subscription, which).await
+    }
+
+    async fn close(&self) -> Result<(), TransportError> {
+        let result = self.commands.ask(|reply| Command::Close { reply }).await?;
+        let writer = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            // Only then the folder's lock is free again.
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        }
+        result
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        // Whoever did not close it gets the same, without waiting; after a close there is nobody to hear this.
+        let (reply, _) = oneshot::channel();
+        let _ = self.commands.send(Command::Close { reply });
+    }
+}

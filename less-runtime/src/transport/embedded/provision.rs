@@ -1,0 +1,166 @@
+//! Opening the folder, and making what the layout asks for: the third room.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+
+use less_model::manifest::Start;
+
+use super::disk::{Disk, RealDisk};
+use super::log::Log;
+use super::record::Record;
+use super::state::State;
+use super::writer::Writer;
+use super::{Commands, Embedded, Options, TransportError};
+use crate::clock::Clock;
+use crate::transport::Layout;
+
+/// The form of the folder that this version reads and writes.
+const FORMAT: u32 = 1;
+
+/// Opens a data folder, made where it is missing (only its owner can enter it), and provides what the layout asks for.
+///
+/// Fails when another process owns it, when another version wrote it, when what is stored is damaged, and when the disk can't be read or written.
+/// Topics and subscriptions that left the layout keep what they have.
+pub fn open(
+    folder: &Path,
+    layout: &Layout,
+    options: Options,
+    clock: Clock,
+) -> Result<Embedded, TransportError> {
+    let io_error = |action: &'static str, path: &Path, cause: &io::Error| TransportError::Io {
+        action,
+        file: path.display().to_string(),
+        cause: cause.to_string(),
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| io_error("make the data folder", folder, &error))?;
+    let lock = lock(folder)?;
+    let format = folder.join("format");
+    match std::fs::read_to_string(&format) {
+        Ok(text) if text.trim() == FORMAT.to_string() => {}
+        Ok(text) => {
+            let found = text.trim().to_owned();
+            return Err(TransportError::Format {
+                folder: folder.display().to_string(),
+                found,
+                known: FORMAT,
+            });
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            std::fs::write(&format, format!("{FORMAT}\n"))
+                .and_then(|()| File::open(&format)?.sync_all())
+                .map_err(|error| io_error("write", &format, &error))?;
+        }
+        Err(error) => return Err(io_error("read", &format, &error)),
+    }
+    open_disk(Arc::new(RealDisk::new(folder.to_owned())), layout, options, clock, Some(lock))
+}
+
+fn lock(folder: &Path) -> Result<File, TransportError> {
+    let path = folder.join("lock");
+    let failed = |action: &'static str, cause: &io::Error| TransportError::Io {
+        action,
+        file: path.display().to_string(),
+        cause: cause.to_string(),
+    };
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| failed("open", &error))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut owner = String::new();
+            // Whose it is only helps; it may be unreadable.
+            let _ = file.read_to_string(&mut owner);
+            let pid = owner.trim().parse().ok();
+            return Err(TransportError::InUse { folder: folder.display().to_string(), pid });
+        }
+        Err(error) => return Err(failed("lock", &error.into())),
+    }
+    file.set_len(0)
+        .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()))
+        .map_err(|error| failed("write", &error))?;
+    Ok(file)
+}
+
+/// The same on any disk.
+pub(super) fn open_disk(
+    disk: Arc<dyn Disk>,
+    layout: &Layout,
+    options: Options,
+    clock: Clock,
+    lock: Option<File>,
+) -> Result<Embedded, TransportError> {
+    let (mut log, mut state) = Log::open(disk, options.segment_size)?;
+    log.push(&mut state, &Record::Opened { at: clock.now() });
+    let topics: Vec<u32> =
+        layout.topics.iter().map(|topic| provide_topic(&mut log, &mut state, topic.name.as_str())).collect();
+    let mut queues = Vec::new();
+    for spec in &layout.subscriptions {
+        let topic = topics[spec.topic.0 as usize];
+        queues.push(provide_queue(&mut log, &mut state, topic, spec.subscriber.as_str(), spec.policy.start));
+    }
+    log.write()?;
+    log.sync()?;
+    state.rebuild();
+    let failure = Arc::new(OnceLock::new());
+    let (sender, receiver) = mpsc::channel();
+    let segments = log.segments().clone();
+    let retention: HashMap<String, u64> = layout
+        .topics
+        .iter()
+        .map(|topic| (topic.name.as_str().to_owned(), topic.retention.as_millis()))
+        .collect();
+    let writer = Writer::new(log, state, options, clock.clone(), retention, Arc::clone(&failure), lock);
+    let thread = std::thread::Builder::new()
+        .name("less-store".to_owned())
+        .spawn(move || writer.run(&receiver))
+        .map_err(|error| TransportError::Io {
+            action: "start",
+            file: "the store's thread".to_owned(),
+            cause: error.to_string(),
+        })?;
+    Ok(Embedded {
+        commands: Commands { sender, failure },
+        topics,
+        queues,
+        consumed: Arc::new(Mutex::new(HashSet::new())),
+        segments,
+        clock,
+        writer: Mutex::new(Some(thread)),
+    })
+}
+
+fn provide_topic(log: &mut Log, state: &mut State, name: &str) -> u32 {
+    let found = state.topics.iter().position(|topic| topic.name == name);
+    let index = found.unwrap_or_else(|| {
+        log.push(state, &Record::Topic { name: name.into() });
+        state.topics.len() - 1
+    });
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+fn provide_queue(log: &mut Log, state: &mut State, topic: u32, name: &str, start: Start) -> u32 {
+    let found = state.queues.iter().position(|queue| queue.topic == topic && queue.name == name);
+    let index = found.unwrap_or_else(|| {
+        let start = match start {
+            Start::Now => state.topics[topic as usize].next(),
+            Start::Earliest => state.topics[topic as usize].base,
+        };
+        log.push(state, &Record::Queue { topic, name: name.into(), start });
+        state.queues.len() - 1
+    });
+    u32::try_from(index).unwrap_or(u32::MAX)
+}

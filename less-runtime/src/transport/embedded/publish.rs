@@ -1,0 +1,25 @@
+//! Publishing: the first room.
+
+use super::writer::Command;
+use super::{Embedded, NewMessage, PublishError, Receipt, TopicIndex, TransportError};
+
+impl Embedded {
+    pub(super) async fn publish_batch(
+        &self,
+        topic: TopicIndex,
+        messages: Vec<NewMessage>,
+    ) -> Vec<Result<Receipt, PublishError>> {
+        let count = messages.len();
+        let topic = self.topics[topic.0 as usize];
+        match self.commands.ask(|reply| Command::Publish { topic, messages, reply }).await {
+            Ok(results) => results,
+            Err(error) => {
+                let error = match error {
+                    TransportError::Closed => PublishError::ShuttingDown,
+                    other => PublishError::Unavailable(other.to_string()),
+                };
+                vec![Err(error); count]
+            }
+        }
+    }
+}
