@@ -184,12 +184,11 @@ pub fn resolve(
         .or_else(|| set("LESS_LISTEN"))
         .or_else(|| pick(&layers, |layer| layer.listen.clone()))
         .unwrap_or_else(|| (DEFAULT_LISTEN.to_owned(), Source::Default));
-    let listen = match listen.parse::<SocketAddr>() {
-        Ok(value) => Some(Sourced { value, source: from }),
-        Err(_) => {
-            errors.push(ConfigError::Listen { value: listen, from });
-            None
-        }
+    let listen = if let Ok(value) = listen.parse::<SocketAddr>() {
+        Some(Sourced { value, source: from })
+    } else {
+        errors.push(ConfigError::Listen { value: listen, from });
+        None
     };
     let (data, source) = flags
         .data

@@ -93,3 +93,47 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 }
+
+/// The diagnostics as plain text, each with the line and column of its place, a blank line between two.
+#[cfg(feature = "parse")]
+pub fn plain(diagnostics: &[Diagnostic], tree: &crate::source::SourceTree) -> String {
+    let all: Vec<String> = diagnostics.iter().map(|diagnostic| one(diagnostic, tree)).collect();
+    all.join("\n")
+}
+
+#[cfg(feature = "parse")]
+fn one(diagnostic: &Diagnostic, tree: &crate::source::SourceTree) -> String {
+    let severity = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let mut lines = vec![format!("{severity}[{}]: {}", diagnostic.code, printable(&diagnostic.message))];
+    let arrow = |place: &Place| format!("  --> {}", position(place, tree));
+    lines.extend(diagnostic.place.as_ref().map(arrow));
+    for (text, place) in &diagnostic.notes {
+        lines.push(format!("note: {}", printable(text)));
+        lines.extend(place.as_ref().map(arrow));
+    }
+    lines.extend(diagnostic.hints.iter().map(|hint| format!("hint: {}", printable(hint))));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// `path`, or `path:line:column` where the bytes are known; columns count characters.
+#[cfg(feature = "parse")]
+fn position(place: &Place, tree: &crate::source::SourceTree) -> String {
+    let path = printable(&place.path);
+    let (Some(span), Some(text)) = (&place.span, tree.text(&place.path)) else { return path };
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    format!("{path}:{line}:{column}")
+}
+
+/// The text on one line: a file's name can hold anything.
+#[cfg(feature = "parse")]
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
+}

@@ -11,6 +11,18 @@ pub mod name;
 pub mod quantity;
 
 #[cfg(feature = "parse")]
+mod check;
+#[cfg(feature = "parse")]
+pub mod handler;
+#[cfg(feature = "parse")]
+mod message;
+#[cfg(feature = "parse")]
+mod rust;
+#[cfg(feature = "parse")]
 pub mod sample;
+#[cfg(feature = "parse")]
+pub mod scan;
+#[cfg(feature = "parse")]
+pub mod source;
 #[cfg(feature = "parse")]
 pub mod tree;

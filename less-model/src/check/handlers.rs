@@ -1,0 +1,55 @@
+//! A subscriber has one handler, in a language that this version runs.
+
+use crate::diagnostic::{Diagnostic, Place};
+use crate::handler::signature;
+use crate::language::Language;
+use crate::name::{SubscriberName, TopicName};
+use crate::source::Folder;
+
+/// No file in the folder is a handler.
+pub(crate) fn no_handler(
+    topic: &TopicName,
+    name: &SubscriberName,
+    path: &str,
+    folder: &Folder,
+    message_type: Option<&str>,
+) -> Diagnostic {
+    let diagnostic = Diagnostic::error("no-handler", format!("subscriber `{topic}/{name}` has no handler"))
+        .at(Place::path(path));
+    let mut code =
+        folder.iter().filter(|(file, entry)| entry.is_file() && file.to_lowercase().ends_with(".rs"));
+    match (code.next(), code.next()) {
+        (Some((file, _)), None) => diagnostic.hint(format!("rename `{file}` to `mod.rs`")),
+        _ => diagnostic
+            .hint(format!("write `{path}/mod.rs` with `{}`, or delete the folder", signature(message_type))),
+    }
+}
+
+/// More than one file in the folder is a handler; `files` are sorted.
+pub(crate) fn duplicate_handler(topic: &TopicName, name: &SubscriberName, files: &[String]) -> Diagnostic {
+    let count = match files.len() {
+        2 => "two".to_owned(),
+        3 => "three".to_owned(),
+        more => more.to_string(),
+    };
+    let mut diagnostic = Diagnostic::error(
+        "duplicate-handler",
+        format!("topic `{topic}` has {count} subscribers named `{name}`"),
+    );
+    if let Some((last, others)) = files.split_last() {
+        diagnostic = diagnostic.at(Place::path(last));
+        for (at, file) in others.iter().enumerate() {
+            let text = if at == 0 { "first one is here" } else { "another one is here" };
+            diagnostic = diagnostic.note(text, Some(Place::path(file)));
+        }
+    }
+    diagnostic.hint("rename one folder; a subscriber's name is its folder's name")
+}
+
+/// The handler is in a language that this version can't run.
+pub(crate) fn unsupported_language(language: Language, path: &str, message_type: Option<&str>) -> Diagnostic {
+    let message = format!("this version of Less can't run subscribers in {}", language.label());
+    Diagnostic::error("unsupported-language", message)
+        .at(Place::path(path))
+        .hint(format!("write it in Rust: `mod.rs` with `{}`", signature(message_type)))
+}

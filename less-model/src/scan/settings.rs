@@ -1,0 +1,93 @@
+//! `less.toml`.
+
+use std::net::SocketAddr;
+
+use toml::Spanned;
+
+use super::table::{Doc, Table};
+use crate::diagnostic::Diagnostic;
+use crate::manifest::{HttpLayer, Layer, Policy, Settings};
+use crate::name::{AppName, StageName};
+use crate::quantity::Size;
+
+/// What `less.toml` says.
+#[derive(Default)]
+pub(super) struct File {
+    /// The app's name, where it is given; `Err` where that is none.
+    pub(super) name: Option<Result<AppName, ()>>,
+    pub(super) settings: Settings,
+    /// What subscribers start from.
+    pub(super) defaults: Policy,
+}
+
+const KEYS: [&str; 6] = ["name", "listen", "data", "http", "defaults", "stages"];
+const STAGE_KEYS: [&str; 3] = ["listen", "data", "http"];
+const HTTP_KEYS: [&str; 3] = ["hosts", "max_body", "max_connections"];
+
+/// Reads the file's text.
+pub(super) fn read(path: &str, text: &str) -> (File, Vec<Diagnostic>) {
+    let mut doc = Doc::new(path);
+    let Some(entries) = doc.parse(text) else { return (File::default(), doc.diagnostics) };
+    let top = Table { title: "", entries: &entries };
+    doc.known(top, &KEYS);
+    let name = doc.text(top, "name").map(|name| app_name(&mut doc, &name));
+    let base = layer(&mut doc, top, "[http]");
+    let defaults = match doc.table(top, "defaults", "[defaults]") {
+        Some(table) => super::policy::read(&mut doc, table, Policy::default()),
+        None => Policy::default(),
+    };
+    let mut settings = Settings { base, ..Settings::default() };
+    if let Some(stages) = doc.table(top, "stages", "[stages]") {
+        for key in stages.entries.keys() {
+            let name: &str = key.get_ref();
+            let title = format!("[stages.{name}]");
+            let http_title = format!("[stages.{name}.http]");
+            let Some(table) = doc.table(stages, name, &title) else { continue };
+            doc.known(table, &STAGE_KEYS);
+            let layer = layer(&mut doc, table, &http_title);
+            match name.parse::<StageName>() {
+                Ok(name) => drop(settings.stages.insert(name, layer)),
+                Err(error) => doc.error("bad-name", format!("stage `{name}`: {error}"), key.span()),
+            }
+        }
+    }
+    (File { name, settings, defaults }, doc.diagnostics)
+}
+
+fn app_name(doc: &mut Doc, name: &Spanned<&str>) -> Result<AppName, ()> {
+    name.get_ref().parse().map_err(|error| {
+        let message = format!("`{}` is no name for an app: {error}", name.get_ref());
+        let hint = format!("write `name = \"{}\"`", super::app_name_from(name.get_ref()));
+        doc.report(Diagnostic::error("bad-name", message).hint(hint), name.span());
+    })
+}
+
+fn layer(doc: &mut Doc, table: Table, http_title: &str) -> Layer {
+    let listen = doc.text(table, "listen").and_then(|listen| {
+        if listen.get_ref().parse::<SocketAddr>().is_ok() {
+            return Some((*listen.get_ref()).to_owned());
+        }
+        let message = format!("`{}` is no address", listen.get_ref());
+        let hint = "write an IP address and a port, such as `127.0.0.1:4100`";
+        doc.report(Diagnostic::error("bad-value", message).hint(hint), listen.span());
+        None
+    });
+    let data = doc.text(table, "data").and_then(|data| {
+        if data.get_ref().is_empty() {
+            doc.error("bad-value", "`data` is the path of a folder, it can't be empty", data.span());
+            return None;
+        }
+        Some((*data.get_ref()).to_owned())
+    });
+    let http = doc.table(table, "http", http_title).map(|http| http_layer(doc, http)).unwrap_or_default();
+    Layer { listen, data, http }
+}
+
+fn http_layer(doc: &mut Doc, table: Table) -> HttpLayer {
+    doc.known(table, &HTTP_KEYS);
+    HttpLayer {
+        hosts: doc.texts(table, "hosts"),
+        max_body: doc.size(table, "max_body", Size::from_bytes(1)..=Size::from_bytes(1 << 30)),
+        max_connections: doc.number(table, "max_connections", 1..=1_000_000),
+    }
+}

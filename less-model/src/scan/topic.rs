@@ -1,0 +1,119 @@
+//! One topic's folder.
+
+use std::collections::BTreeMap;
+
+use super::table::{Doc, Table};
+use super::{TOPICS, subscriber};
+use crate::check;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::manifest::{DEFAULT_RETENTION, Policy};
+use crate::message;
+use crate::name::TopicName;
+use crate::quantity::Span;
+use crate::source::{Entry, Folder};
+use crate::tree::{MessageSource, Topic};
+
+const SHORTEST: Span = Span::from_secs(1);
+const LONGEST: Span = Span::from_secs(3650 * 86_400);
+
+/// The topic, and what is wrong with it.
+pub(super) fn read(name: &TopicName, folder: &Folder, defaults: Policy) -> (Topic, Vec<Diagnostic>) {
+    let path = format!("{TOPICS}/{name}");
+    let mut diagnostics = Vec::new();
+    let message = message(name, &path, folder, &mut diagnostics);
+    let retention = retention(&path, folder, &mut diagnostics);
+    let message_type = match &message {
+        MessageSource::Any => None,
+        MessageSource::Rust { type_name, .. } => Some(type_name.as_str()),
+    };
+
+    let folders: BTreeMap<&str, &Folder> = folder
+        .iter()
+        .filter(|(name, _)| !name.starts_with('_') && !crate::source::ignored(name))
+        .filter_map(|(name, entry)| Some((name.as_str(), entry.folder()?)))
+        .collect();
+    let mut subscribers = Vec::new();
+    for (subscriber, folder) in &folders {
+        let path = format!("{path}/{subscriber}");
+        match subscriber.parse() {
+            Ok(subscriber) => {
+                let place = subscriber::Place { topic: name, message_type, folder: &path };
+                let (found, problems) = subscriber::read(&place, subscriber, folder, defaults);
+                subscribers.extend(found);
+                diagnostics.extend(problems);
+            }
+            Err(error) => diagnostics.push(check::bad_name("subscriber", subscriber, &error, path)),
+        }
+    }
+    check::names_differ_by_case("subscribers", &path, folders.keys().copied(), &mut diagnostics);
+    if folders.is_empty() {
+        let message = format!(
+            "topic `{name}` has no subscribers; its messages are kept for {retention} and then discarded"
+        );
+        diagnostics.push(
+            Diagnostic::warning("no-subscribers", message)
+                .at(Place::path(&path))
+                .hint(format!("make one with `less add subscriber {name}/NAME`")),
+        );
+    }
+    (Topic { name: name.clone(), folder: path, message, retention, subscribers }, diagnostics)
+}
+
+fn message(
+    name: &TopicName,
+    path: &str,
+    folder: &Folder,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> MessageSource {
+    let schema = folder.get("message.schema.json").filter(|entry| entry.is_file());
+    let schema_path = format!("{path}/message.schema.json");
+    let Some(rust) = folder.get("message.rs").filter(|entry| entry.is_file()) else {
+        if schema.is_some() {
+            diagnostics.push(
+                Diagnostic::error(
+                    "unsupported-schema",
+                    "this version of Less takes a message's type from `message.rs` only",
+                )
+                .at(Place::path(schema_path))
+                .hint(format!(
+                    "write `{path}/message.rs` with `#[less::message] pub struct {} {{ … }}`",
+                    name.type_name()
+                )),
+            );
+        }
+        return MessageSource::Any;
+    };
+    let file = format!("{path}/message.rs");
+    if schema.is_some() {
+        diagnostics.push(
+            Diagnostic::error("two-message-types", format!("topic `{name}` has two message types"))
+                .at(Place::path(schema_path))
+                .note("first one is here", Some(Place::path(&file)))
+                .hint("delete one of the two files"),
+        );
+    }
+    let type_name = name.type_name();
+    let roots = match rust.text() {
+        Some(text) => {
+            let (roots, found) = message::read(&file, text, &type_name);
+            diagnostics.extend(found);
+            roots
+        }
+        // Why it has no text was told with the other unreadable files.
+        None => Vec::new(),
+    };
+    MessageSource::Rust { file, type_name, roots }
+}
+
+fn retention(path: &str, folder: &Folder, diagnostics: &mut Vec<Diagnostic>) -> Span {
+    let Some(text) = folder.get("topic.toml").and_then(Entry::text) else { return DEFAULT_RETENTION };
+    let path = format!("{path}/topic.toml");
+    let mut doc = Doc::new(&path);
+    let retention = doc.parse(text).and_then(|entries| {
+        let table = Table { title: "", entries: &entries };
+        doc.known(table, &["retention"]);
+        doc.duration(table, "retention", SHORTEST..=LONGEST)
+    });
+    diagnostics.append(&mut doc.diagnostics);
+    retention.unwrap_or(DEFAULT_RETENTION)
+}
