@@ -1,1 +1,41 @@
-//! The `less` command, as a library.
+//! The `less` command, as a library: `main` is a few lines over it.
+
+pub mod cargo;
+pub mod cli;
+pub mod command;
+pub mod dev;
+pub mod output;
+pub mod pager;
+pub mod project;
+pub mod render;
+pub mod ui;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, ExitStatus};
+
+/// Runs `less` with these arguments, the program's own name first.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    if let Some(status) = pager::hand_over(&arguments) {
+        return status;
+    }
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Printing fails only where nobody reads.
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    match command::run(cli) {
+        Ok(status) => status.into(),
+        Err(error) => {
+            ui::error(&format!("{error:#}"));
+            let user = error.downcast_ref::<ui::UserError>().is_some();
+            if user { ExitStatus::UserError } else { ExitStatus::Failure }.into()
+        }
+    }
+}

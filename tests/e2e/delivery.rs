@@ -32,7 +32,11 @@ fn recorded(app: &Path, subscriber: &str) -> HashSet<u64> {
 }
 
 /// Publishes numbers from 16 connections until `stop` says so or all are out; returns those that were acknowledged.
-fn publish(address: SocketAddr, numbers: std::ops::Range<usize>, acknowledged_at: impl Fn(usize) + Sync) -> HashSet<u64> {
+fn publish(
+    address: SocketAddr,
+    numbers: std::ops::Range<usize>,
+    acknowledged_at: impl Fn(usize) + Sync,
+) -> HashSet<u64> {
     let next = AtomicUsize::new(numbers.start);
     let acknowledged = Mutex::new(HashSet::new());
     std::thread::scope(|scope| {
@@ -44,7 +48,8 @@ fn publish(address: SocketAddr, numbers: std::ops::Range<usize>, acknowledged_at
                     if number >= numbers.end {
                         return;
                     }
-                    let body = format!("{{\"user_id\":{number},\"email\":\"ada@example.com\",\"name\":\"Ada\"}}");
+                    let body =
+                        format!("{{\"user_id\":{number},\"email\":\"ada@example.com\",\"name\":\"Ada\"}}");
                     // A connection that breaks is what the kill does; what it had sent was not acknowledged.
                     let Ok(answer) = connection.post("/topics/user_created", &body) else { return };
                     assert_eq!(answer.status, 202, "{}", answer.body);
@@ -105,7 +110,10 @@ fn nothing_acknowledged_is_missing_after_ten_thousand_messages_and_a_kill_in_the
     }));
     process.child.wait().expect("its end can be waited for");
     let total = acknowledged.len();
-    assert!((MESSAGES + MESSAGES / 2..2 * MESSAGES).contains(&total), "killed too early or too late: {total}");
+    assert!(
+        (MESSAGES + MESSAGES / 2..2 * MESSAGES).contains(&total),
+        "killed too early or too late: {total}"
+    );
 
     let process = start(&app, address);
     for subscriber in ["record", "record_again"] {
@@ -116,8 +124,16 @@ fn nothing_acknowledged_is_missing_after_ten_thousand_messages_and_a_kill_in_the
     }
     let last = until("the queues to be empty", || {
         let status = status(address)?;
-        let rest = |field: &str| status["subscribers"].as_array().map(|all| all.iter().filter_map(|s| s[field].as_u64()).sum::<u64>());
-        if rest("pending") == Some(0) && rest("in_flight") == Some(0) { Ok(status) } else { Err(status.to_string()) }
+        let rest = |field: &str| {
+            status["subscribers"]
+                .as_array()
+                .map(|all| all.iter().filter_map(|s| s[field].as_u64()).sum::<u64>())
+        };
+        if rest("pending") == Some(0) && rest("in_flight") == Some(0) {
+            Ok(status)
+        } else {
+            Err(status.to_string())
+        }
     });
     assert_balanced(&last);
     for subscriber in last["subscribers"].as_array().expect("a list") {

@@ -7,7 +7,9 @@ use crate::support::{Connection, Process, free_address, less, run, text, write};
 fn handler(app: &Path, body: &str) {
     write(
         &app.join("less/topics/ping/answer/mod.rs"),
-        &format!("pub async fn process(message: less::Value) -> less::Result<()> {{\n    {body}\n    Ok(())\n}}\n"),
+        &format!(
+            "pub async fn process(message: less::Value) -> less::Result<()> {{\n    {body}\n    Ok(())\n}}\n"
+        ),
     );
 }
 
@@ -39,7 +41,10 @@ fn a_changed_handler_is_live_again_and_a_build_that_fails_keeps_the_last_good_pr
     let mark = dev.printed().len();
     handler(&app, "let x: u32 = message;");
     let printed = dev.wait_for("the last good build keeps running", mark);
-    assert!(printed.contains("less/topics/ping/answer/mod.rs:2"), "rustc names the user's own file:\n{printed}");
+    assert!(
+        printed.contains("less/topics/ping/answer/mod.rs:2"),
+        "rustc names the user's own file:\n{printed}"
+    );
     publish("c");
     dev.wait_for("[answer] two \"c\"", mark);
 
@@ -66,5 +71,8 @@ fn a_port_in_use_is_one_clear_error_with_a_next_step() {
     let output = less(&app).args(["dev", "--listen", &address]).output().expect("less can be started");
     assert_eq!(output.status.code(), Some(2));
     let printed = text(&output.stderr);
-    assert!(printed.contains(&format!("can't listen on {address}")) && printed.contains("hint:"), "{printed}");
+    assert!(
+        printed.contains(&format!("can't listen on {address}")) && printed.contains("hint:"),
+        "{printed}"
+    );
 }

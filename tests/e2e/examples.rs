@@ -35,7 +35,11 @@ fn the_user_management_service_welcomes_and_counts_and_a_bad_address_is_a_dead_l
     let bad = r#"{"user_id":8,"email":"nowhere","name":"Eve"}"#;
     assert_eq!(connection.post("/topics/user_created", bad).expect("an answer").status, 202);
     let listed = until("a dead letter", || {
-        let output = less(&app).env("LESS_URL", &url).args(["dlq", "list", "--json"]).output().expect("less can be started");
+        let output = less(&app)
+            .env("LESS_URL", &url)
+            .args(["dlq", "list", "--json"])
+            .output()
+            .expect("less can be started");
         let listed = text(&output.stdout);
         if listed.contains("nowhere") { Ok(listed) } else { Err(format!("{listed}{}", text(&output.stderr))) }
     });

@@ -87,8 +87,11 @@ pub struct Process {
 
 impl Process {
     pub fn start(command: &mut Command) -> Self {
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the process can be started");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the process can be started");
         let printed = Arc::new(Mutex::new(String::new()));
         let streams: [Box<dyn Read + Send>; 2] = [
             Box::new(child.stdout.take().expect("stdout is a pipe")),
@@ -204,7 +207,8 @@ impl Connection {
 
 /// `GET /_less/status` of a running app.
 pub fn status(address: SocketAddr) -> Result<serde_json::Value, String> {
-    let answer = Connection::open(address).and_then(|mut c| c.get("/_less/status")).map_err(|e| e.to_string())?;
+    let answer =
+        Connection::open(address).and_then(|mut c| c.get("/_less/status")).map_err(|e| e.to_string())?;
     serde_json::from_str(&answer.body).map_err(|error| format!("{error}: {}", answer.body))
 }
 
@@ -212,8 +216,12 @@ pub fn status(address: SocketAddr) -> Result<serde_json::Value, String> {
 pub fn assert_balanced(status: &serde_json::Value) {
     for subscriber in status["subscribers"].as_array().expect("a list of subscribers") {
         let n = |field: &str| subscriber[field].as_u64().expect("a number");
-        let discarded: u64 =
-            subscriber["discarded"].as_object().expect("a table").values().filter_map(serde_json::Value::as_u64).sum();
+        let discarded: u64 = subscriber["discarded"]
+            .as_object()
+            .expect("a table")
+            .values()
+            .filter_map(serde_json::Value::as_u64)
+            .sum();
         let sum = n("pending") + n("scheduled") + n("in_flight") + n("done") + n("dead") + discarded;
         assert_eq!(n("published"), sum, "{subscriber}");
     }

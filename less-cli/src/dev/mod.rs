@@ -32,7 +32,8 @@ const RAN_WELL: Duration = Duration::from_secs(30);
 pub async fn run(project: &Project, flags: &Flags) -> anyhow::Result<ExitStatus> {
     let mut signals = Signals::install()?;
     let mut watch = Watch::begin(&project.root).context("can't watch the app's folder")?;
-    let mut session = Session { project, flags: flags.clone(), socket: None, app: None, restart_in: RESTART_FIRST };
+    let mut session =
+        Session { project, flags: flags.clone(), socket: None, app: None, restart_in: RESTART_FIRST };
     let mut news = News::Changed(Vec::new());
     loop {
         match &news {
@@ -129,7 +130,8 @@ impl Session<'_> {
                 return Ok(self.hopeless_when_nothing_runs(ExitStatus::UserError));
             }
         };
-        let program = match cargo::build(self.project, &generated.app, &BuildOptions { release: false }).await {
+        let program = match cargo::build(self.project, &generated.app, &BuildOptions { release: false }).await
+        {
             Ok(program) => program,
             Err(failure) => return self.failed(failure),
         };
@@ -243,7 +245,10 @@ impl Session<'_> {
             self.restart_in = RESTART_FIRST;
         }
         let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-        complain(&format!("the app ended by itself: {how}\nhint: what it had begun is attempted again; starting it in {:?}", self.restart_in));
+        complain(&format!(
+            "the app ended by itself: {how}\nhint: what it had begun is attempted again; starting it in {:?}",
+            self.restart_in
+        ));
     }
 
     async fn quit(&mut self, signals: &mut Signals) -> anyhow::Result<ExitStatus> {

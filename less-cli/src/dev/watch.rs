@@ -40,7 +40,10 @@ impl Watch {
             let relevant = event.is_ok_and(|event| {
                 event.kind.is_access()
                     || (!event.paths.is_empty()
-                        && event.paths.iter().all(|path| path.starts_with(&ours) || path.starts_with(&targets)))
+                        && event
+                            .paths
+                            .iter()
+                            .all(|path| path.starts_with(&ours) || path.starts_with(&targets)))
             });
             if !relevant {
                 // The receiver is gone only when the loop has ended.

@@ -1,0 +1,108 @@
+//! Running cargo on the generated packages.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, anyhow};
+use less_model::tree::App;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::command::build::Failure;
+use crate::project::Project;
+use crate::render::app_package;
+
+/// How to build.
+#[derive(Debug, Clone, Copy)]
+pub struct BuildOptions {
+    /// With optimisations.
+    pub release: bool,
+}
+
+/// Compiles the app and returns its program, `.less/bin/<app>`. Dropping the future ends cargo.
+///
+/// What the compiler says is printed, with the user's own files named as the user knows them.
+pub async fn build(project: &Project, app: &App, options: &BuildOptions) -> Result<PathBuf, Failure> {
+    let terminal = std::io::stderr().is_terminal();
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(&cargo);
+    command
+        .args(["build", "--manifest-path"])
+        .arg(project.generated().join("app/Cargo.toml"))
+        .arg(if colour { "--message-format=json-diagnostic-rendered-ansi" } else { "--message-format=json" })
+        .current_dir(&project.root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    if std::env::var_os("CARGO_TARGET_DIR").is_none() {
+        command.env("CARGO_TARGET_DIR", project.root.join("target"));
+    }
+    if options.release {
+        command.arg("--release");
+    }
+    if !terminal {
+        command.arg("--quiet");
+    }
+    let mut child = command.spawn().map_err(|error| {
+        anyhow!(
+            "can't start {}: {error}\nhint: install Rust with rustup, or put cargo on PATH",
+            cargo.display()
+        )
+    })?;
+    let stdout = child.stdout.take().context("cargo's output is not a pipe")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let package = app_package(app);
+    let mut program = None;
+    while let Some(line) = lines.next_line().await? {
+        let Ok(message) = serde_json::from_str::<Value>(&line) else { continue };
+        match message["reason"].as_str() {
+            Some("compiler-message") => {
+                if let Some(text) = message["message"]["rendered"].as_str() {
+                    anstream::eprint!("{}", tidy(text));
+                }
+            }
+            Some("compiler-artifact") if message["target"]["name"] == package.as_str() => {
+                program = message["executable"].as_str().map(PathBuf::from).or(program);
+            }
+            _ => {}
+        }
+    }
+    let status = child.wait().await?;
+    if !status.success() {
+        return Err(Failure::User);
+    }
+    let program = program.ok_or_else(|| anyhow!("cargo made no program called `{package}`"))?;
+    Ok(keep(project, app, &program)?)
+}
+
+/// Gives the program a place that the next build does not write to.
+fn keep(project: &Project, app: &App, program: &Path) -> anyhow::Result<PathBuf> {
+    let folder = project.generated().join("bin");
+    std::fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+    let kept = folder.join(app.name.as_str());
+    let new = folder.join(format!(".new-{}", std::process::id()));
+    let _ = std::fs::remove_file(&new);
+    // A link where that is possible: programs with debug information are large.
+    if std::fs::hard_link(program, &new).is_err() {
+        std::fs::copy(program, &new).with_context(|| format!("can't copy {}", program.display()))?;
+    }
+    std::fs::rename(&new, &kept).with_context(|| format!("can't write {}", kept.display()))?;
+    // Renaming one link over another of the same file does nothing, and leaves it.
+    let _ = std::fs::remove_file(&new);
+    Ok(kept)
+}
+
+/// Paths as the generated `#[path]` has them become the user's own: `.less/app/src/../../../less/…` → `less/…`.
+fn tidy(text: &str) -> String {
+    [
+        ".less/app/src/../../../",
+        ".less/less/src/topics/../../../../",
+        "app/src/../../../",
+        "less/src/topics/../../../../",
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, noise| text.replace(noise, ""))
+}

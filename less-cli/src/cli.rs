@@ -1,0 +1,113 @@
+//! The command line's form.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use less_model::config::Flags;
+
+/// Pub/sub by folder: a folder per topic, a folder per subscriber, one function `process`.
+#[derive(Debug, Parser)]
+#[command(name = "less", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// The app's folder, or one below it [default: the working folder]
+    #[arg(long, short = 'C', global = true, value_name = "FOLDER")]
+    pub app: Option<PathBuf>,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new app, with a topic and two subscribers
+    New(crate::command::new::Args),
+    /// Add a topic or a subscriber
+    Add(crate::command::add::Args),
+    /// Show everything that is wrong with the app, at once
+    Check,
+    /// Generate `.less/` and compile the app
+    Build(crate::command::build::Args),
+    /// Build, run, watch for changes
+    Dev(RunArgs),
+    /// Run a release build
+    Start(RunArgs),
+    /// Publish a message to the running app
+    Publish(crate::command::publish::Args),
+    /// List topics and subscribers
+    List(JsonArg),
+    /// Show every subscriber's messages by state; exits 1 while any is dead
+    Status(crate::command::status::Args),
+    /// Look at dead letters, release or purge them
+    Dlq(crate::command::dlq::Args),
+    /// Show every setting, and where its value came from
+    Config(ConfigArgs),
+}
+
+/// What running takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunArgs {
+    /// Address to listen on [env: LESS_LISTEN] [default: 127.0.0.1:4100]
+    #[arg(long, value_name = "IP:PORT")]
+    pub listen: Option<String>,
+    /// The broker's folder, relative to the app's [env: LESS_DATA] [default: .less/data]
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<String>,
+    /// Which `[stages.…]` of less.toml applies [env: LESS_STAGE] [default: dev]
+    #[arg(long)]
+    pub stage: Option<String>,
+}
+
+/// What `config` takes.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `--json` alone.
+#[derive(Debug, Args)]
+pub struct JsonArg {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl RunArgs {
+    /// As the settings take them.
+    pub fn flags(&self) -> Flags {
+        Flags { listen: self.listen.clone(), data: self.data.clone(), stage: self.stage.clone() }
+    }
+}
+
+impl ConfigArgs {
+    /// As the settings take them.
+    pub fn flags(&self) -> Flags {
+        self.run.flags()
+    }
+}
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// 0: all is well.
+    Success,
+    /// 1: the project or the command line is wrong.
+    UserError,
+    /// 2: Less or its surroundings failed.
+    Failure,
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(match status {
+            ExitStatus::Success => 0,
+            ExitStatus::UserError => 1,
+            ExitStatus::Failure => 2,
+        })
+    }
+}

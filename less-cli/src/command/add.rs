@@ -1,0 +1,157 @@
+//! `less add`.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::{Subcommand, ValueEnum};
+use less_model::language::Language;
+use less_model::name::{SubscriberName, TopicName, nearest};
+use less_model::tree::{MessageSource, Topic};
+
+use crate::cli::ExitStatus;
+use crate::project::Project;
+use crate::ui;
+
+/// What `add` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Add a topic
+    Topic {
+        /// Its id, which becomes its folder's name
+        name: String,
+    },
+    /// Add a subscriber to a topic
+    Subscriber {
+        /// `TOPIC/NAME`
+        path: String,
+        /// What to write it in
+        #[arg(long, default_value = "rust")]
+        lang: Lang,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Lang {
+    Rust,
+    Node,
+    Python,
+}
+
+impl From<Lang> for Language {
+    fn from(lang: Lang) -> Self {
+        match lang {
+            Lang::Rust => Self::Rust,
+            Lang::Node => Self::Node,
+            Lang::Python => Self::Python,
+        }
+    }
+}
+
+const MESSAGE: &str = include_str!("../../../templates/add/message.rs");
+const TYPED: &str = include_str!("../../../templates/add/typed.rs");
+const UNTYPED: &str = include_str!("../../../templates/add/untyped.rs");
+
+pub(super) fn run(project: &Project, arguments: &Args) -> anyhow::Result<ExitStatus> {
+    match &arguments.what {
+        What::Topic { name } => topic(project, name),
+        What::Subscriber { path, lang } => subscriber(project, path, (*lang).into()),
+    }
+}
+
+fn topic(project: &Project, name: &str) -> anyhow::Result<ExitStatus> {
+    let name: TopicName =
+        name.parse().map_err(|error| ui::user_error(format!("`{name}` can't be a topic's name: {error}")))?;
+    let app = project.read()?.app;
+    if let Some(same) =
+        app.topics.iter().find(|topic| topic.name.as_str().eq_ignore_ascii_case(name.as_str()))
+    {
+        return Err(ui::user_error(format!(
+            "there is a topic `{}` already\n  --> {}",
+            same.name, same.folder
+        )));
+    }
+    let folder = format!("less/topics/{name}");
+    let type_name = name.type_name();
+    write(project, &format!("{folder}/message.rs"), &MESSAGE.replace("{{type}}", &type_name))?;
+    ui::say(&format!("next: `less add subscriber {name}/NAME`"));
+    how_to_publish(&name, Some(&type_name));
+    Ok(ExitStatus::Success)
+}
+
+fn subscriber(project: &Project, path: &str, language: Language) -> anyhow::Result<ExitStatus> {
+    if !language.supported() {
+        let text = format!(
+            "this version of Less runs no {} subscribers yet\nhint: leave `--lang` out for Rust",
+            language.label()
+        );
+        return Err(ui::user_error(text));
+    }
+    let Some((topic, name)) = path.split_once('/') else {
+        return Err(ui::user_error(format!(
+            "`{path}` names no topic\nhint: write `less add subscriber TOPIC/{path}`"
+        )));
+    };
+    let name: SubscriberName = name
+        .parse()
+        .map_err(|error| ui::user_error(format!("`{name}` can't be a subscriber's name: {error}")))?;
+    let app = project.read()?.app;
+    let found: Option<&Topic> = app.topics.iter().find(|candidate| candidate.name.as_str() == topic);
+    let Some(topic) = found else {
+        let hint = match nearest(topic, app.topics.iter().map(|topic| topic.name.as_str())) {
+            Some(near) => format!("hint: did you mean `{near}/{name}`?"),
+            None => format!("hint: `less add topic {topic}` makes it"),
+        };
+        return Err(ui::user_error(format!("there is no topic `{topic}`\n{hint}")));
+    };
+    if let Some(same) = topic.subscribers.iter().find(|s| s.name.as_str().eq_ignore_ascii_case(name.as_str()))
+    {
+        return Err(ui::user_error(format!(
+            "`{}` has a subscriber `{}` already\n  --> {}",
+            topic.name, same.name, same.file
+        )));
+    }
+    let (text, type_name) = match &topic.message {
+        MessageSource::Any => (UNTYPED.to_owned(), None),
+        MessageSource::Rust { type_name, .. } => (
+            TYPED.replace("{{topic}}", topic.name.as_str()).replace("{{type}}", type_name),
+            Some(type_name.as_str()),
+        ),
+    };
+    write(project, &format!("{}/{name}/{}", topic.folder, language.handler_files()[0]), &text)?;
+    how_to_publish(&topic.name, type_name);
+    Ok(ExitStatus::Success)
+}
+
+fn how_to_publish(topic: &TopicName, type_name: Option<&str>) {
+    let message = match type_name {
+        Some(type_name) => format!("&topics::{topic}::{type_name} {{ … }}"),
+        None => "&less::Value::Null".to_owned(),
+    };
+    ui::say(&format!("publish from Rust:  topics::{topic}.publish({message}).await?"));
+    ui::say(&format!("publish from here:  less publish {topic} '{{…}}'"));
+}
+
+/// Writes a new file, and prints its path. An existing one is never touched.
+fn write(project: &Project, path: &str, text: &str) -> anyhow::Result<()> {
+    let full = project.root.join(path);
+    if let Some(folder) = full.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+    }
+    let new = std::fs::File::create_new(&full);
+    let mut file = match new {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(ui::user_error(format!("`{path}` exists already, and is left as it is")));
+        }
+        Err(error) => return Err(error).with_context(|| format!("can't write {path}")),
+    };
+    std::io::Write::write_all(&mut file, text.as_bytes()).with_context(|| format!("can't write {path}"))?;
+    ui::data(&Path::new(path).display().to_string());
+    Ok(())
+}

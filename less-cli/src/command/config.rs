@@ -1,0 +1,53 @@
+//! `less config`.
+
+use std::fmt::Display;
+
+use less_model::config::{Sourced, resolve};
+use serde_json::{Map, Value, json};
+
+use crate::cli::{ConfigArgs, ExitStatus};
+use crate::project::Project;
+use crate::ui;
+
+pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<ExitStatus> {
+    let read = project.read()?;
+    let config = match resolve(&read.app.settings, &arguments.flags(), |name| std::env::var(name).ok()) {
+        Ok(config) => config,
+        Err(errors) => {
+            for error in errors {
+                ui::error(&error.to_string());
+            }
+            return Ok(ExitStatus::UserError);
+        }
+    };
+    let mut rows = vec![
+        row("stage", &config.stage),
+        row("listen", &config.listen),
+        row("data", &config.data),
+        row("http.max_body", &config.max_body),
+        row("http.max_connections", &config.max_connections),
+    ];
+    rows.push(("http.hosts", config.hosts.value.join(", "), config.hosts.source.to_string()));
+    if let Some(url) = &config.url {
+        rows.push(row("url", url));
+    }
+    if let Some(key) = &config.api_key {
+        rows.push(("api_key", "(set)".to_owned(), key.source.to_string()));
+    }
+    if arguments.json {
+        let object: Map<String, Value> = rows
+            .into_iter()
+            .map(|(name, value, source)| (name.to_owned(), json!({"value": value, "source": source})))
+            .collect();
+        ui::data(&serde_json::to_string_pretty(&object)?);
+    } else {
+        for (name, value, source) in rows {
+            ui::data(&format!("{name:<22} {value:<24} {source}"));
+        }
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn row<T: Display>(name: &'static str, setting: &Sourced<T>) -> (&'static str, String, String) {
+    (name, setting.value.to_string(), setting.source.to_string())
+}

@@ -1,0 +1,160 @@
+//! `less dlq`: dead letters.
+
+use std::path::Path;
+
+use clap::Subcommand;
+use less_runtime::client::{Client, ShownDeadLetter};
+use less_runtime::message::MessageId;
+use serde_json::{Value, json};
+
+use super::status::Target;
+use crate::cli::ExitStatus;
+use crate::ui;
+
+/// Most dead letters that are fetched at once.
+const PAGE: usize = 1000;
+
+/// What `dlq` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List dead letters
+    List {
+        /// Of this subscriber alone, `TOPIC/SUBSCRIBER` [default: of all]
+        subscriber: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one with its body and its attempts, as JSON
+    Show {
+        /// `TOPIC/SUBSCRIBER`
+        subscriber: String,
+        /// The message's id
+        id: MessageId,
+    },
+    /// Hand dead letters back to their subscriber, with attempts counted anew
+    Release(Which),
+    /// Delete dead letters for good
+    Purge(Which),
+}
+
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// `TOPIC/SUBSCRIBER`
+    subscriber: String,
+    /// These messages
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    ids: Vec<MessageId>,
+    /// All of them
+    #[arg(long)]
+    all: bool,
+}
+
+impl Which {
+    fn ids(&self) -> Option<&[MessageId]> {
+        (!self.all).then_some(&*self.ids)
+    }
+}
+
+pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<ExitStatus> {
+    let client = arguments.target.client(folder)?;
+    match &arguments.action {
+        Action::List { subscriber, json } => list(&client, subscriber.as_deref(), *json).await?,
+        Action::Show { subscriber, id } => {
+            let (topic, subscriber) = resolve(&client, subscriber).await?;
+            let letters = all(&client, &topic, &subscriber).await?;
+            let found = letters.into_iter().find(|letter| letter.message_id == *id).ok_or_else(|| {
+                let hint = format!("hint: `less dlq list {topic}/{subscriber}` shows which there are");
+                ui::user_error(format!("`{id}` is no dead letter of `{topic}/{subscriber}`\n{hint}"))
+            })?;
+            ui::data(&serde_json::to_string_pretty(&found)?);
+        }
+        Action::Release(which) => {
+            let (topic, subscriber) = resolve(&client, &which.subscriber).await?;
+            let count = client.release(&topic, &subscriber, which.ids()).await?;
+            ui::say(&format!("released {count} of `{topic}/{subscriber}`"));
+        }
+        Action::Purge(which) => {
+            let (topic, subscriber) = resolve(&client, &which.subscriber).await?;
+            let count = client.purge(&topic, &subscriber, which.ids()).await?;
+            ui::say(&format!("purged {count} of `{topic}/{subscriber}`"));
+        }
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// The subscriber of this name; the topic may be left out where only one has it.
+async fn resolve(client: &Client, name: &str) -> anyhow::Result<(String, String)> {
+    let known: Vec<(String, String)> =
+        client.status().await?.subscribers.into_iter().map(|s| (s.topic, s.subscriber)).collect();
+    let matches: Vec<&(String, String)> = known
+        .iter()
+        .filter(|(topic, subscriber)| match name.split_once('/') {
+            Some((t, s)) => t == topic && s == subscriber,
+            None => name == subscriber,
+        })
+        .collect();
+    if let [one] = matches[..] {
+        return Ok(one.clone());
+    }
+    let list: Vec<String> =
+        known.iter().map(|(topic, subscriber)| format!("`{topic}/{subscriber}`")).collect();
+    let problem =
+        if matches.is_empty() { "there is no subscriber" } else { "more than one topic has a subscriber" };
+    Err(ui::user_error(format!("{problem} `{name}`\nhint: there are {}", list.join(", "))))
+}
+
+async fn all(client: &Client, topic: &str, subscriber: &str) -> anyhow::Result<Vec<ShownDeadLetter>> {
+    let mut out: Vec<ShownDeadLetter> = Vec::new();
+    loop {
+        let after = out.last().map(|letter| letter.message_id);
+        let page = client.dead_letters(topic, subscriber, after, PAGE).await?;
+        let last = page.len() < PAGE;
+        out.extend(page);
+        if last {
+            return Ok(out);
+        }
+    }
+}
+
+async fn list(client: &Client, subscriber: Option<&str>, as_json: bool) -> anyhow::Result<()> {
+    let wanted: Vec<(String, String)> = match subscriber {
+        Some(name) => vec![resolve(client, name).await?],
+        None => {
+            let dead = client.status().await?.subscribers.into_iter().filter(|s| s.dead > 0);
+            dead.map(|s| (s.topic, s.subscriber)).collect()
+        }
+    };
+    let mut rows: Vec<Value> = Vec::new();
+    for (topic, subscriber) in wanted {
+        for letter in all(client, &topic, &subscriber).await? {
+            if as_json {
+                let mut row = json!(letter);
+                row["topic"] = json!(topic);
+                row["subscriber"] = json!(subscriber);
+                rows.push(row);
+            } else {
+                let error = letter.history.last().map_or("", |error| error.message.as_str());
+                let first = error.lines().next().unwrap_or_default();
+                let reason = json!(letter.reason);
+                let reason = reason.as_str().unwrap_or_default();
+                ui::data(&format!(
+                    "{topic}/{subscriber}  {}  {reason}  {} attempts  {first}",
+                    letter.message_id, letter.attempts
+                ));
+            }
+        }
+    }
+    if as_json {
+        ui::data(&serde_json::to_string_pretty(&rows)?);
+    }
+    Ok(())
+}

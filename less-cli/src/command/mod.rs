@@ -1,0 +1,39 @@
+//! The sub-commands, one file each.
+
+pub mod add;
+pub mod build;
+mod check;
+mod config;
+mod dev;
+pub mod dlq;
+mod list;
+pub mod new;
+pub mod publish;
+mod start;
+pub mod status;
+
+use crate::cli::{Cli, Command, ExitStatus};
+use crate::project::Project;
+
+/// Runs the command line's sub-command.
+pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
+    let folder = cli.app.as_deref();
+    match cli.command {
+        Command::New(arguments) => new::run(folder, &arguments),
+        Command::Add(arguments) => add::run(&Project::find(folder)?, &arguments),
+        Command::Check => check::run(&Project::find(folder)?),
+        Command::Build(arguments) => block_on(build::run(&Project::find(folder)?, &arguments)),
+        Command::Dev(arguments) => block_on(dev::run(&Project::find(folder)?, &arguments)),
+        Command::Start(arguments) => block_on(start::run(&Project::find(folder)?, &arguments)),
+        Command::Publish(arguments) => block_on(publish::run(folder, &arguments)),
+        Command::List(arguments) => list::run(&Project::find(folder)?, arguments.json),
+        Command::Status(arguments) => block_on(status::run(folder, &arguments)),
+        Command::Dlq(arguments) => block_on(dlq::run(folder, &arguments)),
+        Command::Config(arguments) => config::run(&Project::find(folder)?, &arguments),
+    }
+}
+
+/// Runs on this thread alone: the system ends a child with the thread that started it, where the child asks for that.
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}

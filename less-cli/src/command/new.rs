@@ -1,0 +1,84 @@
+//! `less new`.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use less_model::name::AppName;
+
+use super::build::{Failure, generate};
+use crate::cli::ExitStatus;
+use crate::project::Project;
+use crate::ui;
+
+/// What `new` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The app's name, and its folder's
+    app: String,
+}
+
+/// Every file of a new app: where it goes, and its template. A template's manifest has another name: cargo leaves folders with a manifest out of packages.
+const FILES: &[(&str, &str)] = &[
+    ("Cargo.toml", include_str!("../../../templates/new/Cargo.toml.tmpl")),
+    ("less.toml", include_str!("../../../templates/new/less.toml")),
+    (".gitignore", include_str!("../../../templates/new/gitignore")),
+    ("README.md", include_str!("../../../templates/new/README.md")),
+    ("src/lib.rs", include_str!("../../../templates/new/lib.rs")),
+    ("less/topics/user_created/message.rs", include_str!("../../../templates/new/message.rs")),
+    (
+        "less/topics/user_created/send_welcome_email/mod.rs",
+        include_str!("../../../templates/new/send_welcome_email.rs"),
+    ),
+    (
+        "less/topics/user_created/send_to_analytics/mod.rs",
+        include_str!("../../../templates/new/send_to_analytics.rs"),
+    ),
+];
+
+pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<ExitStatus> {
+    let name: AppName = arguments.app.parse().map_err(|error| {
+        let tame: String = arguments
+            .app
+            .to_lowercase()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+            .collect();
+        let tame = tame.trim_start_matches(|c: char| !c.is_ascii_lowercase());
+        let hint =
+            if tame.parse::<AppName>().is_ok() { format!("\nhint: less new {tame}") } else { String::new() };
+        ui::user_error(format!("`{}` can't be an app's name: {error}{hint}", arguments.app))
+    })?;
+    // Cargo refuses these as packages, and the generated crate is called `less`.
+    if ["less", "core", "std", "alloc", "test", "proc_macro", "build", "deps", "examples", "incremental"]
+        .contains(&name.as_str())
+        || format!("{name}").replace('-', "_").parse::<less_model::name::TopicName>().is_err()
+    {
+        let hint = format!("hint: less new {name}_app");
+        return Err(ui::user_error(format!(
+            "`{name}` can't be an app's name: Rust has another use for it\n{hint}"
+        )));
+    }
+    let root = folder.unwrap_or(Path::new("")).join(name.as_str());
+    if root.exists() && root.read_dir().map_or(true, |mut entries| entries.next().is_some()) {
+        let hint = "hint: choose another name, or work in that folder with `less add`";
+        return Err(ui::user_error(format!("`{}` exists already\n{hint}", root.display())));
+    }
+    for (path, template) in FILES {
+        let path = root.join(path);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+        }
+        let crate_name = name.as_str().replace('-', "_");
+        let text = template.replace("{{app}}", name.as_str()).replace("{{crate}}", &crate_name);
+        std::fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))?;
+    }
+    // So that an editor finds the generated crate at once.
+    let project = Project { root: root.canonicalize()? };
+    match generate(&project) {
+        Ok(_) => {}
+        Err(Failure::User) => return Ok(ExitStatus::Failure),
+        Err(Failure::Surroundings(error)) => return Err(error),
+    }
+    ui::data(&format!("made {}\n\n  cd {}\n  less dev", root.display(), root.display()));
+    Ok(ExitStatus::Success)
+}

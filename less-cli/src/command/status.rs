@@ -1,0 +1,72 @@
+//! `less status`.
+
+use std::path::Path;
+
+use less_runtime::client::Client;
+
+use crate::cli::ExitStatus;
+use crate::ui;
+
+/// What `status` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Which running app.
+#[derive(Debug, clap::Args)]
+pub struct Target {
+    /// Where the app runs [env: LESS_URL] [default: what the running app has written down]
+    #[arg(long)]
+    url: Option<String>,
+}
+
+impl Target {
+    /// A client for it.
+    pub fn client(&self, folder: Option<&Path>) -> anyhow::Result<Client> {
+        let key = std::env::var("LESS_API_KEY").ok().filter(|key| !key.is_empty());
+        Ok(match &self.url {
+            Some(url) => Client::at(url, key)?,
+            None => Client::discover(&folder.map_or_else(std::env::current_dir, Path::canonicalize)?)?,
+        })
+    }
+}
+
+pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<ExitStatus> {
+    let status = arguments.target.client(folder)?.status().await?;
+    if arguments.json {
+        ui::data(&serde_json::to_string_pretty(&status)?);
+    } else {
+        let header = ["SUBSCRIBER", "PENDING", "OLDEST", "IN FLIGHT", "SCHEDULED", "DEAD", "DONE"];
+        let mut rows = vec![header.map(str::to_owned)];
+        rows.extend(status.subscribers.iter().map(|s| {
+            [
+                format!("{}/{}", s.topic, s.subscriber),
+                s.pending.to_string(),
+                s.oldest_pending_s.map_or_else(|| "-".to_owned(), |age| format!("{age:.0}s")),
+                s.in_flight.to_string(),
+                s.scheduled.to_string(),
+                s.dead.to_string(),
+                s.done.to_string(),
+            ]
+        }));
+        let widths: Vec<usize> = (0..header.len())
+            .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
+            .collect();
+        for row in rows {
+            let cells: Vec<String> =
+                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            ui::data(cells.join("  ").trim_end());
+        }
+    }
+    let dead: u64 = status.subscribers.iter().map(|subscriber| subscriber.dead).sum();
+    if dead == 0 {
+        return Ok(ExitStatus::Success);
+    }
+    anstream::eprintln!("{dead} dead; `less dlq list` shows them");
+    Ok(ExitStatus::UserError)
+}

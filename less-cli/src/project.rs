@@ -1,0 +1,57 @@
+//! The app that a command is about.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use less_model::diagnostic::Diagnostic;
+use less_model::source::{SourceTree, find_root};
+use less_model::tree::App;
+
+use crate::ui::user_error;
+
+/// An app's folder.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The folder that holds `less/`.
+    pub root: PathBuf,
+}
+
+/// An app as it was read: the tree for showing places in it, the app, and what is wrong.
+pub struct Read {
+    /// The sources.
+    pub tree: SourceTree,
+    /// What they mean.
+    pub app: App,
+    /// What is wrong with them.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Project {
+    /// The app at a folder or the nearest one above it.
+    pub fn find(folder: Option<&Path>) -> anyhow::Result<Self> {
+        let folder = match folder {
+            Some(folder) => folder
+                .canonicalize()
+                .map_err(|error| user_error(format!("can't open {}: {error}", folder.display())))?,
+            None => std::env::current_dir().context("the working folder is gone")?,
+        };
+        let root = find_root(&folder).ok_or_else(|| {
+            user_error("no `less` folder here or above\nhint: `less new APP` makes an app, `--app FOLDER` names another folder")
+        })?;
+        Ok(Self { root })
+    }
+
+    /// Reads and checks the app.
+    pub fn read(&self) -> anyhow::Result<Read> {
+        let tree = SourceTree::read(&self.root)?;
+        let folder =
+            self.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let (app, diagnostics) = less_model::scan::scan(&tree, &folder);
+        Ok(Read { tree, app, diagnostics })
+    }
+
+    /// Where generated files go.
+    pub fn generated(&self) -> PathBuf {
+        self.root.join(".less")
+    }
+}

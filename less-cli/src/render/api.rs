@@ -1,0 +1,78 @@
+//! The crate `less`: the typed API that the user's code imports.
+
+use less_model::tree::{App, MessageSource, Topic};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+pub(super) fn files(app: &App) -> Vec<(String, TokenStream)> {
+    let mut files =
+        vec![("less/src/lib.rs".to_owned(), lib(app)), ("less/src/topics/mod.rs".to_owned(), topics(app))];
+    files.extend(app.topics.iter().map(|topic| (format!("less/src/topics/{}.rs", topic.name), one(topic))));
+    files
+}
+
+fn lib(app: &App) -> TokenStream {
+    let title = format!(" What the app `{}` publishes, and what its handlers use.", app.name);
+    quote! {
+        #![doc = #title]
+        // Message types say `less::message`, and they are compiled in here.
+        extern crate self as less;
+        pub mod topics;
+        pub use less_runtime::{
+            Context, Error, Message, Publish, PublishError, PublishManyError, Receipt, Result, Topic, Value, message, reject,
+            retry_after, test, testing,
+        };
+        #[doc(hidden)]
+        pub use less_runtime::{__private, codegen};
+    }
+}
+
+fn topics(app: &App) -> TokenStream {
+    let items = app.topics.iter().map(|topic| {
+        let name = format_ident!("{}", topic.name.as_str());
+        let docs = format!(" The topic `{}`: `{}`.", topic.name, topic.folder);
+        let module_docs = format!(" What the topic `{}` carries.", topic.name);
+        let message = message_type(topic);
+        quote! {
+            #[doc = #module_docs]
+            #[allow(non_snake_case)]
+            pub mod #name;
+            #[doc = #docs]
+            #[allow(non_upper_case_globals)]
+            pub const #name: ::less_runtime::Topic<#message> = ::less_runtime::Topic::__new(stringify!(#name));
+        }
+    });
+    quote! {
+        //! The app's topics.
+        #(#items)*
+    }
+}
+
+/// The topic's message type, as `topics` calls it.
+fn message_type(topic: &Topic) -> TokenStream {
+    match &topic.message {
+        MessageSource::Any => quote!(::less_runtime::Value),
+        MessageSource::Rust { type_name, .. } => {
+            let (module, name) = (format_ident!("{}", topic.name.as_str()), format_ident!("{type_name}"));
+            quote!(self::#module::#name)
+        }
+    }
+}
+
+fn one(topic: &Topic) -> TokenStream {
+    match &topic.message {
+        MessageSource::Any => quote! {
+            //! A topic that carries any JSON.
+            pub use ::less_runtime::Value;
+        },
+        MessageSource::Rust { file, .. } => {
+            let path = format!("../../../../{file}");
+            quote! {
+                //! The topic's message type.
+                #[path = #path]
+                mod message;
+                pub use self::message::*;
+            }
+        }
+    }
+}

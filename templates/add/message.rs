@@ -1,0 +1,5 @@
+#[less::message]
+#[derive(Debug, Clone)]
+pub struct {{type}} {
+    pub id: u64,
+}

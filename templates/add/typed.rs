@@ -1,0 +1,6 @@
+use less::topics::{{topic}}::{{type}};
+
+pub async fn process(message: {{type}}) -> less::Result<()> {
+    println!("{message:?}");
+    Ok(())
+}
