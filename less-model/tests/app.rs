@@ -1,5 +1,6 @@
 //! The app that scanning yields.
 #![cfg(feature = "parse")]
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test does")]
 
 use less_model::language::Language;
 use less_model::manifest::{DEFAULT_RETENTION, Policy, Start};

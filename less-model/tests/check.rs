@@ -2,6 +2,7 @@
 //!
 //! `UPDATE=1 cargo test -p less-model --features parse --test check` rewrites the second halves; the diff is to be read.
 #![cfg(feature = "parse")]
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test does")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,6 @@
 //! What only a real folder can hold: links, bytes that are no text, pipes.
 #![cfg(all(feature = "parse", unix))]
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test does")]
 
 use std::ffi::OsStr;
 use std::fs;

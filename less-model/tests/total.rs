@@ -1,5 +1,6 @@
 //! Scanning is total: whatever is in the folder, it yields an app and diagnostics whose places exist.
 #![cfg(feature = "parse")]
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test does")]
 
 use less_model::diagnostic::{Diagnostic, plain};
 use less_model::scan::scan;
@@ -154,6 +155,9 @@ fn code_that_nests_without_end_is_told() {
         format!("let x: {}u8", "&".repeat(many)),
         format!("a {}", "= a ".repeat(many)),
         format!("x {}", ".y()".repeat(many)),
+        format!("return !({}1)", "!".repeat(many)),
+        "(&&&&&&&& ".repeat(many / 10),
+        format!("m!({}{})", "(".repeat(many), ")".repeat(many)),
     ];
     for code in cases {
         let file = format!("pub async fn process(m: less::Value) -> less::Result<()> {{ {code}; }}\n");
@@ -169,11 +173,13 @@ fn code_that_is_nested_as_deeply_as_allowed_is_parsed() {
     let cases = [
         format!("{}{}", "(".repeat(250), ")".repeat(250)),
         format!("{}{}", "{".repeat(250), "}".repeat(250)),
-        format!("{}1", "!".repeat(9_900)),
-        format!("1{}", " + 1".repeat(4_900)),
-        format!("a {}", "= a ".repeat(4_900)),
-        format!("let x: {}u8", "&".repeat(9_900)),
-        format!("if a {{}} {}", "else if a {} ".repeat(2_400)),
+        format!("let x: {}u8{}", "[".repeat(250), "]".repeat(250)),
+        format!("{}1", "!".repeat(2_400)),
+        format!("1{}", " + 1".repeat(1_200)),
+        format!("a {}", "= a ".repeat(1_200)),
+        format!("let x: {}u8", "&".repeat(2_400)),
+        format!("if a {{}} {}", "else if a {} ".repeat(600)),
+        format!("html! {{ {} }}", "<b> some text </b> ".repeat(2_000)),
         "a(); ".repeat(40_000),
     ];
     for code in cases {
