@@ -36,7 +36,7 @@ pub struct Topic {
     /// The name of its message type; without one the topic carries any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_type: Option<String>,
-    /// How long messages are kept once no subscriber waits for them.
+    /// How long messages are kept once no subscriber waits for them, 1 s to 3,650 d. Default 7 d.
     pub retention: Span,
     /// Its subscribers.
     pub subscribers: Vec<Subscriber>,
@@ -66,9 +66,9 @@ pub struct Policy {
     pub timeout: Span,
     /// Attempts before a message becomes a dead letter, 1 to 1,000. Default 15.
     pub max_attempts: u32,
-    /// Wait before the second attempt, before jitter; doubled for each one after. Default 1 s.
+    /// Wait before the second attempt, before jitter, 1 ms to 12 h; doubled for each one after. Default 1 s.
     pub min_backoff: Span,
-    /// Longest wait between two attempts. Default 10 min.
+    /// Longest wait between two attempts, at least `min_backoff`, at most 12 h. Default 10 min.
     pub max_backoff: Span,
     /// Where a new subscriber begins. Default now.
     pub start: Start,

@@ -23,6 +23,9 @@ pub enum NameError {
     /// The first character is none that a name may begin with.
     #[error("a name begins with a letter, not with `{0}`")]
     BadStart(char),
+    /// The first character of an app's or stage's name is no lower-case letter.
+    #[error("the name begins with a lower-case letter, not with `{0}`")]
+    BadAppStart(char),
     /// A later character is not allowed.
     #[error("`{0}` is not allowed in a name; letters, digits and `_` are")]
     BadCharacter(char),
@@ -63,7 +66,7 @@ fn parse_identifier(text: &str) -> Result<(), NameError> {
 fn parse_app(text: &str) -> Result<(), NameError> {
     let first = text.chars().next().ok_or(NameError::Empty)?;
     if !first.is_ascii_lowercase() {
-        return Err(NameError::BadStart(first));
+        return Err(NameError::BadAppStart(first));
     }
     if let Some(bad) =
         text.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_' || *c == '-'))
@@ -205,7 +208,7 @@ mod tests {
     #[test]
     fn an_app_name_may_hold_a_dash_but_no_upper_case() {
         "user-management_service2".parse::<AppName>().unwrap();
-        assert_eq!("Shop".parse::<AppName>(), Err(NameError::BadStart('S')));
+        assert_eq!("Shop".parse::<AppName>(), Err(NameError::BadAppStart('S')));
         assert_eq!("shoP".parse::<AppName>(), Err(NameError::BadAppCharacter('P')));
     }
 

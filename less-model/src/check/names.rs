@@ -27,9 +27,12 @@ fn suggestion(name: &str, error: &NameError) -> Option<String> {
                 name.chars().map(|c| if matches!(c, '-' | ' ' | '.') { '_' } else { c }).collect();
             text.trim_end_matches('_').to_owned()
         }
-        NameError::Empty | NameError::BadStart(_) | NameError::BadAppCharacter(_) => return None,
+        NameError::Empty
+        | NameError::BadStart(_)
+        | NameError::BadAppStart(_)
+        | NameError::BadAppCharacter(_) => return None,
     };
-    text.parse::<TopicName>().ok().map(String::from)
+    text.parse::<TopicName>().ok().filter(|name| name.type_name() != "Self").map(String::from)
 }
 
 /// Tells names in one folder that a file system without regard to case could not hold both of. `kind` is `topics` or `subscribers`.

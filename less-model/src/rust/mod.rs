@@ -11,7 +11,7 @@ pub(crate) mod imports;
 pub(crate) mod roots;
 
 /// Stack that parsing needs at most: [`depth`] bounds the parser's recursion to less than this, also in a debug build.
-pub(crate) const STACK: usize = 128 << 20;
+pub(crate) const STACK: usize = 256 << 20;
 
 /// A parsed file.
 pub(crate) struct RustFile {

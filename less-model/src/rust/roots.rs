@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Spacing, TokenStream, TokenTree};
 
 /// First segments of all paths in `tokens`, those in macros and in the strings of attributes included, such as
 /// `#[serde(with = "chrono::serde::ts_seconds")]`. Without the language's own (`std`, `crate`, …). Sorted.
@@ -28,13 +28,13 @@ enum Place {
 
 fn collect(tokens: TokenStream, place: Place, out: &mut BTreeSet<String>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-    let punct = |at: Option<usize>, expected: char| matches!(at.and_then(|at| tokens.get(at)), Some(TokenTree::Punct(punct)) if punct.as_char() == expected);
-    let ident = |at: Option<usize>, expected: &str| matches!(at.and_then(|at| tokens.get(at)), Some(TokenTree::Ident(ident)) if ident == expected);
+    let punct = |at, expected| is_punct(&tokens, at, expected);
+    let ident = |at, expected| is_ident(&tokens, at, expected);
     let mut in_use = place == Place::Use;
     for (at, token) in tokens.iter().enumerate() {
         match token {
             TokenTree::Ident(name) => {
-                let follows = punct(Some(at + 1), ':') && punct(Some(at + 2), ':');
+                let follows = path_separator(&tokens, at + 1);
                 // `::` before it: part of a longer path, unless that begins with `::`.
                 let within = punct(at.checked_sub(1), ':')
                     && punct(at.checked_sub(2), ':')
@@ -53,7 +53,7 @@ fn collect(tokens: TokenStream, place: Place, out: &mut BTreeSet<String>) {
                     || (punct(at.checked_sub(1), '!') && punct(at.checked_sub(2), '#'));
                 let first = group.stream().into_iter().next();
                 let doc = matches!(&first, Some(TokenTree::Ident(name)) if name == "doc");
-                let nested = at.checked_sub(1).is_some_and(|before| path_separator(&tokens[before]));
+                let nested = punct(at.checked_sub(1), ':');
                 let inner = match place {
                     // Inside `a::{b, c}` nothing is a first segment by standing alone.
                     _ if in_use => {
@@ -81,16 +81,34 @@ fn collect(tokens: TokenStream, place: Place, out: &mut BTreeSet<String>) {
     }
 }
 
+/// Keywords after which a path can begin with `::`.
+const BEFORE_A_PATH: [&str; 14] = [
+    "as", "const", "dyn", "else", "for", "if", "impl", "in", "match", "mut", "return", "use", "where",
+    "while",
+];
+
 fn path_end(token: &TokenTree) -> bool {
     match token {
-        TokenTree::Ident(_) => true,
+        TokenTree::Ident(ident) => !BEFORE_A_PATH.iter().any(|keyword| ident == keyword),
         TokenTree::Punct(punct) => punct.as_char() == '>',
         TokenTree::Group(_) | TokenTree::Literal(_) => false,
     }
 }
 
-fn path_separator(token: &TokenTree) -> bool {
-    matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':')
+/// Whether `::` stands at `at`; the two of `a: ::b` do not.
+fn path_separator(tokens: &[TokenTree], at: usize) -> bool {
+    let joint = matches!(tokens.get(at), Some(TokenTree::Punct(punct)) if punct.spacing() == Spacing::Joint);
+    joint && is_punct(tokens, Some(at), ':') && is_punct(tokens, Some(at + 1), ':')
+}
+
+fn is_punct(tokens: &[TokenTree], at: Option<usize>, expected: char) -> bool {
+    let token = at.and_then(|at| tokens.get(at));
+    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == expected)
+}
+
+fn is_ident(tokens: &[TokenTree], at: Option<usize>, expected: &str) -> bool {
+    let token = at.and_then(|at| tokens.get(at));
+    matches!(token, Some(TokenTree::Ident(ident)) if ident == expected)
 }
 
 #[cfg(test)]

@@ -49,7 +49,8 @@ pub fn scan(tree: &SourceTree, folder_name: &str) -> (App, Vec<Diagnostic>) {
     };
     let folders = topic_folders(tree);
     let topics = topics(&folders, settings.defaults, &mut diagnostics);
-    if folders.is_empty() {
+    let no_place = ["less", TOPICS].iter().any(|path| tree.entry(path).is_some_and(Entry::is_file));
+    if folders.is_empty() && !no_place {
         diagnostics.push(
             Diagnostic::warning("no-topics", "this app has no topics")
                 .at(Place::path(TOPICS))

@@ -49,6 +49,13 @@ pub(super) fn read(path: &str, text: &str, has_lib: bool) -> (Option<(Package, P
         let name_in_lib = library.and_then(|lib| lib.get("name")).and_then(toml::Value::as_str);
         name_in_lib.unwrap_or(name).replace('-', "_")
     });
+    if name == "less" || library.as_deref() == Some("less") {
+        doc.report(
+            Diagnostic::error("reserved-name", "the package can't be called `less`: the generated crate is")
+                .hint("give it another name, such as the app's"),
+            span(&["package", "name"]),
+        );
+    }
     let edition = match package.get("edition") {
         Some(toml::Value::String(edition)) => Some(edition.as_str()),
         Some(_) => workspace

@@ -5,6 +5,11 @@ use std::thread;
 
 use crate::rust::STACK;
 
+/// More would only reserve stacks.
+const MOST_THREADS: usize = 8;
+/// Fewer items are not worth a thread of their own.
+const SMALLEST_SHARE: usize = 16;
+
 /// `work` for each item, in the items' order.
 ///
 /// Always in threads that end: parsing Rust wants a deep stack, and `proc_macro2` keeps what it parsed for as long as the thread lives.
@@ -12,8 +17,8 @@ pub(super) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) 
     if items.is_empty() {
         return Vec::new();
     }
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let share = items.len().div_ceil(threads);
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+    let share = items.len().div_ceil(threads).max(SMALLEST_SHARE);
     let run = |share: &[T]| share.iter().map(&work).collect::<Vec<R>>();
     let run = &run;
     thread::scope(|scope| {

@@ -1,13 +1,15 @@
 //! Reading a TOML table key by key: each bad key and each bad value is a diagnostic of its own, with its place.
 
+use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
+use std::str::FromStr;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Place};
 use crate::name::nearest;
-use crate::quantity::{Size, Span};
+use crate::quantity::{QuantityError, Size, Span};
 
 /// A file that is being read, and what was wrong with it so far.
 pub(super) struct Doc<'a> {
@@ -77,11 +79,15 @@ impl<'a> Doc<'a> {
 
     /// The text at `key`.
     pub(super) fn text<'t>(&mut self, table: Table<'t>, key: &str) -> Option<Spanned<&'t str>> {
+        self.quoted(table, key, "a text in quotes")
+    }
+
+    fn quoted<'t>(&mut self, table: Table<'t>, key: &str, expected: &str) -> Option<Spanned<&'t str>> {
         let value = table.entries.get(key)?;
         if let DeValue::String(text) = value.get_ref() {
             return Some(Spanned::new(value.span(), text));
         }
-        self.kind(key, "a text in quotes", value);
+        self.kind(key, expected, value);
         None
     }
 
@@ -120,36 +126,26 @@ impl<'a> Doc<'a> {
 
     /// The duration at `key`, where it is in `range`.
     pub(super) fn duration(&mut self, table: Table, key: &str, range: RangeInclusive<Span>) -> Option<Span> {
-        let text = self.text(table, key)?;
-        match text.get_ref().parse::<Span>() {
-            Ok(value) if range.contains(&value) => Some(value),
-            Ok(value) => {
-                let message = format!("`{key}` is from {} to {}, not {value}", range.start(), range.end());
-                self.error("bad-value", message, text.span());
-                None
-            }
-            Err(error) => {
-                self.error("bad-value", format!("`{key}`: {error}"), text.span());
-                None
-            }
-        }
+        self.quantity(table, key, "a duration such as `\"30s\"`", range)
     }
 
     /// The size at `key`, where it is in `range`.
     pub(super) fn size(&mut self, table: Table, key: &str, range: RangeInclusive<Size>) -> Option<Size> {
-        let text = self.text(table, key)?;
-        match text.get_ref().parse::<Size>() {
-            Ok(value) if range.contains(&value) => Some(value),
-            Ok(value) => {
-                let message = format!("`{key}` is from {} to {}, not {value}", range.start(), range.end());
-                self.error("bad-value", message, text.span());
-                None
-            }
-            Err(error) => {
-                self.error("bad-value", format!("`{key}`: {error}"), text.span());
-                None
-            }
-        }
+        self.quantity(table, key, "a size such as `\"256KiB\"`", range)
+    }
+
+    fn quantity<T>(&mut self, table: Table, key: &str, expected: &str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: FromStr<Err = QuantityError> + PartialOrd + Display,
+    {
+        let text = self.quoted(table, key, expected)?;
+        let message = match text.get_ref().parse::<T>() {
+            Ok(value) if range.contains(&value) => return Some(value),
+            Ok(value) => format!("`{key}` is from {} to {}, not {value}", range.start(), range.end()),
+            Err(error) => format!("`{key}`: {error}"),
+        };
+        self.error("bad-value", message, text.span());
+        None
     }
 
     /// Tells that the value is of another kind than the key takes.
