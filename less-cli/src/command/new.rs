@@ -14,7 +14,8 @@ use crate::ui;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The app's name, and its folder's
-    app: String,
+    #[arg(value_name = "APP")]
+    name: String,
 }
 
 /// Every file of a new app: where it goes, and its template. A template's manifest has another name: cargo leaves folders with a manifest out of packages.
@@ -36,9 +37,9 @@ const FILES: &[(&str, &str)] = &[
 ];
 
 pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<ExitStatus> {
-    let name: AppName = arguments.app.parse().map_err(|error| {
+    let name: AppName = arguments.name.parse().map_err(|error| {
         let tame: String = arguments
-            .app
+            .name
             .to_lowercase()
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
@@ -46,7 +47,7 @@ pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<Exi
         let tame = tame.trim_start_matches(|c: char| !c.is_ascii_lowercase());
         let hint =
             if tame.parse::<AppName>().is_ok() { format!("\nhint: less new {tame}") } else { String::new() };
-        ui::user_error(format!("`{}` can't be an app's name: {error}{hint}", arguments.app))
+        ui::user_error(format!("`{}` can't be an app's name: {error}{hint}", arguments.name))
     })?;
     // Cargo refuses these as packages, and the generated crate is called `less`.
     if ["less", "core", "std", "alloc", "test", "proc_macro", "build", "deps", "examples", "incremental"]
