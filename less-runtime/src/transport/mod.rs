@@ -3,6 +3,8 @@
 //! A transport is a folder with four rooms: publish, consume, provision, admin. It decides nothing about retries: `worker/retry` does, and
 //! tells it the outcome of each delivery.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 
