@@ -146,7 +146,8 @@ impl<'a> Bench<'a> {
 }
 
 async fn lease(consumer: &mut dyn Consumer, max: usize) -> Vec<Box<dyn Delivery>> {
-    let leased = tokio::time::timeout(PATIENCE, consumer.lease(max)).await.expect("something to lease in time");
+    let leased =
+        tokio::time::timeout(PATIENCE, consumer.lease(max)).await.expect("something to lease in time");
     leased.expect("a lease")
 }
 
@@ -356,7 +357,8 @@ pub async fn a_dropped_lease_takes_nothing(harness: &dyn Harness) {
     {
         let waiting = consumer.lease(5);
         tokio::pin!(waiting);
-        let polled = std::future::poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context))).await;
+        let polled =
+            std::future::poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context))).await;
         assert!(polled.is_pending(), "there was nothing to lease");
     }
     let id = bench.say("1").await;
@@ -367,7 +369,8 @@ pub async fn a_dropped_lease_takes_nothing(harness: &dyn Harness) {
 /// Promise: an idempotency key publishes once.
 pub async fn an_idempotency_key_publishes_once_within_its_window(harness: &dyn Harness) {
     let mut bench = Bench::new(harness, &["a"]).await;
-    let keyed = |bench: &Bench<'_>| NewMessage { idempotency_key: Some("order-1".to_owned()), ..bench.message("1") };
+    let keyed =
+        |bench: &Bench<'_>| NewMessage { idempotency_key: Some("order-1".to_owned()), ..bench.message("1") };
     let results = bench.transport.publish(TopicIndex(0), vec![keyed(&bench), keyed(&bench)]).await;
     let receipts: Vec<_> = results.into_iter().map(|result| result.expect("a receipt")).collect();
     assert_eq!(receipts[0].message_id, receipts[1].message_id);

@@ -251,12 +251,18 @@ impl Log {
         let moved = state.moved_segments();
         let gone: Vec<u32> = {
             let files = self.segments.files.read().unwrap_or_else(PoisonError::into_inner);
-            files.range(..first).map(|(segment, _)| *segment).filter(|segment| !moved.contains_key(segment)).collect()
+            files
+                .range(..first)
+                .map(|(segment, _)| *segment)
+                .filter(|segment| !moved.contains_key(segment))
+                .collect()
         };
         for segment in gone {
             self.segments.files.write().unwrap_or_else(PoisonError::into_inner).remove(&segment);
             let file_name = name(segment);
-            self.disk.remove(&file_name).map_err(|error| io_error(&*self.disk, "remove", &file_name, &error))?;
+            self.disk
+                .remove(&file_name)
+                .map_err(|error| io_error(&*self.disk, "remove", &file_name, &error))?;
         }
         Ok(())
     }

@@ -320,8 +320,10 @@ impl State {
     pub(super) fn scattered(&self, least: u64, current: u32) -> Vec<(TopicId, Seq)> {
         let first = self.first_segment().unwrap_or(current).min(current);
         let segments = self.moved_segments();
-        let sparse = |segment: u32| segment < first && segments.get(&segment).is_some_and(|bytes| *bytes < least);
-        let moved = (0..).zip(&self.topics).flat_map(|(id, topic)| topic.moved.iter().map(move |entry| (id, entry)));
+        let sparse =
+            |segment: u32| segment < first && segments.get(&segment).is_some_and(|bytes| *bytes < least);
+        let moved =
+            (0..).zip(&self.topics).flat_map(|(id, topic)| topic.moved.iter().map(move |entry| (id, entry)));
         moved.filter(|(_, (_, entry))| sparse(entry.segment)).map(|(id, (seq, _))| (id, *seq)).collect()
     }
 }

@@ -11,8 +11,8 @@ use crate::message::MessageId;
 use crate::transport::conformance::{layout, message};
 use crate::transport::embedded::Embedded;
 use crate::transport::{
-    AttemptError, AttemptErrorKind, Consumer as _, DeadReason, Delivery as _, Selection, SubscriptionIndex, TopicIndex,
-    Transport as _, TransportError,
+    AttemptError, AttemptErrorKind, Consumer as _, DeadReason, Delivery as _, Selection, SubscriptionIndex,
+    TopicIndex, Transport as _, TransportError,
 };
 
 /// What a workload was told before the fault.
@@ -35,7 +35,8 @@ async fn work(store: &Embedded, clock: &ManualClock, told: &mut Told) -> Result<
     let text = |error: TransportError| error.to_string();
     let mut consumer = store.consumer(SubscriptionIndex(0)).await.map_err(text)?;
     for round in 0..6_u32 {
-        let batch: Vec<_> = (0..4).map(|n| message(clock, &format!("\"{round}-{n}-{}\"", "x".repeat(100)))).collect();
+        let batch: Vec<_> =
+            (0..4).map(|n| message(clock, &format!("\"{round}-{n}-{}\"", "x".repeat(100)))).collect();
         for result in store.publish(TopicIndex(0), batch).await {
             told.published.insert(result.map_err(|error| error.to_string())?.message_id);
         }
@@ -118,7 +119,8 @@ async fn every_call(fault: Fault, unsynced: Unsynced) -> u64 {
         };
         let reached = disk.calls() >= at;
         let left = disk.after_power_cut(unsynced);
-        account(&left, &clock, &told, &format!("{fault:?} at call {at}, unsynced {unsynced:?}, {result:?}")).await;
+        account(&left, &clock, &told, &format!("{fault:?} at call {at}, unsynced {unsynced:?}, {result:?}"))
+            .await;
         if !reached {
             assert_eq!(result, Ok(()));
             return at;

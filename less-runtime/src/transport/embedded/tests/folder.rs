@@ -18,14 +18,20 @@ async fn a_folder_has_one_owner_and_is_free_again_when_it_is_closed() {
     }
     assert_eq!(data.metadata().expect("it is there").permissions().mode() & 0o777, 0o700);
     first.close().await.expect("it closes");
-    open(&data, &layout(&["a"]), Options::default(), Clock::System).expect("it opens again").close().await.expect("it closes");
+    open(&data, &layout(&["a"]), Options::default(), Clock::System)
+        .expect("it opens again")
+        .close()
+        .await
+        .expect("it closes");
 }
 
 #[tokio::test]
 async fn a_folder_of_another_version_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("format"), "99\n").expect("it can be written");
-    let error = open(folder.path(), &layout(&[]), Options::default(), Clock::System).map(drop).expect_err("it is refused");
+    let error = open(folder.path(), &layout(&[]), Options::default(), Clock::System)
+        .map(drop)
+        .expect_err("it is refused");
     assert!(matches!(error, TransportError::Format { ref found, known: 1, .. } if found == "99"), "{error}");
 }
 
@@ -35,7 +41,8 @@ async fn old_segments_go_and_dead_letters_in_them_stay() {
     let folder = tempfile::tempdir().expect("a folder");
     let clock = ManualClock::new(super::NOON);
     let options = Options { segment_size: 4_096, reserve: 0, ..Options::default() };
-    let store = open(folder.path(), &layout(&["a"]), options, Clock::Manual(clock.clone())).expect("it opens");
+    let store =
+        open(folder.path(), &layout(&["a"]), options, Clock::Manual(clock.clone())).expect("it opens");
     let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     let body = format!("\"{}\"", "x".repeat(1_000));
     for n in 0..100 {
@@ -52,7 +59,9 @@ async fn old_segments_go_and_dead_letters_in_them_stay() {
     }
     let logs = std::fs::read_dir(folder.path())
         .expect("it can be read")
-        .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".log")))
+        .filter(|entry| {
+            entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".log"))
+        })
         .count();
     assert!(logs < 15, "{logs} segments of about four messages are left of 100 messages");
     let dead = store.dead_letters(SubscriptionIndex(0), None, 10).await.expect("dead letters");

@@ -38,7 +38,10 @@ struct Embed {
 impl Harness for Embed {
     async fn open(&self, layout: &Layout) -> Arc<dyn Transport> {
         let disk = Arc::<FaultDisk>::clone(&self.disk);
-        Arc::new(open_disk(disk, layout, self.options.clone(), Clock::Manual(self.clock.clone()), None).expect("it opens"))
+        Arc::new(
+            open_disk(disk, layout, self.options.clone(), Clock::Manual(self.clock.clone()), None)
+                .expect("it opens"),
+        )
     }
 
     fn clock(&self) -> &ManualClock {

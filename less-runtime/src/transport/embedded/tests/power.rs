@@ -6,7 +6,9 @@ use super::fault_disk::{FaultDisk, Unsynced};
 use super::{NOON, open};
 use crate::clock::ManualClock;
 use crate::transport::conformance::{layout, message};
-use crate::transport::{Consumer as _, Delivery as _, SubscriptionIndex, TopicIndex, Transport as _, TransportError};
+use crate::transport::{
+    Consumer as _, Delivery as _, SubscriptionIndex, TopicIndex, Transport as _, TransportError,
+};
 
 const LOG: &str = "0000000000.log";
 
