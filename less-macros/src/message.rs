@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Error, Item};
 
 /// The item with its derives and its `Message`, and what is wrong with it.
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> (TokenStream, Vec<Error>) {
+pub(crate) fn expand(arguments: &TokenStream, item: TokenStream) -> (TokenStream, Vec<Error>) {
     let mut errors = Vec::new();
     if !arguments.is_empty() {
         errors.push(Error::new(arguments.span(), "`#[less::message]` takes no arguments"));

@@ -1,7 +1,7 @@
 //! What a Less app links.
 //!
 //! A user's code meets the re-exports of this page through the generated crate `less`; the generated code itself enters by [`codegen`] alone.
-//! Rooms: [`topic`], [`message`], [`handler`], [`context`] and [`error`] are what users touch; `worker` runs handlers and owns the retry
+//! Rooms: [`topic`], [`mod@message`], [`handler`], [`context`] and [`error`] are what users touch; `worker` runs handlers and owns the retry
 //! policy; [`transport`] stores and delivers; `http` is the endpoint; [`client`] speaks to a running app from another process.
 
 pub mod app;

@@ -26,7 +26,7 @@ fn a_changed_handler_is_live_again_and_a_build_that_fails_keeps_the_last_good_pr
     let address = free_address();
     let mut dev = Process::start(less(&app).args(["dev", "--listen", &address.to_string()]));
     dev.wait_for("is live on", 0);
-    let mut publish = |text: &str| {
+    let publish = |text: &str| {
         let mut connection = Connection::open(address).expect("the socket is open");
         let answer = connection.post("/topics/ping", &format!("\"{text}\"")).expect("an answer");
         assert_eq!(answer.status, 202, "{}", answer.body);

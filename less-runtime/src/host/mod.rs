@@ -2,6 +2,7 @@
 
 mod arguments;
 mod listener;
+mod store;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ use crate::clock::Clock;
 use crate::codegen::Registry;
 use crate::metrics::Metrics;
 use crate::shutdown::{self, Shutdown, ShutdownSwitch};
-use crate::transport::{SubscriptionIndex, Transport, TransportError};
+use crate::transport::{SubscriptionIndex, TransportError};
 use crate::worker::{self, Worker};
 use crate::{client, http, telemetry};
 
@@ -143,18 +144,7 @@ async fn run(
     let folder = PathBuf::from(&config.data.value);
     let layout = crate::app::layout(&manifest);
     let clock = Clock::System;
-    let transport: Arc<dyn Transport> = {
-        let (folder, layout, clock) = (folder.clone(), layout, clock.clone());
-        let opened = tokio::task::spawn_blocking(move || {
-            crate::transport::embedded::open(
-                &folder,
-                &layout,
-                crate::transport::embedded::Options::default(),
-                clock,
-            )
-        });
-        Arc::new(opened.await.map_err(|_| TransportError::Closed)??)
-    };
+    let transport = store::open(&folder, layout, clock.clone()).await?;
     let max_body = usize::try_from(config.max_body.value).unwrap_or(usize::MAX);
     let app = Arc::new(App::new(manifest, &registry.checks, transport, clock, max_body));
     crate::app::install(Arc::clone(&app));

@@ -2,6 +2,8 @@
 //!
 //! Whoever writes a transport implements [`Harness`] and writes `conformance::suite!(harness());` in a test module: a test per promise.
 
+#![expect(clippy::missing_panics_doc, reason = "these are tests: panicking is how they fail")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -251,6 +251,9 @@ impl Ledger {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
+    /// The program was compiled without any.
+    #[error("this program was compiled without a transport\nhint: turn on less-runtime's feature `embedded`")]
+    NotCompiled,
     /// It is closed, or closing.
     #[error("the transport is closed")]
     Closed,

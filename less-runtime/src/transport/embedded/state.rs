@@ -140,7 +140,7 @@ impl State {
                 }
             }
             Record::Topic { name } => {
-                self.topics.push(Topic { name: name.clone().into_owned(), ..Topic::default() })
+                self.topics.push(Topic { name: name.clone().into_owned(), ..Topic::default() });
             }
             Record::Queue { topic, name, start } => self.queues.push(Queue {
                 topic: *topic,

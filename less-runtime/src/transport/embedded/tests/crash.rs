@@ -11,8 +11,8 @@ use crate::message::MessageId;
 use crate::transport::conformance::{layout, message};
 use crate::transport::embedded::Embedded;
 use crate::transport::{
-    AttemptError, AttemptErrorKind, Consumer as _, DeadReason, Delivery as _, Selection, SubscriptionIndex,
-    TopicIndex, Transport as _, TransportError,
+    AttemptError, AttemptErrorKind, DeadReason, Selection, SubscriptionIndex, TopicIndex, Transport as _,
+    TransportError,
 };
 
 /// What a workload was told before the fault.

@@ -6,9 +6,7 @@ use super::fault_disk::{FaultDisk, Unsynced};
 use super::{NOON, open};
 use crate::clock::ManualClock;
 use crate::transport::conformance::{layout, message};
-use crate::transport::{
-    Consumer as _, Delivery as _, SubscriptionIndex, TopicIndex, Transport as _, TransportError,
-};
+use crate::transport::{SubscriptionIndex, TopicIndex, Transport as _, TransportError};
 
 const LOG: &str = "0000000000.log";
 
@@ -32,7 +30,7 @@ async fn a_flipped_bit_before_the_last_write_is_damage_and_never_a_torn_end() {
     let size = disk.len(LOG);
     let mut last_write = size;
     for bit in (0..size * 8).rev() {
-        let (disk, _) = (disk.after_power_cut(Unsynced::Kept), ());
+        let (disk, ()) = (disk.after_power_cut(Unsynced::Kept), ());
         disk.flip(LOG, bit);
         match open(&disk, &layout(&["a"]), &clock) {
             Err(TransportError::Damaged { .. }) => {}
