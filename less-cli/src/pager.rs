@@ -29,7 +29,7 @@ pub fn hand_over(arguments: &[OsString]) -> Option<ExitCode> {
     Some(ExitStatus::Failure.into())
 }
 
-/// Whether someone wants to page: text on standard input and no sub-command, an existing file, or an option that only the pager has.
+/// Whether someone wants to page: text on standard input and no argument, an existing file, or an option that only the pager has.
 fn is_pager_call(arguments: &[OsString], stdin_is_terminal: bool, is_file: impl Fn(&OsStr) -> bool) -> bool {
     let command = Cli::command();
     let is_command = |word: &OsStr| {
@@ -45,7 +45,8 @@ fn is_pager_call(arguments: &[OsString], stdin_is_terminal: bool, is_file: impl 
         return false;
     }
     let option = first.to_str().is_some_and(|first| first.starts_with(['-', '+']));
-    option || is_file(first) || !stdin_is_terminal
+    // A plain word that is no file is a misspelt sub-command: the pager could only say that there is no such file.
+    option || is_file(first)
 }
 
 /// The first program called `less` on PATH that is not this one.
@@ -86,5 +87,6 @@ mod tests {
         assert!(!paging(&["--help"], false));
         assert!(!paging(&["--version"], false));
         assert!(!paging(&["biuld"], true));
+        assert!(!paging(&["biuld"], false));
     }
 }
