@@ -1,0 +1,129 @@
+//! What is generated for whole apps, byte for byte: `tests/golden/<case>/app` becomes `tests/golden/<case>/expected`.
+//!
+//! `UPDATE_GOLDENS=1 cargo test -p less-cli --test golden` rewrites what is expected.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use less_cli::project::Project;
+use less_cli::render::{RuntimeSource, render};
+use less_model::diagnostic::{Diagnostic, plain};
+
+mod files;
+use files::Files;
+
+/// The runtime as `app/.less/less` sees it, so that what is expected names no place of one machine.
+const RUNTIME: &str = "../../../../../../less-runtime";
+
+/// The generated `.gitignore`, and its name among the expected files: there it would hide them from git.
+const IGNORED: (&str, &str) = (".gitignore", "gitignore");
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository")
+}
+
+fn case(name: &str) -> PathBuf {
+    repository().join("tests/golden").join(name)
+}
+
+/// The expected files, named as they are generated.
+fn expected(name: &str) -> Files {
+    let mut files = files::read(&case(name).join("expected"));
+    rename(&mut files, IGNORED.1, IGNORED.0);
+    files
+}
+
+fn rename(files: &mut Files, from: &str, to: &str) {
+    if let Some(contents) = files.remove(from) {
+        files.insert(to.to_owned(), contents);
+    }
+}
+
+fn update(name: &str, mut generated: Files) {
+    let folder = case(name).join("expected");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).expect("the old files can be removed");
+    }
+    rename(&mut generated, IGNORED.0, IGNORED.1);
+    write(&folder, &generated);
+}
+
+fn write(folder: &Path, files: &Files) {
+    files::write(folder, files.iter().map(|(path, contents)| (path.as_str(), contents.as_str())));
+}
+
+/// What is generated for the app in a folder.
+fn generated(app: &Path) -> Files {
+    let read = Project { root: app.to_owned() }.read().expect("the app can be read");
+    assert!(!read.diagnostics.iter().any(Diagnostic::is_error), "{}", plain(&read.diagnostics, &read.tree));
+    render(&read.app, &RuntimeSource::Path(RUNTIME.into())).expect("the app can be rendered")
+}
+
+fn compare(name: &str) {
+    let generated = generated(&case(name).join("app"));
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        return update(name, generated);
+    }
+    let expected = expected(name);
+    let hint = "UPDATE_GOLDENS=1 cargo test -p less-cli --test golden";
+    let paths = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(paths(&generated), paths(&expected), "other files are generated; if that is meant: {hint}");
+    for (path, text) in &generated {
+        let old = &expected[path];
+        assert!(
+            text == old,
+            "{name}: {path} has changed; if that is meant: {hint}\nexpected:\n{old}\ngenerated:\n{text}"
+        );
+    }
+}
+
+/// Compiles the expected packages, not what is generated now: both are the same, or the comparison fails.
+fn compile(name: &str) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    write(folder.path(), &files::read(&case(name).join("app")));
+    let mut expected = expected(name);
+    let manifest = expected.get_mut("less/Cargo.toml").expect("the generated crate has a manifest");
+    assert!(manifest.contains(RUNTIME), "{manifest}");
+    let runtime = repository().join("less-runtime");
+    *manifest = manifest.replace(RUNTIME, runtime.to_str().expect("the repository's path is UTF-8"));
+    write(&folder.path().join(".less"), &expected);
+    // The target folder that the end-to-end tests use as well: the runtime is compiled once.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("e2e");
+    let output = Command::new(env!("CARGO"))
+        .args(["check", "--quiet", "--manifest-path"])
+        .arg(folder.path().join(".less/app/Cargo.toml"))
+        .env("CARGO_TARGET_DIR", target)
+        .output()
+        .expect("cargo can be started");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(stderr, "", "generated code compiles without a warning");
+}
+
+#[test]
+fn an_app_with_types_a_library_and_contexts_is_generated_as_expected_and_compiles() {
+    compare("typed");
+    compile("typed");
+}
+
+#[test]
+fn an_app_without_types_and_package_is_generated_as_expected_and_compiles() {
+    compare("untyped_no_package");
+    compile("untyped_no_package");
+}
+
+#[test]
+fn the_same_app_in_two_folders_generates_the_same_bytes() {
+    for name in ["typed", "untyped_no_package"] {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (one, other) = (one.path().join("a"), other.path().join("somewhere/far below/B"));
+        for folder in [&one, &other] {
+            write(folder, &files::read(&case(name).join("app")));
+            let project = Project { root: folder.clone() };
+            less_cli::output::write(&project, &generated(folder)).unwrap();
+        }
+        let bytes = files::read(&one.join(".less"));
+        assert!(bytes.len() > 5, "{name}: {:?}", bytes.keys());
+        assert_eq!(bytes, files::read(&other.join(".less")), "{name}");
+    }
+}
