@@ -133,7 +133,8 @@ fn nothing_links_a_second_tls_stack_or_one_written_in_c() {
 fn workers_http_and_topics_know_no_transport_by_name() {
     let mut wrong = Vec::new();
     for below in ["less-runtime/src/worker", "less-runtime/src/http", "less-runtime/src/topic.rs"] {
-        for path in sources(below) {
+        // Their tests run on the real broker; the code itself must not know it.
+        for path in sources(below).into_iter().filter(|path| !path.ends_with("tests.rs")) {
             let text = std::fs::read_to_string(&path).unwrap().to_lowercase();
             for (index, line) in text.lines().enumerate() {
                 let mut words = line.split(|c: char| !c.is_ascii_alphanumeric());

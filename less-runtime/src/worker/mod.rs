@@ -2,7 +2,7 @@
 
 mod attempt;
 pub(crate) mod retry;
-#[cfg(all(test, feature = "embedded"))]
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

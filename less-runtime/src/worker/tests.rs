@@ -1,5 +1,7 @@
 //! Workers on the real broker: every way in which an attempt ends, and what becomes of the message.
 
+#![cfg(feature = "embedded")]
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
