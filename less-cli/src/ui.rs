@@ -1,5 +1,7 @@
 //! What the user reads: diagnostics, errors, progress. Everything here goes to stderr; data alone goes to stdout.
 
+use std::io::IsTerminal;
+
 use less_model::diagnostic::{Diagnostic, plain};
 use less_model::source::SourceTree;
 
@@ -34,20 +36,22 @@ pub fn diagnostics(diagnostics: &[Diagnostic], tree: &SourceTree) {
     if diagnostics.is_empty() {
         return;
     }
-    let text = plain(diagnostics, tree);
-    for line in text.lines() {
-        let (colour, word) = match line.split_once([':', '[']) {
-            Some(("error", _)) => (31, "error"),
-            Some(("warning", _)) => (33, "warning"),
-            Some(("note", _)) => (34, "note"),
-            Some(("hint", _)) => (36, "hint"),
-            _ => {
-                anstream::eprintln!("{line}");
-                continue;
+    // An excerpt helps a reader; a program reads the place.
+    let excerpts = std::io::stderr().is_terminal();
+    for (index, diagnostic) in diagnostics.iter().enumerate() {
+        if index > 0 {
+            anstream::eprintln!();
+        }
+        let mut excerpt =
+            Some(diagnostic).filter(|_| excerpts).and_then(|diagnostic| excerpt(diagnostic, tree));
+        for line in plain(std::slice::from_ref(diagnostic), tree).lines() {
+            print_line(line);
+            if line.starts_with("  --> ")
+                && let Some(excerpt) = excerpt.take()
+            {
+                anstream::eprintln!("{excerpt}");
             }
-        };
-        let style = anstyle(colour);
-        anstream::eprintln!("{style}{word}{style:#}{}", &line[word.len()..]);
+        }
     }
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let counts = [(errors, "error"), (diagnostics.len() - errors, "warning")];
@@ -59,6 +63,41 @@ pub fn diagnostics(diagnostics: &[Diagnostic], tree: &SourceTree) {
     anstream::eprintln!("\n{}", counts.join(", "));
 }
 
+/// Prints a line of a diagnostic, its first word in colour.
+fn print_line(line: &str) {
+    let (colour, word) = match line.split_once([':', '[']) {
+        Some(("error", _)) => (31, "error"),
+        Some(("warning", _)) => (33, "warning"),
+        Some(("note", _)) => (34, "note"),
+        Some(("hint", _)) => (36, "hint"),
+        _ => {
+            anstream::eprintln!("{line}");
+            return;
+        }
+    };
+    let style = anstyle(colour);
+    anstream::eprintln!("{style}{word}{style:#}{}", &line[word.len()..]);
+}
+
+/// The line that a diagnostic is about, with what is meant in it underlined.
+fn excerpt(diagnostic: &Diagnostic, tree: &SourceTree) -> Option<String> {
+    let place = diagnostic.place.as_ref()?;
+    let span = place.span.clone()?;
+    let text = tree.text(&place.path)?;
+    let before = text.get(..span.start)?;
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = text.get(start..)?.lines().next()?;
+    let number = (before.matches('\n').count() + 1).to_string();
+    let margin = " ".repeat(number.len());
+    let indent = " ".repeat(text.get(start..span.start)?.chars().count());
+    let marked = text.get(span.start..span.end.min(start + line.len()))?.chars().count().max(1);
+    let style = anstyle(34);
+    Some(format!(
+        "{style}{margin} |\n{number} |{style:#} {line}\n{style}{margin} |{style:#} {indent}{}",
+        "^".repeat(marked)
+    ))
+}
+
 fn anstyle(colour: u8) -> clap::builder::styling::Style {
     use clap::builder::styling::{AnsiColor, Style};
     let colour = match colour {
@@ -68,4 +107,22 @@ fn anstyle(colour: u8) -> clap::builder::styling::Style {
         _ => AnsiColor::Cyan,
     };
     Style::new().bold().fg_color(Some(colour.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use less_model::diagnostic::Place;
+
+    use super::*;
+
+    #[test]
+    fn an_excerpt_underlines_what_is_meant() {
+        let tree = SourceTree::fixture("//- less/topics/a/b/mod.rs\n\npub fn process() {}\n");
+        let text = tree.text("less/topics/a/b/mod.rs").unwrap();
+        let start = text.find("process").unwrap();
+        let place = Place::span("less/topics/a/b/mod.rs", start..start + 7);
+        let shown = excerpt(&Diagnostic::error("x", "y").at(place), &tree).unwrap();
+        let plain = anstream::adapter::strip_str(&shown).to_string();
+        assert!(plain.ends_with("| pub fn process() {}\n  |        ^^^^^^^"), "{plain}");
+    }
 }
