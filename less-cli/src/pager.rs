@@ -15,7 +15,7 @@ use crate::ui;
 /// Hands over where these arguments are a pager's. Returns only where they are not, or where there is no pager.
 pub fn hand_over(arguments: &[OsString]) -> Option<ExitCode> {
     let rest = arguments.get(1..).unwrap_or_default();
-    if !is_pager_call(rest, std::io::stdin().is_terminal(), |path| Path::new(path).is_file()) {
+    if !is_pager_call(rest, std::io::stdin().is_terminal(), is_readable) {
         return None;
     }
     let Some(pager) = next_on_path() else {
@@ -29,7 +29,12 @@ pub fn hand_over(arguments: &[OsString]) -> Option<ExitCode> {
     Some(ExitStatus::Failure.into())
 }
 
-/// Whether someone wants to page: text on standard input and no sub-command, an existing file, or an option that only the pager has.
+/// Whether there is something to read: a file, or a pipe as in `less <(…)`.
+fn is_readable(path: &OsStr) -> bool {
+    Path::new(path).metadata().is_ok_and(|metadata| !metadata.is_dir())
+}
+
+/// Whether someone wants to page: text on standard input and no argument, an existing file, or an option that only the pager has.
 fn is_pager_call(arguments: &[OsString], stdin_is_terminal: bool, is_file: impl Fn(&OsStr) -> bool) -> bool {
     let command = Cli::command();
     let is_command = |word: &OsStr| {
@@ -45,7 +50,8 @@ fn is_pager_call(arguments: &[OsString], stdin_is_terminal: bool, is_file: impl 
         return false;
     }
     let option = first.to_str().is_some_and(|first| first.starts_with(['-', '+']));
-    option || is_file(first) || !stdin_is_terminal
+    // A plain word that is no file is a misspelt sub-command: the pager could only say that there is no such file.
+    option || is_file(first)
 }
 
 /// The first program called `less` on PATH that is not this one.
@@ -86,5 +92,6 @@ mod tests {
         assert!(!paging(&["--help"], false));
         assert!(!paging(&["--version"], false));
         assert!(!paging(&["biuld"], true));
+        assert!(!paging(&["biuld"], false));
     }
 }

@@ -54,9 +54,14 @@ pub fn diagnostics(diagnostics: &[Diagnostic], tree: &SourceTree) {
     let counts: Vec<String> = counts
         .iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{count} {word}{}", if *count == 1 { "" } else { "s" }))
+        .map(|(count, word)| self::count(*count, word))
         .collect();
     anstream::eprintln!("\n{}", counts.join(", "));
+}
+
+/// So many of something: `1 topic`, `2 topics`.
+pub fn count(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 fn anstyle(colour: u8) -> clap::builder::styling::Style {
