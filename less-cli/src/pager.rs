@@ -29,11 +29,6 @@ pub fn hand_over(arguments: &[OsString]) -> Option<ExitCode> {
     Some(ExitStatus::Failure.into())
 }
 
-/// Whether there is something to read: a file, or a pipe as in `less <(…)`.
-fn is_readable(path: &OsStr) -> bool {
-    Path::new(path).metadata().is_ok_and(|metadata| !metadata.is_dir())
-}
-
 /// Whether someone wants to page: text on standard input and no argument, an existing file, or an option that only the pager has.
 fn is_pager_call(arguments: &[OsString], stdin_is_terminal: bool, is_file: impl Fn(&OsStr) -> bool) -> bool {
     let command = Cli::command();
@@ -64,6 +59,11 @@ fn next_on_path() -> Option<PathBuf> {
                 && Some((metadata.dev(), metadata.ino())) != ours
         })
     })
+}
+
+/// Whether there is something to read: a file, or a pipe as in `less <(…)`.
+fn is_readable(path: &OsStr) -> bool {
+    Path::new(path).metadata().is_ok_and(|metadata| !metadata.is_dir())
 }
 
 #[cfg(test)]
