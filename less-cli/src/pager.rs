@@ -15,7 +15,7 @@ use crate::ui;
 /// Hands over where these arguments are a pager's. Returns only where they are not, or where there is no pager.
 pub fn hand_over(arguments: &[OsString]) -> Option<ExitCode> {
     let rest = arguments.get(1..).unwrap_or_default();
-    if !is_pager_call(rest, std::io::stdin().is_terminal(), |path| Path::new(path).is_file()) {
+    if !is_pager_call(rest, std::io::stdin().is_terminal(), is_readable) {
         return None;
     }
     let Some(pager) = next_on_path() else {
@@ -59,6 +59,11 @@ fn next_on_path() -> Option<PathBuf> {
                 && Some((metadata.dev(), metadata.ino())) != ours
         })
     })
+}
+
+/// Whether there is something to read: a file, or a pipe as in `less <(…)`.
+fn is_readable(path: &OsStr) -> bool {
+    Path::new(path).metadata().is_ok_and(|metadata| !metadata.is_dir())
 }
 
 #[cfg(test)]

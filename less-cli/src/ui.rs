@@ -58,7 +58,7 @@ pub fn diagnostics(diagnostics: &[Diagnostic], tree: &SourceTree) {
     let counts: Vec<String> = counts
         .iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{count} {word}{}", if *count == 1 { "" } else { "s" }))
+        .map(|(count, word)| self::count(*count, word))
         .collect();
     anstream::eprintln!("\n{}", counts.join(", "));
 }
@@ -96,6 +96,11 @@ fn excerpt(diagnostic: &Diagnostic, tree: &SourceTree) -> Option<String> {
         "{style}{margin} |\n{number} |{style:#} {line}\n{style}{margin} |{style:#} {indent}{}",
         "^".repeat(marked)
     ))
+}
+
+/// So many of something: `1 topic`, `2 topics`.
+pub fn count(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 fn anstyle(colour: u8) -> clap::builder::styling::Style {
