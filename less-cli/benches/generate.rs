@@ -32,7 +32,30 @@ fn main() -> anyhow::Result<()> {
     println!("read, scan, check  {read:>10.1?}");
     println!("render             {render:>10.1?}");
     println!("together           {:>10.1?}  (goal: under 300 ms)", read + render);
+    println!("no-change build    {:>10.1?}  (`less build`, a small app)", no_change_build()?);
     Ok(())
+}
+
+/// `less build` as a whole process, where nothing changed.
+fn no_change_build() -> anyhow::Result<Duration> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("e2e");
+    let less = |folder: &Path, arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_less"));
+        let output = command.current_dir(folder).args(arguments).env("CARGO_TARGET_DIR", &target).output()?;
+        anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        anyhow::Ok(())
+    };
+    less(folder.path(), &["new", "no_change_app"])?;
+    let app = folder.path().join("no_change_app");
+    less(&app, &["build"])?;
+    let mut builds = Vec::new();
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        less(&app, &["build"])?;
+        builds.push(began.elapsed());
+    }
+    Ok(median(builds))
 }
 
 fn median(mut values: Vec<Duration>) -> Duration {

@@ -22,7 +22,7 @@ pub(crate) fn less(folder: &Path) -> Command {
 }
 
 /// The target folder that all the apps of the tests share: the runtime is compiled once.
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     let workspace = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     workspace.parent().expect("the folder for temporary files lies in the target folder").join("e2e")
 }
