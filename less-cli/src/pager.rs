@@ -40,7 +40,9 @@ fn is_pager_call(arguments: &[OsString], stdin_is_terminal: bool, is_file: impl 
         let joined = first.to_str().is_some_and(|first| {
             // The pager has a `-C` too; with a sub-command behind it, it is ours.
             first.starts_with("--app=")
-                || (first.len() > 2 && first.starts_with("-C") && after.first().is_some_and(|word| is_ours(word)))
+                || (first.len() > 2
+                    && first.starts_with("-C")
+                    && after.first().is_some_and(|word| is_ours(word)))
         });
         rest = if joined {
             after

@@ -11,10 +11,8 @@ pub(super) fn run(project: &Project) -> anyhow::Result<ExitStatus> {
         return Ok(ExitStatus::UserError);
     }
     let subscribers: usize = read.app.topics.iter().map(|topic| topic.subscribers.len()).sum();
-    ui::say(&format!(
-        "`{}` is fine: {} topics, {subscribers} subscribers",
-        read.app.name,
-        read.app.topics.len()
-    ));
+    let (topics, subscribers) =
+        (ui::count(read.app.topics.len(), "topic"), ui::count(subscribers, "subscriber"));
+    ui::say(&format!("`{}` is fine: {topics}, {subscribers}", read.app.name));
     Ok(ExitStatus::Success)
 }

@@ -67,7 +67,8 @@ fn version_in(folder: &Path) -> Option<String> {
     let read = |path: PathBuf| std::fs::read_to_string(path).ok()?.parse::<toml::Table>().ok();
     let version = |table: &toml::Table| Some(table.get("package")?.get("version")?.as_str()?.to_owned());
     let own = read(folder.join("Cargo.toml"))?;
-    version(&own).or_else(|| version(read(folder.with_file_name("Cargo.toml"))?.get("workspace")?.as_table()?))
+    version(&own)
+        .or_else(|| version(read(folder.with_file_name("Cargo.toml"))?.get("workspace")?.as_table()?))
 }
 
 #[cfg(test)]
@@ -105,7 +106,8 @@ mod tests {
     #[test]
     fn a_checkout_that_moved_on_is_said_to_have() {
         let folder = checkout("77.0.0");
-        let error = RuntimeSource::of(None, &folder.path().join("registry/less-cli")).unwrap_err().to_string();
+        let error =
+            RuntimeSource::of(None, &folder.path().join("registry/less-cli")).unwrap_err().to_string();
         assert!(error.contains("now holds version 77.0.0") && error.contains("hint:"), "{error}");
     }
 
