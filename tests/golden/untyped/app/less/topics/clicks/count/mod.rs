@@ -1,0 +1,4 @@
+pub async fn process(click: less::Value) -> less::Result<()> {
+    println!("{click}");
+    Ok(())
+}
