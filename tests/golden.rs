@@ -1,130 +1,147 @@
-//! What is generated, whole: `tests/golden/<case>/app` becomes `tests/golden/<case>/expected`, and that compiles.
+//! What is generated for whole apps, byte for byte: `tests/golden/<case>/app` becomes `tests/golden/<case>/expected`.
 //!
-//! `UPDATE_GOLDENS=1 cargo test -p less-cli --test golden` writes the expected trees anew.
+//! `UPDATE_GOLDENS=1 cargo test -p less-cli --test golden` rewrites what is expected.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use less_cli::command::build::generate;
 use less_cli::project::Project;
 use less_cli::render::{RuntimeSource, render};
 use less_model::diagnostic::{Diagnostic, plain};
-use less_model::scan::scan;
-use less_model::source::SourceTree;
 
-/// Where the expected trees say that the runtime is, so that they are the same in every checkout.
-const RUNTIME: &str = "/checkout/less-runtime";
+mod files;
+use files::Files;
 
-type Tree = BTreeMap<String, String>;
+/// The runtime as `app/.less/less` sees it, so that what is expected names no place of one machine.
+const RUNTIME: &str = "../../../../../../less-runtime";
 
-fn cases() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
-    let mut cases: Vec<PathBuf> =
-        folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
-    cases.sort();
-    assert!(cases.len() >= 4, "{cases:?}");
-    cases
+/// The generated `.gitignore`, and its name among the expected files: there it would hide them from git.
+const IGNORED: (&str, &str) = (".gitignore", "gitignore");
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository")
 }
 
-fn name(case: &Path) -> &str {
-    case.file_name().unwrap().to_str().unwrap()
+fn case(name: &str) -> PathBuf {
+    repository().join("tests/golden").join(name)
 }
 
-fn rendered(case: &Path) -> Tree {
-    let tree = SourceTree::read(&case.join("app")).unwrap();
-    let (app, diagnostics) = scan(&tree, name(case));
-    assert!(!diagnostics.iter().any(Diagnostic::is_error), "{}", plain(&diagnostics, &tree));
-    let files = render(&app, &RuntimeSource::Path(RUNTIME.into())).unwrap();
-    // Under its own name, git would take it at its word.
-    files.into_iter().map(|(path, text)| (path.replace(".gitignore", "gitignore"), text)).collect()
+/// The expected files, named as they are generated.
+fn expected(name: &str) -> Files {
+    let mut files = files::read(&case(name).join("expected"));
+    rename(&mut files, IGNORED.1, IGNORED.0);
+    files
 }
 
-/// Every file below a folder, by its path.
-fn read(folder: &Path) -> Tree {
-    let mut out = Tree::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in next.read_dir().into_iter().flatten() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
-                out.insert(name, std::fs::read_to_string(path).unwrap());
-            }
-        }
+fn rename(files: &mut Files, from: &str, to: &str) {
+    if let Some(contents) = files.remove(from) {
+        files.insert(to.to_owned(), contents);
     }
-    out
 }
 
-fn write(folder: &Path, files: &Tree) {
-    for (path, text) in files {
-        let path = folder.join(path);
-        // Written over with the same text, a file would be compiled again.
-        if std::fs::read_to_string(&path).is_ok_and(|old| old == *text) {
-            continue;
-        }
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+fn update(name: &str, mut generated: Files) {
+    let folder = case(name).join("expected");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).expect("the old files can be removed");
     }
+    rename(&mut generated, IGNORED.0, IGNORED.1);
+    write(&folder, &generated);
+}
+
+fn write(folder: &Path, files: &Files) {
+    files::write(folder, files.iter().map(|(path, contents)| (path.as_str(), contents.as_str())));
+}
+
+/// What is generated for the app in a folder.
+fn generated(app: &Path) -> Files {
+    let read = Project { root: app.to_owned() }.read().expect("the app can be read");
+    assert!(!read.diagnostics.iter().any(Diagnostic::is_error), "{}", plain(&read.diagnostics, &read.tree));
+    render(&read.app, &RuntimeSource::Path(RUNTIME.into())).expect("the app can be rendered")
+}
+
+fn compare(name: &str) {
+    let generated = generated(&case(name).join("app"));
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        return update(name, generated);
+    }
+    let expected = expected(name);
+    let hint = "UPDATE_GOLDENS=1 cargo test -p less-cli --test golden";
+    let paths = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(paths(&generated), paths(&expected), "other files are generated; if that is meant: {hint}");
+    for (path, text) in &generated {
+        let old = &expected[path];
+        assert!(
+            text == old,
+            "{name}: {path} has changed; if that is meant: {hint}\nexpected:\n{old}\ngenerated:\n{text}"
+        );
+    }
+}
+
+/// Compiles the expected packages, not what is generated now: both are the same, or the comparison fails.
+fn compile(name: &str) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    write(folder.path(), &files::read(&case(name).join("app")));
+    let mut expected = expected(name);
+    let manifest = expected.get_mut("less/Cargo.toml").expect("the generated crate has a manifest");
+    assert!(manifest.contains(RUNTIME), "{manifest}");
+    let runtime = repository().join("less-runtime");
+    *manifest = manifest.replace(RUNTIME, runtime.to_str().expect("the repository's path is UTF-8"));
+    write(&folder.path().join(".less"), &expected);
+    // The target folder that the end-to-end tests use as well: the runtime is compiled once.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("e2e");
+    let output = Command::new(env!("CARGO"))
+        .args(["check", "--quiet", "--manifest-path"])
+        .arg(folder.path().join(".less/app/Cargo.toml"))
+        .env("CARGO_TARGET_DIR", target)
+        .output()
+        .expect("cargo can be started");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(stderr, "", "generated code compiles without a warning");
 }
 
 #[test]
-fn every_app_generates_the_tree_that_is_expected() {
-    let update = std::env::var_os("UPDATE_GOLDENS").is_some();
-    for case in cases() {
-        let (folder, generated) = (case.join("expected"), rendered(&case));
-        if update {
-            let _ = std::fs::remove_dir_all(&folder);
-            write(&folder, &generated);
-        }
-        let expected = read(&folder);
-        let paths = |tree: &Tree| tree.keys().cloned().collect::<Vec<_>>();
-        let hint = "UPDATE_GOLDENS=1 cargo test -p less-cli --test golden";
-        assert_eq!(paths(&generated), paths(&expected), "{}; to accept: {hint}", name(&case));
-        for (path, text) in &generated {
-            let case = name(&case);
-            assert!(*text == expected[path], "{case}/{path} became:\n{text}\nto accept: {hint}");
-        }
-    }
+fn an_app_with_types_a_library_and_contexts_is_generated_as_expected_and_compiles() {
+    compare("typed");
+    compile("typed");
 }
 
 #[test]
-fn every_expected_tree_compiles_without_a_warning() {
-    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("less-runtime");
-    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    for case in cases() {
-        let folder = tmp.join("golden").join(name(&case));
-        let mut files = read(&case.join("app"));
-        for (path, text) in read(&case.join("expected")) {
-            files.insert(format!(".less/{path}"), text.replace(RUNTIME, runtime.to_str().unwrap()));
-        }
-        write(&folder, &files);
-        for stale in read(&folder).keys().filter(|path| !files.contains_key(*path) && !path.ends_with("Cargo.lock")) {
-            std::fs::remove_file(folder.join(stale)).unwrap();
-        }
-        let output = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--manifest-path"])
-            .arg(folder.join(".less/app/Cargo.toml"))
-            .env("CARGO_TARGET_DIR", tmp.with_file_name("e2e"))
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && stderr.is_empty(), "{}: {}\n{stderr}", name(&case), output.status);
-    }
+fn an_app_without_types_and_package_is_generated_as_expected_and_compiles() {
+    compare("untyped_no_package");
+    compile("untyped_no_package");
+}
+
+#[test]
+fn an_app_with_inherited_path_and_workspace_dependencies_is_generated_as_expected_and_compiles() {
+    compare("library");
+    compile("library");
+}
+
+#[test]
+fn an_app_whose_package_is_no_workspace_is_generated_as_expected_and_compiles() {
+    compare("own_workspace");
+    compile("own_workspace");
+}
+
+#[test]
+fn an_app_whose_names_meet_those_of_crates_macros_and_generated_items_compiles() {
+    compare("names");
+    compile("names");
 }
 
 #[test]
 fn the_same_app_in_two_folders_generates_the_same_bytes() {
-    let case = cases().into_iter().find(|case| name(case) == "library").unwrap();
-    let made = ["here", "somewhere/deeper/down"].map(|place| {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join(place);
-        write(&root, &read(&case.join("app")));
-        generate(&Project { root: root.clone() }).map_err(|error| format!("{error:?}")).map(drop).unwrap();
-        read(&root.join(".less"))
-    });
-    assert!(made[0].len() > 5);
-    assert_eq!(made[0], made[1]);
+    for name in ["typed", "untyped_no_package", "library"] {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (one, other) = (one.path().join("a"), other.path().join("somewhere/far below/B"));
+        for folder in [&one, &other] {
+            write(folder, &files::read(&case(name).join("app")));
+            let project = Project { root: folder.clone() };
+            less_cli::output::write(&project, &generated(folder)).unwrap();
+        }
+        let bytes = files::read(&one.join(".less"));
+        assert!(bytes.len() > 5, "{name}: {:?}", bytes.keys());
+        assert_eq!(bytes, files::read(&other.join(".less")), "{name}");
+    }
 }

@@ -48,13 +48,13 @@ pub enum Command {
 /// What running takes.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RunArgs {
-    /// Address to listen on [env: LESS_LISTEN] [default: 127.0.0.1:4100]
+    /// Address to listen on [env: `LESS_LISTEN`] [default: 127.0.0.1:4100]
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<String>,
-    /// The broker's folder, relative to the app's [env: LESS_DATA] [default: .less/data]
+    /// The broker's folder, relative to the app's [env: `LESS_DATA`] [default: .less/data]
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<String>,
-    /// Which `[stages.…]` of less.toml applies [env: LESS_STAGE] [default: dev]
+    /// Which `[stages.…]` of less.toml applies [env: `LESS_STAGE`] [default: dev]
     #[arg(long)]
     pub stage: Option<String>,
 }

@@ -33,7 +33,7 @@ pub fn write(project: &Project, files: &Files) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What [`write`] would change, a line each.
+/// What [`write()`] would change, a line each.
 pub fn differences(project: &Project, files: &Files) -> anyhow::Result<Vec<String>> {
     let folder = project.generated();
     let mut out = Vec::new();

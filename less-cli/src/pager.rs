@@ -16,7 +16,7 @@ use crate::ui;
 /// Hands over where these arguments are a pager's. Returns only where they are not, or where there is no pager.
 pub fn hand_over(arguments: &[OsString]) -> Option<ExitCode> {
     let rest = arguments.get(1..).unwrap_or_default();
-    if !is_pager_call(rest, std::io::stdin().is_terminal(), is_file) {
+    if !is_pager_call(rest, std::io::stdin().is_terminal(), is_readable) {
         return None;
     }
     let Some((pager, visited)) = next_on_path() else {
@@ -30,9 +30,12 @@ pub fn hand_over(arguments: &[OsString]) -> Option<ExitCode> {
     Some(ExitStatus::Failure.into())
 }
 
-/// Whether someone wants to page: text on standard input and no arguments, an existing file, or an option that only the pager has.
-///
-/// A word that is neither a sub-command nor a file is a misspelt sub-command: the pager could do nothing with it either.
+/// Whether there is something to read: a file, or a pipe as in `less <(…)`.
+fn is_readable(path: &OsStr) -> bool {
+    Path::new(path).metadata().is_ok_and(|metadata| !metadata.is_dir())
+}
+
+/// Whether someone wants to page: text on standard input and no argument, an existing file, or an option that only the pager has.
 fn is_pager_call(arguments: &[OsString], stdin_is_terminal: bool, is_file: impl Fn(&OsStr) -> bool) -> bool {
     let mut rest = arguments;
     // `-C FOLDER` and `--app FOLDER` may come before the sub-command.
@@ -57,6 +60,7 @@ fn is_pager_call(arguments: &[OsString], stdin_is_terminal: bool, is_file: impl 
         return false;
     }
     let option = first.to_str().is_some_and(|first| first.starts_with(['-', '+']));
+    // A plain word that is no file is a misspelt sub-command: the pager could only say that there is no such file.
     option || is_file(first)
 }
 
@@ -64,11 +68,6 @@ fn is_pager_call(arguments: &[OsString], stdin_is_terminal: bool, is_file: impl 
 fn is_ours(word: &OsStr) -> bool {
     ["help", "-h", "--help", "-V", "--version"].iter().any(|ours| word == *ours)
         || Cli::command().get_subcommands().any(|sub| OsStr::new(sub.get_name()) == word)
-}
-
-/// Anything with text in it: files, and the pipes of `less <(command)`.
-fn is_file(path: &OsStr) -> bool {
-    Path::new(path).metadata().is_ok_and(|metadata| !metadata.is_dir())
 }
 
 /// Programs called `less` that handed over already, as `device:inode`, with a space between two. Two copies of this program on one PATH

@@ -10,14 +10,14 @@ mod test;
 /// Adds serde's `Serialize` and `Deserialize` (attributes such as `#[serde(rename_all = "camelCase")]` work) and implements `Message`.
 #[proc_macro_attribute]
 pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let (tokens, errors) = message::expand(arguments.into(), item.into());
+    let (tokens, errors) = message::expand(&arguments.into(), item.into());
     with_errors(tokens, &errors)
 }
 
 /// Runs an `async fn` as a test in which `publish` records messages instead of sending them.
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let (tokens, errors) = test::expand(arguments.into(), item.into());
+    let (tokens, errors) = test::expand(&arguments.into(), item.into());
     with_errors(tokens, &errors)
 }
 

@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Error, ItemFn};
 
 /// A plain test that runs the function's body, and what is wrong with the function.
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> (TokenStream, Vec<Error>) {
+pub(crate) fn expand(arguments: &TokenStream, item: TokenStream) -> (TokenStream, Vec<Error>) {
     let mut errors = Vec::new();
     if !arguments.is_empty() {
         errors.push(Error::new(arguments.span(), "`#[less::test]` takes no arguments"));

@@ -78,12 +78,11 @@ fn of_field(items: &[Item], key: &str, ty: &Type, depth: u32) -> Option<Value> {
         "String" if key.contains("email") => json!("ada@example.com"),
         "String" if key == "name" || key.ends_with("_name") => json!("Ada"),
         "String" => json!("text"),
-        "Value" => json!({}),
         "Box" => of_field(items, key, argument(segment)?, depth + 1)?,
         "Vec" | "HashSet" | "BTreeSet" | "VecDeque" => {
             json!([of_field(items, key, argument(segment)?, depth + 1)?])
         }
-        "HashMap" | "BTreeMap" => json!({}),
+        "HashMap" | "BTreeMap" | "Value" => json!({}),
         other => of_type(items, other, depth + 1)?,
     })
 }

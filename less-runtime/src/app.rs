@@ -216,12 +216,12 @@ pub(crate) fn check<M: crate::Message>(body: &[u8]) -> Result<(), PublishError> 
     let mut reader = serde_json::Deserializer::from_slice(body);
     match serde_path_to_error::deserialize::<_, M>(&mut reader) {
         Ok(_) => reader.end().map_err(|error| not_json(&error)),
-        Err(error) => Err(refusal(error, body, M::NAME)),
+        Err(error) => Err(refusal(&error, body, M::NAME)),
     }
 }
 
 fn refusal(
-    error: serde_path_to_error::Error<serde_json::Error>,
+    error: &serde_path_to_error::Error<serde_json::Error>,
     body: &[u8],
     type_name: Option<&'static str>,
 ) -> PublishError {
@@ -251,7 +251,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     let mut out = String::new();
     for segment in path {
         match segment {
-            Segment::Seq { index } => out.push_str(&format!("/{index}")),
+            Segment::Seq { index } => out.extend(["/", &index.to_string()]),
             Segment::Map { key } => {
                 out.push('/');
                 out.push_str(&key.replace('~', "~0").replace('/', "~1"));

@@ -1,8 +1,12 @@
 //! What a Less app links.
 //!
 //! A user's code meets the re-exports of this page through the generated crate `less`; the generated code itself enters by [`codegen`] alone.
-//! Rooms: [`topic`], [`message`], [`handler`], [`context`] and [`error`] are what users touch; `worker` runs handlers and owns the retry
+//! Rooms: [`topic`], [`mod@message`], [`handler`], [`context`] and [`error`] are what users touch; `worker` runs handlers and owns the retry
 //! policy; [`transport`] stores and delivers; `http` is the endpoint; [`client`] speaks to a running app from another process.
+
+// The expansion of `#[less::message]` says `::less`, which is the generated crate; here it is this one.
+#[cfg(test)]
+extern crate self as less;
 
 pub mod app;
 pub mod client;
@@ -34,5 +38,7 @@ pub use topic::Topic;
 pub mod __private {
     //! What the expansion of `#[less::message]` names, and the handlers' `println!`.
     pub use crate::telemetry::print;
+    #[cfg(feature = "schema")]
+    pub use schemars;
     pub use serde;
 }

@@ -16,6 +16,12 @@ pub type Value = serde_json::Value;
 pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The type's name, or `None` for a type that takes any JSON.
     const NAME: Option<&'static str>;
+
+    /// The type's JSON Schema (draft 2020-12); for a type that takes any JSON one that allows everything.
+    #[cfg(feature = "schema")]
+    fn json_schema() -> schemars::Schema {
+        true.into()
+    }
 }
 
 impl Message for Value {
@@ -79,4 +85,33 @@ pub struct StoredMessage {
     pub traceparent: Option<String>,
     /// The body.
     pub body: Bytes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Message as _;
+
+    #[less::message]
+    #[serde(rename_all = "camelCase")]
+    #[derive(Debug, PartialEq)]
+    struct UserCreated {
+        user_id: u64,
+    }
+
+    #[test]
+    fn a_message_type_reads_and_writes_json_as_serde_is_told_and_knows_its_name() {
+        let user = UserCreated { user_id: 7 };
+        let text = serde_json::to_string(&user).unwrap();
+        assert_eq!(text, "{\"userId\":7}");
+        assert_eq!(serde_json::from_str::<UserCreated>(&text).unwrap(), user);
+        assert_eq!(UserCreated::NAME, Some("UserCreated"));
+    }
+
+    #[cfg(feature = "schema")]
+    #[test]
+    fn a_message_type_has_a_json_schema() {
+        let schema = serde_json::to_value(UserCreated::json_schema()).unwrap();
+        assert_eq!(schema["required"], serde_json::json!(["userId"]));
+        assert_eq!(schema["properties"]["userId"]["type"], "integer");
+    }
 }

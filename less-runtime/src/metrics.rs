@@ -1,4 +1,4 @@
-//! What is counted, as OpenMetrics text.
+//! What is counted, in the OpenMetrics text form.
 
 use std::time::Duration;
 

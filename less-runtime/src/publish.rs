@@ -103,7 +103,7 @@ pub enum PublishError {
         column: usize,
     },
     /// The body does not fit the topic's message type.
-    #[error("the message does not fit `{type_name}` at `{pointer}`: {message}")]
+    #[error("the message does not fit `{type_name}`{}: {message}", at(pointer))]
     DoesNotFit {
         /// The topic's message type.
         type_name: String,
@@ -181,6 +181,11 @@ pub enum PublishError {
         /// What it said.
         detail: String,
     },
+}
+
+/// Where a message does not fit: nothing is said for the message as a whole.
+fn at(pointer: &str) -> String {
+    if pointer.is_empty() { String::new() } else { format!(" at `{pointer}`") }
 }
 
 /// What [`crate::Topic::publish_many`] returns when not every message was accepted.

@@ -126,7 +126,7 @@ pub fn print(to_stderr: bool, newline: bool, text: fmt::Arguments<'_>) {
     let Some(end) = buffer.rfind('\n') else { return };
     let rest = buffer.split_off(end + 1);
     let lines = std::mem::replace(buffer, rest);
-    let text: String = lines.lines().map(|line| format!("[{label}] {line}\n")).collect();
+    let text: String = lines.lines().flat_map(|line| ["[", &*label, "] ", line, "\n"]).collect();
     // A reader that went away is no reason to fail a message.
     let _ = if to_stderr {
         io::stderr().lock().write_all(text.as_bytes())

@@ -78,3 +78,20 @@ pub(crate) fn record(
         Some(messages.iter().map(|_| Ok(Receipt::new(MessageId::generate(), false))).collect())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Publish, Topic, Value};
+
+    const PINGS: Topic<Value> = Topic::__new("ping");
+
+    #[less::test]
+    async fn a_test_records_what_is_published_and_sends_nothing() {
+        PINGS.publish(&Value::from(1)).await.unwrap();
+        PINGS.publish_with(&Value::from(2), Publish::new().key("k")).await.unwrap();
+        assert_eq!(PINGS.publish_many(&[Value::from(3), Value::from(4)]).await.unwrap().len(), 2);
+        assert_eq!(super::published::<u32>("ping"), [1, 2, 3, 4]);
+        assert_eq!(super::recorded("ping")[1].options.key.as_deref(), Some("k"));
+        assert!(super::published::<u32>("pong").is_empty());
+    }
+}

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Longest that anything may take here; reaching it fails the test. Compiling on a busy machine is the slowest.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The `less` command, with nothing of the surrounding environment that would steer it.
-pub fn less(folder: &Path) -> Command {
+pub(crate) fn less(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_less"));
     command.current_dir(folder).env("CARGO_TARGET_DIR", target()).env("NO_COLOR", "1").stdin(Stdio::null());
     for name in ["LISTEN", "DATA", "STAGE", "URL", "API_KEY", "LOG", "DRAIN", "RUNTIME_PATH"] {
@@ -28,23 +28,23 @@ fn target() -> PathBuf {
 }
 
 /// Runs `less` to its end and expects success.
-pub fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
     let output = less(folder).args(arguments).output().expect("less can be started");
     assert!(output.status.success(), "less {arguments:?}: {}\n{}", output.status, text(&output.stderr));
     output
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-pub fn write(path: &Path, contents: &str) {
+pub(crate) fn write(path: &Path, contents: &str) {
     std::fs::create_dir_all(path.parent().expect("a file has a folder")).expect("the folder can be made");
     std::fs::write(path, contents).expect("the file can be written");
 }
 
 /// Copies a folder, without what was generated or built in it.
-pub fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("the folder can be made");
     for entry in std::fs::read_dir(from).expect("the folder can be read") {
         let entry = entry.expect("the folder can be read");
@@ -62,13 +62,13 @@ pub fn copy(from: &Path, to: &Path) {
 }
 
 /// A loopback address that was free a moment ago.
-pub fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it has an address")
 }
 
 /// Waits until `check` gives something; fails with what `check` last said.
-pub fn until<T>(what: &str, mut check: impl FnMut() -> Result<T, String>) -> T {
+pub(crate) fn until<T>(what: &str, mut check: impl FnMut() -> Result<T, String>) -> T {
     let began = Instant::now();
     loop {
         match check() {
@@ -80,13 +80,13 @@ pub fn until<T>(what: &str, mut check: impl FnMut() -> Result<T, String>) -> T {
 }
 
 /// A process that is killed when the test ends, and what it has printed.
-pub struct Process {
-    pub child: Child,
+pub(crate) struct Process {
+    pub(crate) child: Child,
     printed: Arc<Mutex<String>>,
 }
 
 impl Process {
-    pub fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -110,12 +110,12 @@ impl Process {
         Self { child, printed }
     }
 
-    pub fn printed(&self) -> String {
+    pub(crate) fn printed(&self) -> String {
         self.printed.lock().expect("no holder panics").clone()
     }
 
     /// Waits until something is printed, from `after` bytes on.
-    pub fn wait_for(&mut self, needle: &str, after: usize) -> String {
+    pub(crate) fn wait_for(&mut self, needle: &str, after: usize) -> String {
         until(&format!("`{needle}` to be printed"), || {
             let printed = self.printed();
             if printed[after..].contains(needle) {
@@ -128,13 +128,13 @@ impl Process {
         })
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(status.expect("kill can be started").success());
     }
 
     /// Asks it to end, and expects that it does so well.
-    pub fn terminate(mut self) -> String {
+    pub(crate) fn terminate(mut self) -> String {
         self.signal("TERM");
         let status = self.child.wait().expect("its end can be waited for");
         assert!(status.success(), "{status}\n{}", self.printed());
@@ -151,30 +151,30 @@ impl Drop for Process {
 }
 
 /// A connection that is kept open.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
 }
 
 /// An answer: status and body.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 impl Connection {
-    pub fn open(address: SocketAddr) -> std::io::Result<Self> {
+    pub(crate) fn open(address: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    pub fn post(&mut self, path: &str, body: &str) -> std::io::Result<Answer> {
+    pub(crate) fn post(&mut self, path: &str, body: &str) -> std::io::Result<Answer> {
         self.request("POST", path, body)
     }
 
-    pub fn get(&mut self, path: &str) -> std::io::Result<Answer> {
+    pub(crate) fn get(&mut self, path: &str) -> std::io::Result<Answer> {
         self.request("GET", path, "")
     }
 
@@ -206,14 +206,14 @@ impl Connection {
 }
 
 /// `GET /_less/status` of a running app.
-pub fn status(address: SocketAddr) -> Result<serde_json::Value, String> {
+pub(crate) fn status(address: SocketAddr) -> Result<serde_json::Value, String> {
     let answer =
         Connection::open(address).and_then(|mut c| c.get("/_less/status")).map_err(|e| e.to_string())?;
     serde_json::from_str(&answer.body).map_err(|error| format!("{error}: {}", answer.body))
 }
 
 /// Fails unless every subscriber's books balance.
-pub fn assert_balanced(status: &serde_json::Value) {
+pub(crate) fn assert_balanced(status: &serde_json::Value) {
     for subscriber in status["subscribers"].as_array().expect("a list of subscribers") {
         let n = |field: &str| subscriber[field].as_u64().expect("a number");
         let discarded: u64 = subscriber["discarded"]

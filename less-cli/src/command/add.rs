@@ -116,16 +116,6 @@ fn subscriber(project: &Project, path: &str, language: Language) -> anyhow::Resu
             topic.name, same.name, same.file
         )));
     }
-    // Of a language that this version does not run, say: a second handler would only be an error.
-    let folder = format!("{}/{name}", topic.folder);
-    for file in Language::ALL.into_iter().flat_map(|language| language.handler_files()) {
-        if project.root.join(&folder).join(file).exists() {
-            return Err(ui::user_error(format!(
-                "`{}` has a subscriber `{name}` already\n  --> {folder}/{file}",
-                topic.name
-            )));
-        }
-    }
     let (text, type_name) = match &topic.message {
         MessageSource::Any => (UNTYPED.to_owned(), None),
         MessageSource::Rust { type_name, .. } => (
@@ -133,7 +123,7 @@ fn subscriber(project: &Project, path: &str, language: Language) -> anyhow::Resu
             Some(type_name.as_str()),
         ),
     };
-    write(project, &format!("{folder}/{}", language.handler_files()[0]), &text)?;
+    write(project, &format!("{}/{name}/{}", topic.folder, language.handler_files()[0]), &text)?;
     how_to_publish(&topic.name, type_name);
     Ok(ExitStatus::Success)
 }

@@ -10,9 +10,12 @@ pub(super) fn run(project: &Project) -> anyhow::Result<ExitStatus> {
     if read.diagnostics.iter().any(less_model::diagnostic::Diagnostic::is_error) {
         return Ok(ExitStatus::UserError);
     }
-    let subscribers: usize = read.app.topics.iter().map(|topic| topic.subscribers.len()).sum();
-    let (topics, subscribers) =
-        (ui::count(read.app.topics.len(), "topic"), ui::count(subscribers, "subscriber"));
-    ui::say(&format!("`{}` is fine: {topics}, {subscribers}", read.app.name));
+    let subscribers = read.app.topics.iter().map(|topic| topic.subscribers.len()).sum();
+    ui::say(&format!(
+        "`{}` is fine: {}, {}",
+        read.app.name,
+        ui::count(read.app.topics.len(), "topic"),
+        ui::count(subscribers, "subscriber")
+    ));
     Ok(ExitStatus::Success)
 }

@@ -126,12 +126,11 @@ async fn all(client: &Client, topic: &str, subscriber: &str) -> anyhow::Result<V
 }
 
 async fn list(client: &Client, subscriber: Option<&str>, as_json: bool) -> anyhow::Result<()> {
-    let wanted: Vec<(String, String)> = match subscriber {
-        Some(name) => vec![resolve(client, name).await?],
-        None => {
-            let dead = client.status().await?.subscribers.into_iter().filter(|s| s.dead > 0);
-            dead.map(|s| (s.topic, s.subscriber)).collect()
-        }
+    let wanted: Vec<(String, String)> = if let Some(name) = subscriber {
+        vec![resolve(client, name).await?]
+    } else {
+        let dead = client.status().await?.subscribers.into_iter().filter(|s| s.dead > 0);
+        dead.map(|s| (s.topic, s.subscriber)).collect()
     };
     let mut rows: Vec<Value> = Vec::new();
     for (topic, subscriber) in wanted {

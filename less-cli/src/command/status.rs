@@ -20,7 +20,7 @@ pub struct Args {
 /// Which running app.
 #[derive(Debug, clap::Args)]
 pub struct Target {
-    /// Where the app runs [env: LESS_URL] [default: what the running app has written down]
+    /// Where the app runs [env: `LESS_URL`] [default: what the running app has written down]
     #[arg(long)]
     url: Option<String>,
 }

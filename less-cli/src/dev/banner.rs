@@ -13,21 +13,34 @@ pub(super) fn print(project: &Project, app: &App, address: SocketAddr, took: Dur
 }
 
 fn text(project: &Project, app: &App, address: SocketAddr, took: Duration) -> String {
-    let mut out = format!("\n  {} is live on http://{address} ({:.1} s)\n\n", app.name, took.as_secs_f64());
+    let mut lines = vec![
+        String::new(),
+        format!("  {} is live on http://{address} ({:.1} s)", app.name, took.as_secs_f64()),
+        String::new(),
+    ];
     for topic in &app.topics {
-        out += &format!("  {}\n", topic.name);
-        for subscriber in &topic.subscribers {
-            out += &format!("    → {}  ({})\n", subscriber.name, subscriber.file);
-        }
+        lines.push(format!("  {}", topic.name));
+        let subscribers = topic.subscribers.iter();
+        lines.extend(
+            subscribers.map(|subscriber| format!("    → {}  ({})", subscriber.name, subscriber.file)),
+        );
         if topic.subscribers.is_empty() {
-            out += "    (no subscriber yet; messages are kept)\n";
+            lines.push("    (no subscriber yet; messages are kept)".to_owned());
         }
     }
     if let Some(topic) = super::example(app) {
-        out += &format!("\n  Try it:\n    {}\n", curl(project, topic, address));
+        lines.extend([
+            String::new(),
+            "  Try it:".to_owned(),
+            format!("    {}", curl(project, topic, address)),
+        ]);
     }
-    out += "\n  Watching less/ and src/ for changes. Ctrl-C stops.\n\n";
-    out
+    lines.extend([
+        String::new(),
+        "  Watching less/ and src/ for changes. Ctrl-C stops.".to_owned(),
+        String::new(),
+    ]);
+    lines.join("\n") + "\n"
 }
 
 /// A `curl` that publishes to a topic, with a body that fits where that can be guessed.

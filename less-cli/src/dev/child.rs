@@ -65,13 +65,14 @@ impl App {
         });
         match how {
             Stop::Quit => self.child.wait().await,
-            Stop::Reload => match tokio::time::timeout(KILL_AFTER, self.child.wait()).await {
-                Ok(status) => status,
-                Err(_) => {
+            Stop::Reload => {
+                if let Ok(status) = tokio::time::timeout(KILL_AFTER, self.child.wait()).await {
+                    status
+                } else {
                     self.child.start_kill()?;
                     self.child.wait().await
                 }
-            },
+            }
         }
     }
 

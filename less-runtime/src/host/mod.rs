@@ -2,6 +2,7 @@
 
 mod arguments;
 mod listener;
+mod store;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ use crate::clock::Clock;
 use crate::codegen::Registry;
 use crate::metrics::Metrics;
 use crate::shutdown::{self, Shutdown, ShutdownSwitch};
-use crate::transport::{SubscriptionIndex, Transport, TransportError};
+use crate::transport::{SubscriptionIndex, TransportError};
 use crate::worker::{self, Worker};
 use crate::{client, http, telemetry};
 
@@ -46,6 +47,8 @@ enum HostError {
     Listen { address: String, cause: std::io::Error },
     #[error("{0}")]
     Transport(#[from] TransportError),
+    #[error("{0}\nhint: mend that folder, or choose another one with `--data` or LESS_DATA")]
+    Folder(TransportError),
     #[error("can't {action}: {cause}")]
     System { action: &'static str, cause: std::io::Error },
 }
@@ -54,7 +57,7 @@ impl HostError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Arguments(_) | Self::Manifest(_) | Self::Config(_) | Self::Drain(_) => 1,
-            Self::Listen { .. } | Self::Transport(_) | Self::System { .. } => 2,
+            Self::Listen { .. } | Self::Transport(_) | Self::Folder(_) | Self::System { .. } => 2,
         }
     }
 }
@@ -143,18 +146,10 @@ async fn run(
     let folder = PathBuf::from(&config.data.value);
     let layout = crate::app::layout(&manifest);
     let clock = Clock::System;
-    let transport: Arc<dyn Transport> = {
-        let (folder, layout, clock) = (folder.clone(), layout, clock.clone());
-        let opened = tokio::task::spawn_blocking(move || {
-            crate::transport::embedded::open(
-                &folder,
-                &layout,
-                crate::transport::embedded::Options::default(),
-                clock,
-            )
-        });
-        Arc::new(opened.await.map_err(|_| TransportError::Closed)??)
-    };
+    let transport = store::open(&folder, layout, clock.clone()).await.map_err(|error| match error {
+        error @ TransportError::Io { .. } => HostError::Folder(error),
+        error => HostError::Transport(error),
+    })?;
     let max_body = usize::try_from(config.max_body.value).unwrap_or(usize::MAX);
     let app = Arc::new(App::new(manifest, &registry.checks, transport, clock, max_body));
     crate::app::install(Arc::clone(&app));

@@ -51,9 +51,9 @@ fn key(options: &Options, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(key) = &options.api_key else { return Ok(()) };
     let bearer = headers
         .get(header::AUTHORIZATION)
-        .map(|value| value.as_bytes())
+        .map(http::HeaderValue::as_bytes)
         .and_then(|value| value.strip_prefix(b"Bearer ").or_else(|| value.strip_prefix(b"bearer ")));
-    let Some(given) = bearer.or_else(|| headers.get("x-api-key").map(|value| value.as_bytes())) else {
+    let Some(given) = bearer.or_else(|| headers.get("x-api-key").map(http::HeaderValue::as_bytes)) else {
         let detail = "this app asks for an API key: `Authorization: Bearer …` or `X-Api-Key: …`";
         let problem = Problem::new(StatusCode::UNAUTHORIZED, "no-api-key", detail);
         return Err(problem.header(header::WWW_AUTHENTICATE, "Bearer"));

@@ -3,6 +3,8 @@
 //! A transport is a folder with four rooms: publish, consume, provision, admin. It decides nothing about retries: `worker/retry` does, and
 //! tells it the outcome of each delivery.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 
@@ -249,6 +251,9 @@ impl Ledger {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
+    /// The program was compiled without any.
+    #[error("this program was compiled without a transport\nhint: turn on less-runtime's feature `embedded`")]
+    NotCompiled,
     /// It is closed, or closing.
     #[error("the transport is closed")]
     Closed,

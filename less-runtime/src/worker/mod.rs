@@ -2,6 +2,8 @@
 
 mod attempt;
 pub(crate) mod retry;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

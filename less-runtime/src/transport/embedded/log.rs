@@ -240,12 +240,22 @@ impl Log {
         self.disk.sync_folder().map_err(|cause| error("sync the folder of", cause))
     }
 
+    /// The segment that is written.
+    pub(super) fn segment(&self) -> u32 {
+        self.segment
+    }
+
     /// Deletes segments that neither messages nor the checkpoint need.
-    pub(super) fn prune(&mut self, lowest: Option<u32>) -> Result<(), TransportError> {
-        let keep = lowest.unwrap_or(self.segment).min(self.segment);
+    pub(super) fn prune(&mut self, state: &State) -> Result<(), TransportError> {
+        let first = state.first_segment().unwrap_or(self.segment).min(self.segment);
+        let moved = state.moved_segments();
         let gone: Vec<u32> = {
             let files = self.segments.files.read().unwrap_or_else(PoisonError::into_inner);
-            files.range(..keep).map(|(segment, _)| *segment).collect()
+            files
+                .range(..first)
+                .map(|(segment, _)| *segment)
+                .filter(|segment| !moved.contains_key(segment))
+                .collect()
         };
         for segment in gone {
             self.segments.files.write().unwrap_or_else(PoisonError::into_inner).remove(&segment);

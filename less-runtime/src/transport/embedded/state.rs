@@ -140,7 +140,7 @@ impl State {
                 }
             }
             Record::Topic { name } => {
-                self.topics.push(Topic { name: name.clone().into_owned(), ..Topic::default() })
+                self.topics.push(Topic { name: name.clone().into_owned(), ..Topic::default() });
             }
             Record::Queue { topic, name, start } => self.queues.push(Queue {
                 topic: *topic,
@@ -302,11 +302,29 @@ impl State {
         out.into_iter().collect()
     }
 
-    /// The lowest segment that a message is still needed of.
-    pub(super) fn lowest_segment(&self) -> Option<u32> {
-        let first = self.topics.iter().filter_map(|topic| topic.index.front()).map(|entry| entry.segment);
-        let moved = self.topics.iter().flat_map(|topic| topic.moved.values()).map(|entry| entry.segment);
-        first.chain(moved).min()
+    /// The first segment of those that hold messages by their index; all from there on are needed.
+    pub(super) fn first_segment(&self) -> Option<u32> {
+        self.topics.iter().filter_map(|topic| topic.index.front()).map(|entry| entry.segment).min()
+    }
+
+    /// Older segments that moved messages keep, with how many bytes of them.
+    pub(super) fn moved_segments(&self) -> BTreeMap<u32, u64> {
+        let mut out = BTreeMap::new();
+        for entry in self.topics.iter().flat_map(|topic| topic.moved.values()) {
+            *out.entry(entry.segment).or_default() += u64::from(entry.length);
+        }
+        out
+    }
+
+    /// Moved messages in segments that hold less than `least` bytes of such: moved once more, they free their segments.
+    pub(super) fn scattered(&self, least: u64, current: u32) -> Vec<(TopicId, Seq)> {
+        let first = self.first_segment().unwrap_or(current).min(current);
+        let segments = self.moved_segments();
+        let sparse =
+            |segment: u32| segment < first && segments.get(&segment).is_some_and(|bytes| *bytes < least);
+        let moved =
+            (0..).zip(&self.topics).flat_map(|(id, topic)| topic.moved.iter().map(move |entry| (id, entry)));
+        moved.filter(|(_, (_, entry))| sparse(entry.segment)).map(|(id, (seq, _))| (id, *seq)).collect()
     }
 }
 

@@ -317,7 +317,17 @@ impl Writer {
     /// Moves what would be lost with old segments, forgets what nobody needs, writes the state down, deletes segments.
     fn checkpoint(&mut self) -> Result<(), TransportError> {
         let now = self.clock.now();
-        for (topic, seq) in self.state.to_move(now, &self.retention) {
+        self.move_messages(self.state.to_move(now, &self.retention));
+        self.state.forget(now, &self.retention);
+        self.move_messages(self.state.scattered(self.options.segment_size / 4, self.log.segment()));
+        self.log.write()?;
+        self.log.sync()?;
+        self.log.checkpoint(&self.state)?;
+        self.log.prune(&self.state)
+    }
+
+    fn move_messages(&mut self, messages: Vec<(TopicId, Seq)>) {
+        for (topic, seq) in messages {
             let Some(entry) = self.state.topics[topic as usize].entry(seq) else { continue };
             match self.log.segments().read(entry) {
                 Ok(message) => {
@@ -328,11 +338,6 @@ impl Writer {
                 Err(error) => tracing::error!("a dead letter can't be moved: {error}"),
             }
         }
-        self.log.write()?;
-        self.log.sync()?;
-        self.state.forget(now, &self.retention);
-        self.log.checkpoint(&self.state)?;
-        self.log.prune(self.state.lowest_segment())
     }
 
     fn finish(&mut self) -> Result<(), TransportError> {

@@ -1,0 +1,479 @@
+//! What every transport promises, as tests that take any transport.
+//!
+//! Whoever writes a transport implements [`Harness`] and writes `conformance::suite!(harness());` in a test module: a test per promise.
+
+#![expect(clippy::missing_panics_doc, reason = "these are tests: panicking is how they fail")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use less_model::manifest::{DEFAULT_RETENTION, Policy, Start};
+
+use super::{
+    AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Layout, Ledger, NewMessage, Selection,
+    SubscriptionIndex, SubscriptionSpec, TopicIndex, TopicSpec, Transport,
+};
+use crate::clock::ManualClock;
+use crate::message::{MessageId, StoredMessage};
+
+/// Longest that a promise may take to be kept; reaching it fails the test.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Makes transports for the suite.
+#[async_trait]
+pub trait Harness: Send + Sync {
+    /// Opens the transport on this harness's storage; what an earlier one stored there is still there. The clock is [`Harness::clock`].
+    async fn open(&self, layout: &Layout) -> Arc<dyn Transport>;
+
+    /// The transports' clock.
+    fn clock(&self) -> &ManualClock;
+}
+
+/// A test per promise, for one transport.
+#[macro_export]
+macro_rules! suite {
+    ($harness:expr) => {
+        $crate::suite! { @ $harness;
+            every_subscriber_gets_every_message_unchanged
+            a_subscriber_that_takes_nothing_delays_nobody
+            attempts_count_from_one_and_survive_a_restart
+            a_retry_waits_for_its_delay
+            a_dead_letter_keeps_reason_and_history_and_can_be_released
+            purged_dead_letters_are_counted_as_discarded
+            selected_dead_letters_alone_are_released
+            handing_back_charges_no_attempt
+            a_dropped_delivery_is_handed_back
+            a_lease_takes_no_more_than_asked_for
+            a_dropped_lease_takes_nothing
+            an_idempotency_key_publishes_once_within_its_window
+            a_delayed_message_is_not_early
+            messages_of_a_key_come_one_after_the_other
+            a_new_subscriber_starts_now_or_with_the_earliest
+            a_closed_transport_accepts_nothing
+            what_was_accepted_is_there_after_a_restart
+        }
+    };
+    (@ $harness:expr; $($name:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                $crate::transport::conformance::$name(&$harness).await;
+            }
+        )*
+    };
+}
+
+/// A layout with one topic and these subscribers.
+pub fn layout(subscribers: &[&str]) -> Layout {
+    let subscription = |name: &&str| SubscriptionSpec {
+        topic: TopicIndex(0),
+        subscriber: name.parse().expect("a name"),
+        policy: Policy::default(),
+    };
+    Layout {
+        topics: vec![TopicSpec { name: "ledger".parse().expect("a name"), retention: DEFAULT_RETENTION }],
+        subscriptions: subscribers.iter().map(subscription).collect(),
+    }
+}
+
+/// A message with this body.
+pub fn message(clock: &ManualClock, body: &str) -> NewMessage {
+    NewMessage {
+        message: StoredMessage {
+            id: MessageId::generate(),
+            published_at: crate::clock::Clock::Manual(clock.clone()).now(),
+            key: None,
+            attributes: BTreeMap::new(),
+            traceparent: None,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        },
+        due: None,
+        idempotency_key: None,
+    }
+}
+
+fn error(message: &str) -> AttemptError {
+    AttemptError { kind: AttemptErrorKind::Error, message: message.to_owned(), at: 1 }
+}
+
+/// The bench that each promise is tried on.
+struct Bench<'a> {
+    harness: &'a dyn Harness,
+    layout: Layout,
+    transport: Arc<dyn Transport>,
+}
+
+impl<'a> Bench<'a> {
+    async fn new(harness: &'a dyn Harness, subscribers: &[&str]) -> Self {
+        let layout = layout(subscribers);
+        let transport = harness.open(&layout).await;
+        Self { harness, layout, transport }
+    }
+
+    async fn restart(&mut self) {
+        self.transport.close().await.expect("it closes");
+        self.transport = self.harness.open(&self.layout).await;
+    }
+
+    fn message(&self, body: &str) -> NewMessage {
+        message(self.harness.clock(), body)
+    }
+
+    async fn publish(&self, messages: Vec<NewMessage>) -> Vec<MessageId> {
+        let results = self.transport.publish(TopicIndex(0), messages).await;
+        results.into_iter().map(|result| result.expect("it is accepted").message_id).collect()
+    }
+
+    async fn say(&self, body: &str) -> MessageId {
+        self.publish(vec![self.message(body)]).await[0]
+    }
+
+    async fn consumer(&self, index: u32) -> Box<dyn Consumer> {
+        self.transport.consumer(SubscriptionIndex(index)).await.expect("a consumer")
+    }
+
+    /// The ledger of a subscription, which must balance.
+    async fn ledger(&self, index: usize) -> Ledger {
+        let ledger = self.transport.ledgers().await.expect("ledgers").swap_remove(index);
+        assert!(ledger.balanced(), "{ledger:?}");
+        ledger
+    }
+
+    async fn dead(&self, index: u32) -> Vec<super::DeadLetter> {
+        self.transport.dead_letters(SubscriptionIndex(index), None, 100).await.expect("dead letters")
+    }
+}
+
+async fn lease(consumer: &mut dyn Consumer, max: usize) -> Vec<Box<dyn Delivery>> {
+    let leased =
+        tokio::time::timeout(PATIENCE, consumer.lease(max)).await.expect("something to lease in time");
+    leased.expect("a lease")
+}
+
+async fn lease_one(consumer: &mut dyn Consumer) -> Box<dyn Delivery> {
+    let mut leased = lease(consumer, 1).await;
+    assert_eq!(leased.len(), 1);
+    leased.remove(0)
+}
+
+/// Nothing is ready: what is published now is the next thing that comes.
+async fn assert_nothing_ready(bench: &Bench<'_>, consumer: &mut dyn Consumer) {
+    let marker = bench.say("\"marker\"").await;
+    let next = lease_one(consumer).await;
+    assert_eq!(next.message().id, marker, "something else was ready");
+    next.ack().await.expect("an ack");
+}
+
+fn body(delivery: &dyn Delivery) -> &str {
+    std::str::from_utf8(&delivery.message().body).expect("UTF-8")
+}
+
+/// Promise: at least once, to every subscriber, unchanged.
+pub async fn every_subscriber_gets_every_message_unchanged(harness: &dyn Harness) {
+    let bench = Bench::new(harness, &["a", "b"]).await;
+    let large = format!("\"{}\"", "x".repeat(200_000));
+    let mut odd = bench.message("\"größe \\u0000 🦀\"");
+    odd.message.key = Some("k".to_owned());
+    odd.message.attributes.insert("tenant".to_owned(), "ä".to_owned());
+    odd.message.traceparent = Some("00-1-2-01".to_owned());
+    let expected = vec![odd.message.clone(), bench.message(&large).message, bench.message("null").message];
+    let news = expected.iter().map(|m| NewMessage { message: m.clone(), due: None, idempotency_key: None });
+    let ids = bench.publish(news.collect()).await;
+    assert_eq!(ids, expected.iter().map(|m| m.id).collect::<Vec<_>>(), "receipts are in the messages' order");
+    for index in 0..2 {
+        let mut consumer = bench.consumer(index).await;
+        let mut got = Vec::new();
+        while got.len() < expected.len() {
+            for delivery in lease(&mut *consumer, 10).await {
+                got.push(StoredMessage::clone(delivery.message()));
+                delivery.ack().await.expect("an ack");
+            }
+        }
+        assert_eq!(got, expected);
+    }
+    assert_eq!(bench.ledger(0).await.published, 3);
+}
+
+/// Promise: a slow subscriber delays nobody.
+pub async fn a_subscriber_that_takes_nothing_delays_nobody(harness: &dyn Harness) {
+    let bench = Bench::new(harness, &["a", "b"]).await;
+    let mut stuck = bench.consumer(0).await;
+    let mut other = bench.consumer(1).await;
+    bench.say("0").await;
+    let held = lease_one(&mut *stuck).await;
+    for n in 1..100 {
+        bench.say(&n.to_string()).await;
+    }
+    let mut done = 0;
+    while done < 100 {
+        for delivery in lease(&mut *other, 10).await {
+            delivery.ack().await.expect("an ack");
+            done += 1;
+        }
+    }
+    let ledger = bench.ledger(0).await;
+    assert_eq!((ledger.in_flight, ledger.pending), (1, 99));
+    held.ack().await.expect("an ack");
+}
+
+/// Promise: the attempt number starts at 1, and is durable before the handler starts.
+pub async fn attempts_count_from_one_and_survive_a_restart(harness: &dyn Harness) {
+    let mut bench = Bench::new(harness, &["a"]).await;
+    bench.say("1").await;
+    {
+        let mut consumer = bench.consumer(0).await;
+        let delivery = lease_one(&mut *consumer).await;
+        assert_eq!(delivery.attempt(), 1);
+        delivery.retry_after(Duration::ZERO, error("first")).await.expect("a retry");
+        let delivery = lease_one(&mut *consumer).await;
+        assert_eq!(delivery.attempt(), 2);
+        delivery.retry_after(Duration::ZERO, error("second")).await.expect("a retry");
+    }
+    bench.restart().await;
+    let mut consumer = bench.consumer(0).await;
+    assert_eq!(lease_one(&mut *consumer).await.attempt(), 3);
+}
+
+/// Promise: a retry is not early.
+pub async fn a_retry_waits_for_its_delay(harness: &dyn Harness) {
+    let bench = Bench::new(harness, &["a"]).await;
+    let id = bench.say("1").await;
+    let mut consumer = bench.consumer(0).await;
+    let delivery = lease_one(&mut *consumer).await;
+    delivery.retry_after(Duration::from_secs(60), error("later")).await.expect("a retry");
+    assert_eq!(bench.ledger(0).await.scheduled, 1);
+    harness.clock().advance(Duration::from_secs(59));
+    assert_nothing_ready(&bench, &mut *consumer).await;
+    harness.clock().advance(Duration::from_secs(1));
+    let delivery = lease_one(&mut *consumer).await;
+    assert_eq!((delivery.message().id, delivery.attempt()), (id, 2));
+}
+
+/// Promise: dead letters are kept with reason and history, and go back to their subscriber alone.
+pub async fn a_dead_letter_keeps_reason_and_history_and_can_be_released(harness: &dyn Harness) {
+    let mut bench = Bench::new(harness, &["a", "b"]).await;
+    let id = bench.say("{\"n\":1}").await;
+    {
+        let mut consumer = bench.consumer(0).await;
+        let delivery = lease_one(&mut *consumer).await;
+        delivery.retry_after(Duration::ZERO, error("one")).await.expect("a retry");
+        let delivery = lease_one(&mut *consumer).await;
+        delivery.dead_letter(DeadReason::MaxAttempts, error("two")).await.expect("a dead letter");
+    }
+    bench.restart().await;
+    let dead = bench.dead(0).await;
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].message.id, dead[0].reason, dead[0].attempts), (id, DeadReason::MaxAttempts, 2));
+    let history: Vec<&str> = dead[0].history.iter().map(|error| error.message.as_str()).collect();
+    assert_eq!(history, ["one", "two"]);
+    assert_eq!(&dead[0].message.body[..], b"{\"n\":1}");
+    assert!(bench.dead(1).await.is_empty());
+    assert_eq!(bench.ledger(0).await.dead, 1);
+    assert_eq!(bench.transport.release(SubscriptionIndex(0), Selection::All).await.expect("a release"), 1);
+    assert_eq!(bench.ledger(0).await.dead, 0);
+    let mut consumer = bench.consumer(0).await;
+    let delivery = lease_one(&mut *consumer).await;
+    assert_eq!((delivery.message().id, delivery.attempt()), (id, 1), "attempts are counted anew");
+    delivery.ack().await.expect("an ack");
+    assert_eq!(bench.ledger(1).await.pending, 1, "the other subscriber's copy is as it was");
+}
+
+/// Promise: nothing is dropped in silence.
+pub async fn purged_dead_letters_are_counted_as_discarded(harness: &dyn Harness) {
+    let mut bench = Bench::new(harness, &["a"]).await;
+    bench.say("1").await;
+    {
+        let mut consumer = bench.consumer(0).await;
+        let delivery = lease_one(&mut *consumer).await;
+        delivery.dead_letter(DeadReason::Rejected, error("no")).await.expect("a dead letter");
+    }
+    assert_eq!(bench.transport.purge(SubscriptionIndex(0), Selection::All).await.expect("a purge"), 1);
+    assert_eq!(bench.transport.purge(SubscriptionIndex(0), Selection::All).await.expect("a purge"), 0);
+    bench.restart().await;
+    let ledger = bench.ledger(0).await;
+    assert_eq!((ledger.dead, ledger.discarded.get("purged")), (0, Some(&1)));
+}
+
+/// Promise: dead letters can be chosen one by one, and listed page by page.
+pub async fn selected_dead_letters_alone_are_released(harness: &dyn Harness) {
+    let bench = Bench::new(harness, &["a"]).await;
+    let mut ids = Vec::new();
+    let mut consumer = bench.consumer(0).await;
+    for n in 0..3 {
+        ids.push(bench.say(&n.to_string()).await);
+        let delivery = lease_one(&mut *consumer).await;
+        delivery.dead_letter(DeadReason::Rejected, error("no")).await.expect("a dead letter");
+    }
+    let page = bench.transport.dead_letters(SubscriptionIndex(0), Some(ids[0]), 1).await.expect("a page");
+    assert_eq!(page.iter().map(|dead| dead.message.id).collect::<Vec<_>>(), [ids[1]]);
+    let which = Selection::Ids(vec![ids[1], MessageId::generate()]);
+    assert_eq!(bench.transport.release(SubscriptionIndex(0), which).await.expect("a release"), 1);
+    assert_eq!(lease_one(&mut *consumer).await.message().id, ids[1]);
+    assert_eq!(bench.ledger(0).await.dead, 2);
+}
+
+/// Promise: a shutdown charges no attempt.
+pub async fn handing_back_charges_no_attempt(harness: &dyn Harness) {
+    let mut bench = Bench::new(harness, &["a"]).await;
+    bench.say("1").await;
+    {
+        let mut consumer = bench.consumer(0).await;
+        lease_one(&mut *consumer).await.hand_back().await.expect("handing back");
+        let again = lease_one(&mut *consumer).await;
+        assert_eq!(again.attempt(), 1);
+        again.hand_back().await.expect("handing back");
+    }
+    bench.restart().await;
+    let mut consumer = bench.consumer(0).await;
+    assert_eq!(lease_one(&mut *consumer).await.attempt(), 1);
+}
+
+/// Promise: what nobody holds is not lost.
+pub async fn a_dropped_delivery_is_handed_back(harness: &dyn Harness) {
+    let bench = Bench::new(harness, &["a"]).await;
+    let id = bench.say("1").await;
+    let mut consumer = bench.consumer(0).await;
+    drop(lease_one(&mut *consumer).await);
+    let again = lease_one(&mut *consumer).await;
+    assert_eq!((again.message().id, again.attempt()), (id, 1));
+}
+
+/// Promise: back-pressure.
+pub async fn a_lease_takes_no_more_than_asked_for(harness: &dyn Harness) {
+    let bench = Bench::new(harness, &["a"]).await;
+    bench.publish((0..10).map(|n| bench.message(&n.to_string())).collect()).await;
+    let mut consumer = bench.consumer(0).await;
+    let held = lease(&mut *consumer, 4).await;
+    assert!(held.len() <= 4);
+    let ledger = bench.ledger(0).await;
+    assert_eq!((ledger.in_flight, ledger.pending), (held.len() as u64, 10 - held.len() as u64));
+}
+
+/// Promise: nothing is leased to nobody.
+pub async fn a_dropped_lease_takes_nothing(harness: &dyn Harness) {
+    let bench = Bench::new(harness, &["a"]).await;
+    let mut consumer = bench.consumer(0).await;
+    {
+        let waiting = consumer.lease(5);
+        tokio::pin!(waiting);
+        let polled =
+            std::future::poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context))).await;
+        assert!(polled.is_pending(), "there was nothing to lease");
+    }
+    let id = bench.say("1").await;
+    let delivery = lease_one(&mut *consumer).await;
+    assert_eq!((delivery.message().id, delivery.attempt()), (id, 1));
+}
+
+/// Promise: an idempotency key publishes once.
+pub async fn an_idempotency_key_publishes_once_within_its_window(harness: &dyn Harness) {
+    let mut bench = Bench::new(harness, &["a"]).await;
+    let keyed =
+        |bench: &Bench<'_>| NewMessage { idempotency_key: Some("order-1".to_owned()), ..bench.message("1") };
+    let results = bench.transport.publish(TopicIndex(0), vec![keyed(&bench), keyed(&bench)]).await;
+    let receipts: Vec<_> = results.into_iter().map(|result| result.expect("a receipt")).collect();
+    assert_eq!(receipts[0].message_id, receipts[1].message_id);
+    assert_eq!((receipts[0].duplicate, receipts[1].duplicate), (false, true));
+    bench.restart().await;
+    harness.clock().advance(Duration::from_secs(23 * 3600));
+    assert_eq!(bench.publish(vec![keyed(&bench)]).await[0], receipts[0].message_id);
+    assert_eq!(bench.ledger(0).await.published, 1);
+    harness.clock().advance(Duration::from_secs(2 * 3600));
+    assert_ne!(bench.publish(vec![keyed(&bench)]).await[0], receipts[0].message_id);
+}
+
+/// Promise: a delay is kept, over a restart too.
+pub async fn a_delayed_message_is_not_early(harness: &dyn Harness) {
+    let mut bench = Bench::new(harness, &["a"]).await;
+    let now = crate::clock::Clock::Manual(harness.clock().clone()).now();
+    let id = bench.publish(vec![NewMessage { due: Some(now + 10_000), ..bench.message("1") }]).await[0];
+    bench.restart().await;
+    let mut consumer = bench.consumer(0).await;
+    assert_nothing_ready(&bench, &mut *consumer).await;
+    assert_eq!(bench.ledger(0).await.scheduled, 1);
+    harness.clock().advance(Duration::from_secs(10));
+    assert_eq!(lease_one(&mut *consumer).await.message().id, id);
+}
+
+/// Promise: messages of one key are handled in publish order, one at a time; other keys go on.
+pub async fn messages_of_a_key_come_one_after_the_other(harness: &dyn Harness) {
+    let mut bench = Bench::new(harness, &["a"]).await;
+    let keyed = |key: &str, body: &str| {
+        let mut new = bench.message(body);
+        new.message.key = Some(key.to_owned());
+        new
+    };
+    let all = vec![keyed("x", "1"), keyed("x", "2"), keyed("y", "3"), keyed("x", "4")];
+    bench.publish(all).await;
+    {
+        let mut consumer = bench.consumer(0).await;
+        let mut held = lease(&mut *consumer, 10).await;
+        assert_eq!(held.iter().map(|d| body(&**d)).collect::<Vec<_>>(), ["1", "3"]);
+        let first = held.remove(0);
+        first.retry_after(Duration::from_secs(5), error("no")).await.expect("a retry");
+        held.remove(0).ack().await.expect("an ack");
+        assert_nothing_ready(&bench, &mut *consumer).await;
+    }
+    bench.restart().await;
+    let mut consumer = bench.consumer(0).await;
+    assert_nothing_ready(&bench, &mut *consumer).await;
+    harness.clock().advance(Duration::from_secs(5));
+    for expected in ["1", "2", "4"] {
+        let mut held = lease(&mut *consumer, 10).await;
+        assert_eq!(held.len(), 1);
+        let delivery = held.remove(0);
+        assert_eq!(body(&*delivery), expected);
+        delivery.ack().await.expect("an ack");
+    }
+}
+
+/// Promise: `start` says where a new subscriber begins.
+pub async fn a_new_subscriber_starts_now_or_with_the_earliest(harness: &dyn Harness) {
+    let mut bench = Bench::new(harness, &["a"]).await;
+    bench.say("\"old\"").await;
+    let mut late = layout(&["a", "late", "earliest"]).subscriptions;
+    late[2].policy.start = Start::Earliest;
+    bench.layout.subscriptions = late;
+    bench.restart().await;
+    bench.say("\"new\"").await;
+    let mut now = bench.consumer(1).await;
+    assert_eq!(body(&*lease_one(&mut *now).await), "\"new\"");
+    let mut earliest = bench.consumer(2).await;
+    assert_eq!(body(&*lease_one(&mut *earliest).await), "\"old\"");
+    assert_eq!((bench.ledger(1).await.published, bench.ledger(2).await.published), (1, 2));
+}
+
+/// Promise: nothing is accepted that could be lost.
+pub async fn a_closed_transport_accepts_nothing(harness: &dyn Harness) {
+    let bench = Bench::new(harness, &["a"]).await;
+    bench.transport.close().await.expect("it closes");
+    let results = bench.transport.publish(TopicIndex(0), vec![bench.message("1")]).await;
+    assert!(matches!(results[..], [Err(_)]));
+}
+
+/// Promise: acknowledged means durable, and the ledger is as it was.
+pub async fn what_was_accepted_is_there_after_a_restart(harness: &dyn Harness) {
+    let mut bench = Bench::new(harness, &["a", "b"]).await;
+    let ids = bench.publish((0..50).map(|n| bench.message(&n.to_string())).collect()).await;
+    {
+        let mut consumer = bench.consumer(0).await;
+        for _ in 0..20 {
+            lease_one(&mut *consumer).await.ack().await.expect("an ack");
+        }
+    }
+    bench.restart().await;
+    assert_eq!(bench.ledger(0).await.done, 20);
+    assert_eq!(bench.ledger(1).await.pending, 50);
+    let mut consumer = bench.consumer(0).await;
+    let mut rest = Vec::new();
+    while rest.len() < 30 {
+        for delivery in lease(&mut *consumer, 7).await {
+            rest.push(delivery.message().id);
+            delivery.ack().await.expect("an ack");
+        }
+    }
+    assert_eq!(rest, ids[20..]);
+}

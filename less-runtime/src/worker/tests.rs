@@ -1,0 +1,302 @@
+//! Workers on the real broker: every way in which an attempt ends, and what becomes of the message.
+
+#![cfg(feature = "embedded")]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use less_model::manifest::Policy;
+use less_model::quantity::Span;
+
+use super::Worker;
+use crate::clock::{Clock, ManualClock};
+use crate::error::{Error, Result, reject, retry_after};
+use crate::handler::{Handler, typed};
+use crate::message::Value;
+use crate::shutdown::{self, ShutdownSwitch};
+use crate::transport::conformance::{layout, message};
+use crate::transport::embedded::{Embedded, Options, open};
+use crate::transport::{
+    AttemptErrorKind, DeadLetter, DeadReason, Ledger, SubscriptionIndex, TopicIndex, Transport,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A broker with a worker for each handler.
+struct Bench {
+    store: Arc<Embedded>,
+    switch: ShutdownSwitch,
+    workers: tokio::task::JoinSet<Result<(), crate::transport::TransportError>>,
+    outcomes: Arc<Mutex<Vec<&'static str>>>,
+    _folder: tempfile::TempDir,
+}
+
+fn policy() -> Policy {
+    Policy {
+        max_attempts: 3,
+        min_backoff: Span::from_millis(1),
+        max_backoff: Span::from_millis(2),
+        timeout: Span::from_secs(20),
+        ..Policy::default()
+    }
+}
+
+async fn bench(policy: Policy, handlers: Vec<Handler>) -> Bench {
+    let folder = tempfile::tempdir().expect("a folder");
+    let names = ["a", "b"];
+    let layout = layout(&names[..handlers.len()]);
+    let store = Arc::new(open(folder.path(), &layout, Options::default(), Clock::System).expect("it opens"));
+    let (switch, shutdown) = shutdown::channel();
+    let outcomes: Arc<Mutex<Vec<&'static str>>> = Arc::default();
+    let mut workers = tokio::task::JoinSet::new();
+    for (index, handler) in (0..).zip(handlers) {
+        let seen = Arc::clone(&outcomes);
+        let worker = Worker {
+            topic: "ledger".into(),
+            subscriber: names[index as usize].into(),
+            label: names[index as usize].into(),
+            policy,
+            handler,
+            handlers: tokio::runtime::Handle::current(),
+            clock: Clock::System,
+            observer: Arc::new(move |_, _, outcome, _| seen.lock().expect("no holder panics").push(outcome)),
+            shutdown: shutdown.clone(),
+        };
+        let consumer = store.consumer(SubscriptionIndex(index)).await.expect("a consumer");
+        workers.spawn(super::run(Arc::new(worker), consumer));
+    }
+    Bench { store, switch, workers, outcomes, _folder: folder }
+}
+
+impl Bench {
+    async fn publish(&self, bodies: &[&str]) {
+        let clock = ManualClock::new(Clock::System.now());
+        let messages = bodies.iter().map(|body| message(&clock, body)).collect();
+        for result in self.store.publish(TopicIndex(0), messages).await {
+            result.expect("it is accepted");
+        }
+    }
+
+    /// Waits until the ledger of a subscription is as wanted.
+    async fn until(&self, index: usize, wanted: impl Fn(&Ledger) -> bool) -> Ledger {
+        let began = std::time::Instant::now();
+        loop {
+            let ledger = self.store.ledgers().await.expect("ledgers").swap_remove(index);
+            assert!(ledger.balanced(), "{ledger:?}");
+            if wanted(&ledger) {
+                return ledger;
+            }
+            assert!(began.elapsed() < PATIENCE, "waited in vain; last: {ledger:?}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    async fn dead(&self) -> DeadLetter {
+        self.until(0, |ledger| ledger.dead == 1).await;
+        self.store.dead_letters(SubscriptionIndex(0), None, 1).await.expect("dead letters").remove(0)
+    }
+
+    fn outcomes(&self) -> Vec<&'static str> {
+        self.outcomes.lock().expect("no holder panics").clone()
+    }
+}
+
+/// A handler that does this on its first attempt, and succeeds on the second.
+fn first_then_done(first: impl Fn() -> Result<()> + Send + Sync + Clone + 'static) -> Handler {
+    typed(move |_: Value, context| {
+        let first = first.clone();
+        async move { if context.attempt() == 1 { first() } else { Ok(()) } }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_fails_is_attempted_again_until_it_is_done() {
+    let bench = bench(policy(), vec![first_then_done(|| Err(Error::msg("not yet")))]).await;
+    bench.publish(&["1"]).await;
+    bench.until(0, |ledger| ledger.done == 1).await;
+    assert_eq!(bench.outcomes(), ["error", "done"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_always_fails_makes_a_dead_letter_after_the_last_attempt() {
+    let bench = bench(policy(), vec![typed(async |_: Value, _| Err(Error::msg("never")))]).await;
+    bench.publish(&["1"]).await;
+    let dead = bench.dead().await;
+    assert_eq!((dead.reason, dead.attempts, dead.history.len()), (DeadReason::MaxAttempts, 3, 3));
+    assert!(
+        dead.history.iter().all(|error| error.message == "never" && error.kind == AttemptErrorKind::Error)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_an_error_like_any_other() {
+    let bench = bench(policy(), vec![first_then_done(|| panic!("boom"))]).await;
+    bench.publish(&["1"]).await;
+    bench.until(0, |ledger| ledger.done == 1).await;
+    assert_eq!(bench.outcomes(), ["panic", "done"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_hangs_is_ended_by_its_timeout() {
+    let policy = Policy { timeout: Span::from_millis(20), max_attempts: 1, ..policy() };
+    let bench = bench(policy, vec![typed(async |_: Value, _| std::future::pending().await)]).await;
+    bench.publish(&["1"]).await;
+    let dead = bench.dead().await;
+    assert_eq!(dead.history[0].kind, AttemptErrorKind::Timeout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reject_makes_a_dead_letter_at_once_and_so_does_a_message_that_no_longer_fits() {
+    let bench = bench(policy(), vec![typed(async |_: Value, _| Err(reject("no such user")))]).await;
+    bench.publish(&["1"]).await;
+    let dead = bench.dead().await;
+    assert_eq!(
+        (dead.reason, dead.attempts, dead.history[0].message.as_str()),
+        (DeadReason::Rejected, 1, "no such user")
+    );
+
+    let narrow = typed(async |_: Number, _| Ok(()));
+    let bench = self::bench(policy(), vec![narrow]).await;
+    bench.publish(&["\"text\""]).await;
+    assert_eq!(bench.dead().await.reason, DeadReason::Schema);
+}
+
+/// A message type that is narrower than what the topic holds.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Number(u64);
+
+impl crate::Message for Number {
+    const NAME: Option<&'static str> = Some("Number");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_after_names_the_delay() {
+    let bench = bench(policy(), vec![first_then_done(|| Err(retry_after(Duration::from_secs(3600))))]).await;
+    bench.publish(&["1"]).await;
+    let ledger = bench.until(0, |ledger| ledger.scheduled == 1).await;
+    assert_eq!(ledger.done, 0);
+    assert_eq!(bench.outcomes(), ["retry_after"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_handlers_run_at_once_than_the_concurrency_says() {
+    let (running, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (now, peak) = (Arc::clone(&running), Arc::clone(&most));
+    let handler = typed(move |_: Value, _| {
+        let (now, peak) = (Arc::clone(&now), Arc::clone(&peak));
+        async move {
+            peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            now.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        }
+    });
+    let bench = bench(Policy { concurrency: 3, ..policy() }, vec![handler]).await;
+    bench.publish(&["1"; 30]).await;
+    bench.until(0, |ledger| ledger.done == 30).await;
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_whose_handlers_hang_delays_no_other() {
+    let stuck = typed(async |_: Value, _| std::future::pending().await);
+    let bench = bench(policy(), vec![stuck, typed(async |_: Value, _| Ok(()))]).await;
+    bench.publish(&["1"; 100]).await;
+    bench.until(1, |ledger| ledger.done == 100).await;
+    let stuck = bench.until(0, |ledger| ledger.in_flight == 10).await;
+    assert_eq!(stuck.pending, 90);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_lets_handlers_finish_and_hands_back_the_rest_without_charging_an_attempt() {
+    let go = Arc::new(tokio::sync::Semaphore::new(0));
+    let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+    let gate = Arc::clone(&go);
+    let handler = typed(move |body: Value, _| {
+        let (gate, begun) = (Arc::clone(&gate), begun.clone());
+        async move {
+            begun.send(()).expect("the test waits");
+            if body == "slow" {
+                std::future::pending::<()>().await;
+            }
+            gate.acquire().await.expect("it is open").forget();
+            Ok(())
+        }
+    });
+    let mut bench = bench(policy(), vec![handler]).await;
+    bench.publish(&["\"slow\"", "\"quick\""]).await;
+    // Leased is not enough: what was leased and not begun when the stop comes is handed back.
+    for _ in 0..2 {
+        begins.recv().await.expect("both handlers begin");
+    }
+    bench.switch.stop();
+    go.add_permits(1);
+    bench.until(0, |ledger| ledger.done == 1).await;
+    bench.publish(&["\"late\""]).await;
+    bench.switch.expire();
+    while let Some(worker) = bench.workers.join_next().await {
+        worker.expect("the worker ends").expect("and ends well");
+    }
+    let ledger = bench.until(0, |ledger| ledger.in_flight == 0).await;
+    assert_eq!((ledger.done, ledger.pending), (1, 2), "what came after the stop was not begun");
+    let mut consumer = bench.store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    for delivery in consumer.lease(2).await.expect("a lease") {
+        assert_eq!(delivery.attempt(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_process_died_in_every_attempt_is_a_dead_letter_and_is_not_begun_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path(), &layout(&["a"]), Options::default(), Clock::System).expect("it opens");
+    let clock = ManualClock::new(Clock::System.now());
+    store.publish(TopicIndex(0), vec![message(&clock, "1")]).await.remove(0).expect("a receipt");
+    drop(store);
+    for _ in 0..3 {
+        // A process that leases and dies: what it leased is never given back.
+        let store = reopen(folder.path()).await;
+        let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+        std::mem::forget(consumer.lease(1).await.expect("a lease"));
+        store.close().await.expect("it closes");
+    }
+    let store = Arc::new(reopen(folder.path()).await);
+    let (_switch, shutdown) = shutdown::channel();
+    let worker = Worker {
+        topic: "ledger".into(),
+        subscriber: "a".into(),
+        label: "a".into(),
+        policy: policy(),
+        handler: typed(async |_: Value, _| panic!("it must not be begun")),
+        handlers: tokio::runtime::Handle::current(),
+        clock: Clock::System,
+        observer: Arc::new(|_, _, outcome, _| panic!("an attempt was made: {outcome}")),
+        shutdown,
+    };
+    let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    let _worker = tokio::spawn(super::run(Arc::new(worker), consumer));
+    let began = std::time::Instant::now();
+    let dead = loop {
+        let dead = store.dead_letters(SubscriptionIndex(0), None, 1).await.expect("dead letters");
+        if let Some(dead) = dead.into_iter().next() {
+            break dead;
+        }
+        assert!(began.elapsed() < PATIENCE, "it did not become a dead letter");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    };
+    assert_eq!((dead.reason, dead.attempts), (DeadReason::MaxAttempts, 3));
+    assert!(dead.history.iter().all(|error| error.kind == AttemptErrorKind::Crash));
+    assert_eq!(dead.history.len(), 3);
+}
+
+/// Opens a folder whose last owner may still be closing it.
+async fn reopen(folder: &std::path::Path) -> Embedded {
+    let began = std::time::Instant::now();
+    loop {
+        match open(folder, &layout(&["a"]), Options::default(), Clock::System) {
+            Ok(store) => return store,
+            Err(error) => assert!(began.elapsed() < PATIENCE, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}

@@ -1,0 +1,7 @@
+/// A user was created.
+#[less::message]
+#[derive(Debug, Clone)]
+pub struct UserCreated {
+    pub user_id: u64,
+    pub name: String,
+}

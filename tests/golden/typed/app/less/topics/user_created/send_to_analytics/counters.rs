@@ -1,0 +1,3 @@
+pub fn label(attempt: u32) -> String {
+    format!("attempt {attempt}")
+}

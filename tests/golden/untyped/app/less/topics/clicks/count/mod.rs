@@ -1,4 +1,0 @@
-pub async fn process(click: less::Value) -> less::Result<()> {
-    println!("{click}");
-    Ok(())
-}
