@@ -30,11 +30,6 @@ pub fn hand_over(arguments: &[OsString]) -> Option<ExitCode> {
     Some(ExitStatus::Failure.into())
 }
 
-/// Whether there is something to read: a file, or a pipe as in `less <(…)`.
-fn is_readable(path: &OsStr) -> bool {
-    Path::new(path).metadata().is_ok_and(|metadata| !metadata.is_dir())
-}
-
 /// Whether someone wants to page: text on standard input and no argument, an existing file, or an option that only the pager has.
 fn is_pager_call(arguments: &[OsString], stdin_is_terminal: bool, is_file: impl Fn(&OsStr) -> bool) -> bool {
     let mut rest = arguments;
@@ -94,6 +89,11 @@ fn next_on_path() -> Option<(PathBuf, String)> {
 
 fn identity(metadata: &Metadata) -> String {
     format!("{}:{}", metadata.dev(), metadata.ino())
+}
+
+/// Whether there is something to read: a file, or a pipe as in `less <(…)`.
+fn is_readable(path: &OsStr) -> bool {
+    Path::new(path).metadata().is_ok_and(|metadata| !metadata.is_dir())
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! What the user reads: diagnostics, errors, progress. Everything here goes to stderr; data alone goes to stdout.
 
-mod excerpt;
-
 use std::io::{IsTerminal, Write};
 
 use less_model::diagnostic::{Diagnostic, plain};
@@ -38,29 +36,27 @@ pub fn data(text: &str) {
     }
 }
 
-/// Prints every diagnostic, and how many there are: with excerpts of the sources on a terminal, a line per fact elsewhere.
+/// Prints every diagnostic, and how many there are.
 pub fn diagnostics(diagnostics: &[Diagnostic], tree: &SourceTree) {
     if diagnostics.is_empty() {
         return;
     }
-    let terminal = std::io::stderr().is_terminal();
-    if terminal {
-        anstream::eprint!("{}", excerpt::styled(diagnostics, tree));
-    }
-    let text = if terminal { String::new() } else { plain(diagnostics, tree) };
-    for line in text.lines() {
-        let (colour, word) = match line.split_once([':', '[']) {
-            Some(("error", _)) => (31, "error"),
-            Some(("warning", _)) => (33, "warning"),
-            Some(("note", _)) => (34, "note"),
-            Some(("hint", _)) => (36, "hint"),
-            _ => {
-                anstream::eprintln!("{line}");
-                continue;
+    // An excerpt helps a reader; a program reads the place.
+    let excerpts = std::io::stderr().is_terminal();
+    for (index, diagnostic) in diagnostics.iter().enumerate() {
+        if index > 0 {
+            anstream::eprintln!();
+        }
+        let mut excerpt =
+            Some(diagnostic).filter(|_| excerpts).and_then(|diagnostic| excerpt(diagnostic, tree));
+        for line in plain(std::slice::from_ref(diagnostic), tree).lines() {
+            print_line(line);
+            if line.starts_with("  --> ")
+                && let Some(excerpt) = excerpt.take()
+            {
+                anstream::eprintln!("{excerpt}");
             }
-        };
-        let style = anstyle(colour);
-        anstream::eprintln!("{style}{word}{style:#}{}", &line[word.len()..]);
+        }
     }
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let counts = [(errors, "error"), (diagnostics.len() - errors, "warning")];
@@ -70,6 +66,43 @@ pub fn diagnostics(diagnostics: &[Diagnostic], tree: &SourceTree) {
         .map(|(count, word)| self::count(*count, word))
         .collect();
     anstream::eprintln!("\n{}", counts.join(", "));
+}
+
+/// Prints a line of a diagnostic, its first word in colour.
+fn print_line(line: &str) {
+    let (colour, word) = match line.split_once([':', '[']) {
+        Some(("error", _)) => (31, "error"),
+        Some(("warning", _)) => (33, "warning"),
+        Some(("note", _)) => (34, "note"),
+        Some(("hint", _)) => (36, "hint"),
+        _ => {
+            anstream::eprintln!("{line}");
+            return;
+        }
+    };
+    let style = anstyle(colour);
+    anstream::eprintln!("{style}{word}{style:#}{}", &line[word.len()..]);
+}
+
+/// The line that a diagnostic is about, with what is meant in it underlined.
+fn excerpt(diagnostic: &Diagnostic, tree: &SourceTree) -> Option<String> {
+    let place = diagnostic.place.as_ref()?;
+    let span = place.span.clone()?;
+    let text = tree.text(&place.path)?;
+    let before = text.get(..span.start)?;
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let source = text.get(start..)?.lines().next()?;
+    // One column per character, as below: a tab is as wide as the terminal likes, and an escape sequence is not for it at all.
+    let line: String = source.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let number = (before.matches('\n').count() + 1).to_string();
+    let margin = " ".repeat(number.len());
+    let indent = " ".repeat(text.get(start..span.start)?.chars().count());
+    let marked = text.get(span.start..span.end.min(start + source.len()))?.chars().count().max(1);
+    let style = anstyle(34);
+    Some(format!(
+        "{style}{margin} |\n{number} |{style:#} {line}\n{style}{margin} |{style:#} {indent}{}",
+        "^".repeat(marked)
+    ))
 }
 
 /// So many of something: `1 topic`, `2 topics`.
@@ -86,4 +119,31 @@ fn anstyle(colour: u8) -> clap::builder::styling::Style {
         _ => AnsiColor::Cyan,
     };
     Style::new().bold().fg_color(Some(colour.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use less_model::diagnostic::Place;
+
+    use super::*;
+
+    #[test]
+    fn an_excerpt_underlines_what_is_meant() {
+        let tree = SourceTree::fixture("//- less/topics/a/b/mod.rs\n\npub fn process() {}\n");
+        let text = tree.text("less/topics/a/b/mod.rs").unwrap();
+        let start = text.find("process").unwrap();
+        let place = Place::span("less/topics/a/b/mod.rs", start..start + 7);
+        let shown = excerpt(&Diagnostic::error("x", "y").at(place), &tree).unwrap();
+        let plain = anstream::adapter::strip_str(&shown).to_string();
+        assert!(plain.ends_with("| pub fn process() {}\n  |        ^^^^^^^"), "{plain}");
+    }
+
+    #[test]
+    fn an_excerpt_has_one_column_per_character_and_nothing_that_moves_the_cursor() {
+        let tree = SourceTree::fixture("//- less.toml\n\t\u{1b}[2Jé = xyz\n");
+        let place = Place::span("less.toml", 10..13);
+        let shown = excerpt(&Diagnostic::error("x", "y").at(place), &tree).unwrap();
+        let plain = anstream::adapter::strip_str(&shown).to_string();
+        assert!(plain.ends_with("1 |   [2Jé = xyz\n  |          ^^^"), "{plain}");
+    }
 }

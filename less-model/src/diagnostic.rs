@@ -130,9 +130,9 @@ fn position(place: &Place, tree: &crate::source::SourceTree) -> String {
     format!("{path}:{line}:{column}")
 }
 
-/// The text on one line, for a terminal: a file's name can hold anything.
+/// The text on one line: a file's name can hold anything.
 #[cfg(feature = "parse")]
-pub fn printable(text: &str) -> String {
+fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
         .collect()

@@ -65,15 +65,17 @@ pub(super) fn run(project: &Project, arguments: &Args) -> anyhow::Result<ExitSta
 }
 
 fn topic(project: &Project, name: &str) -> anyhow::Result<ExitStatus> {
-    let name: TopicName =
-        name.parse().map_err(|error| ui::user_error(format!("`{name}` can't be a topic's name: {error}")))?;
+    let name: TopicName = name.parse().map_err(|error| {
+        let hint = instead("topic ", name);
+        ui::user_error(format!("`{name}` can't be a topic's name: {error}\n{hint}"))
+    })?;
     let app = project.read()?.app;
     if let Some(same) =
         app.topics.iter().find(|topic| topic.name.as_str().eq_ignore_ascii_case(name.as_str()))
     {
         return Err(ui::user_error(format!(
-            "there is a topic `{}` already\n  --> {}",
-            same.name, same.folder
+            "there is a topic `{}` already\n  --> {}\nhint: `less add subscriber {}/NAME` adds to it",
+            same.name, same.folder, same.name
         )));
     }
     let folder = format!("less/topics/{name}");
@@ -97,9 +99,10 @@ fn subscriber(project: &Project, path: &str, language: Language) -> anyhow::Resu
             "`{path}` names no topic\nhint: write `less add subscriber TOPIC/{path}`"
         )));
     };
-    let name: SubscriberName = name
-        .parse()
-        .map_err(|error| ui::user_error(format!("`{name}` can't be a subscriber's name: {error}")))?;
+    let name: SubscriberName = name.parse().map_err(|error| {
+        let hint = instead(&format!("subscriber {topic}/"), name);
+        ui::user_error(format!("`{name}` can't be a subscriber's name: {error}\n{hint}"))
+    })?;
     let app = project.read()?.app;
     let found: Option<&Topic> = app.topics.iter().find(|candidate| candidate.name.as_str() == topic);
     let Some(topic) = found else {
@@ -112,7 +115,7 @@ fn subscriber(project: &Project, path: &str, language: Language) -> anyhow::Resu
     if let Some(same) = topic.subscribers.iter().find(|s| s.name.as_str().eq_ignore_ascii_case(name.as_str()))
     {
         return Err(ui::user_error(format!(
-            "`{}` has a subscriber `{}` already\n  --> {}",
+            "`{}` has a subscriber `{}` already\n  --> {}\nhint: change that file, or choose another name",
             topic.name, same.name, same.file
         )));
     }
@@ -126,6 +129,21 @@ fn subscriber(project: &Project, path: &str, language: Language) -> anyhow::Resu
     write(project, &format!("{}/{name}/{}", topic.folder, language.handler_files()[0]), &text)?;
     how_to_publish(&topic.name, type_name);
     Ok(ExitStatus::Success)
+}
+
+/// What to write instead of a bad name.
+fn instead(before: &str, name: &str) -> String {
+    let mut tame: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    tame = tame.trim_matches('_').to_owned();
+    if tame == name {
+        // Its letters are fine, so it is a word with another use.
+        tame.push('_');
+    }
+    if tame.parse::<TopicName>().is_ok() {
+        format!("hint: less add {before}{tame}")
+    } else {
+        "hint: begin with a letter, and go on with letters, digits and `_`".to_owned()
+    }
 }
 
 fn how_to_publish(topic: &TopicName, type_name: Option<&str>) {

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use less_model::config::{Sourced, resolve};
+use less_model::diagnostic::Diagnostic;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{ConfigArgs, ExitStatus};
@@ -11,6 +12,9 @@ use crate::ui;
 
 pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<ExitStatus> {
     let read = project.read()?;
+    // A setting that can't be read is left out, and its default would be shown as if it were meant.
+    let errors: Vec<Diagnostic> = read.diagnostics.into_iter().filter(Diagnostic::is_error).collect();
+    ui::diagnostics(&errors, &read.tree);
     let config = match resolve(&read.app.settings, &arguments.flags(), |name| std::env::var(name).ok()) {
         Ok(config) => config,
         Err(errors) => {
@@ -45,7 +49,7 @@ pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<E
             ui::data(&format!("{name:<22} {value:<24} {source}"));
         }
     }
-    Ok(ExitStatus::Success)
+    Ok(if errors.is_empty() { ExitStatus::Success } else { ExitStatus::UserError })
 }
 
 fn row<T: Display>(name: &'static str, setting: &Sourced<T>) -> (&'static str, String, String) {

@@ -46,9 +46,8 @@ pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<Exi
             .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
             .collect();
         let tame = tame.trim_start_matches(|c: char| !c.is_ascii_lowercase());
-        let hint =
-            if tame.parse::<AppName>().is_ok() { format!("\nhint: less new {tame}") } else { String::new() };
-        ui::user_error(format!("`{}` can't be an app's name: {error}{hint}", arguments.name))
+        let tame = if tame.parse::<AppName>().is_ok() { tame } else { "app" };
+        ui::user_error(format!("`{}` can't be an app's name: {error}\nhint: less new {tame}", arguments.name))
     })?;
     // Cargo refuses these as packages, and the generated crate is called `less`.
     if ["less", "core", "std", "alloc", "test", "proc_macro", "build", "deps", "examples", "incremental"]

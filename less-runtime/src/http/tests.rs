@@ -1,1 +1,442 @@
+//! The endpoint over real sockets: every status, as a client sees it.
 
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use less_model::manifest::{DEFAULT_RETENTION, Manifest, Policy, Settings, Subscriber, Topic, VERSION};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{Options, serve};
+use crate::app::{App, Check, check};
+use crate::clock::Clock;
+use crate::message::{MessageId, StoredMessage};
+use crate::metrics::Metrics;
+use crate::publish::{PublishError, Receipt};
+use crate::shutdown::{self, ShutdownSwitch};
+use crate::transport::{
+    AttemptError, AttemptErrorKind, Consumer, DeadLetter, DeadReason, Ledger, NewMessage, Selection,
+    SubscriptionIndex, TopicIndex, Transport, TransportError,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const KEY: &str = "a key that nobody knows";
+
+#[less::message]
+struct UserCreated {
+    user_id: u64,
+    tags: Vec<String>,
+}
+
+/// A transport that stores in memory, and fails or blocks where it is told to.
+#[derive(Default)]
+struct Fake {
+    stored: Mutex<Vec<NewMessage>>,
+    mood: AtomicU8,
+    /// Publishes wait for it while the mood is [`BLOCK`].
+    gate: tokio::sync::Notify,
+    released: Mutex<Vec<Selection>>,
+}
+
+const FULL: u8 = 1;
+const BROKEN: u8 = 2;
+const BLOCK: u8 = 3;
+
+#[async_trait]
+impl Transport for Fake {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    async fn publish(&self, _: TopicIndex, messages: Vec<NewMessage>) -> Vec<Result<Receipt, PublishError>> {
+        let error = match self.mood.load(Ordering::SeqCst) {
+            FULL => Some(PublishError::Full("no room".to_owned())),
+            BROKEN => Some(PublishError::Unavailable("the disk is gone".to_owned())),
+            BLOCK => {
+                self.gate.notified().await;
+                None
+            }
+            _ => None,
+        };
+        if let Some(error) = error {
+            return vec![Err(error); messages.len()];
+        }
+        let mut stored = self.stored.lock().unwrap();
+        messages
+            .into_iter()
+            .map(|new| {
+                let key = new.idempotency_key.as_ref();
+                if let Some(first) =
+                    stored.iter().find(|old| key.is_some() && old.idempotency_key.as_ref() == key)
+                {
+                    return Ok(Receipt::new(first.message.id, true));
+                }
+                let id = new.message.id;
+                stored.push(new);
+                Ok(Receipt::new(id, false))
+            })
+            .collect()
+    }
+
+    async fn consumer(&self, _: SubscriptionIndex) -> Result<Box<dyn Consumer>, TransportError> {
+        Err(TransportError::Closed)
+    }
+
+    async fn ledgers(&self) -> Result<Vec<Ledger>, TransportError> {
+        if self.mood.load(Ordering::SeqCst) == BROKEN {
+            return Err(TransportError::Closed);
+        }
+        Ok(vec![Ledger { published: 3, dead: 1, done: 2, ..Ledger::default() }])
+    }
+
+    async fn dead_letters(
+        &self,
+        _: SubscriptionIndex,
+        _: Option<MessageId>,
+        _: usize,
+    ) -> Result<Vec<DeadLetter>, TransportError> {
+        let message = StoredMessage {
+            id: MessageId::from_bytes([7; 16]),
+            published_at: 1,
+            key: None,
+            attributes: BTreeMap::new(),
+            traceparent: None,
+            body: "{\"user_id\":1}".into(),
+        };
+        let error = AttemptError { kind: AttemptErrorKind::Rejected, message: "no".to_owned(), at: 2 };
+        let (reason, history) = (DeadReason::Rejected, vec![error]);
+        Ok(vec![DeadLetter { message: Arc::new(message), reason, died_at: 2, attempts: 1, history }])
+    }
+
+    async fn release(&self, _: SubscriptionIndex, which: Selection) -> Result<u64, TransportError> {
+        self.released.lock().unwrap().push(which);
+        Ok(1)
+    }
+
+    async fn purge(&self, _: SubscriptionIndex, _: Selection) -> Result<u64, TransportError> {
+        Ok(2)
+    }
+
+    async fn close(&self) -> Result<(), TransportError> {
+        Ok(())
+    }
+}
+
+struct Server {
+    address: SocketAddr,
+    fake: Arc<Fake>,
+    switch: ShutdownSwitch,
+    task: tokio::task::JoinHandle<()>,
+}
+
+fn options() -> Options {
+    Options {
+        stage: "dev".to_owned(),
+        hosts: vec!["api.example.com".to_owned()],
+        api_key: None,
+        max_connections: 100,
+        max_publishes: 100,
+        header_timeout: PATIENCE,
+        body_timeout: PATIENCE,
+        drain: PATIENCE,
+        metrics: Arc::new(Metrics::default()),
+    }
+}
+
+async fn server(options: Options) -> Server {
+    let subscriber = Subscriber {
+        name: "send_email".parse().unwrap(),
+        language: less_model::language::Language::Rust,
+        file: "x".to_owned(),
+        policy: Policy::default(),
+    };
+    let topic = Topic {
+        name: "user_created".parse().unwrap(),
+        message_type: Some("UserCreated".to_owned()),
+        retention: DEFAULT_RETENTION,
+        subscribers: vec![subscriber],
+    };
+    let settings = Settings::default();
+    let manifest = Manifest { version: VERSION, app: "shop".parse().unwrap(), settings, topics: vec![topic] };
+    let checks: HashMap<String, Check> =
+        HashMap::from([("user_created".to_owned(), check::<UserCreated> as Check)]);
+    let fake = Arc::new(Fake::default());
+    let transport: Arc<dyn Transport> = Arc::<Fake>::clone(&fake);
+    let app = Arc::new(App::new(manifest, &checks, transport, Clock::System, 1000));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (switch, shutdown) = shutdown::channel();
+    let task = tokio::spawn(serve(listener, app, options, shutdown));
+    Server { address, fake, switch, task }
+}
+
+/// An answer: status, headers as text, body.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+async fn read_answer(stream: &mut TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes))
+        .await
+        .expect("an answer in time")
+        .expect("an answer");
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}
+
+impl Server {
+    async fn raw(&self, request: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        read_answer(&mut stream).await
+    }
+
+    async fn get(&self, path: &str, headers: &str) -> Answer {
+        self.raw(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n"))
+            .await
+    }
+
+    async fn post(&self, path: &str, headers: &str, body: &str) -> Answer {
+        self.raw(&post(path, headers, body)).await
+    }
+
+    async fn publish(&self, headers: &str, body: &str) -> Answer {
+        self.post("/topics/user_created", headers, body).await
+    }
+}
+
+fn post(path: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    )
+}
+
+const GOOD: &str = r#"{"user_id":1,"tags":["a"]}"#;
+
+#[tokio::test]
+async fn a_message_that_fits_is_accepted_with_its_options() {
+    let server = server(options()).await;
+    let headers =
+        "less-key: k\r\nless-delay: 30s\r\ntraceparent: 00-1-2-01\r\nless-attribute-tenant: acme\r\n";
+    let answer = server.publish(headers, GOOD).await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    let stored = server.fake.stored.lock().unwrap();
+    let (message, due) = (&stored[0].message, stored[0].due.unwrap());
+    assert_eq!(answer.json()["message_id"], message.id.to_string());
+    assert_eq!((message.key.as_deref(), message.traceparent.as_deref()), (Some("k"), Some("00-1-2-01")));
+    assert_eq!(message.attributes["tenant"], "acme");
+    assert_eq!(due - message.published_at, 30_000);
+    assert_eq!(&message.body[..], GOOD.as_bytes(), "the body is kept as it came");
+}
+
+#[tokio::test]
+async fn an_idempotency_key_answers_with_the_first_message() {
+    let server = server(options()).await;
+    let first = server.publish("idempotency-key: x\r\n", GOOD).await.json();
+    let second = server.publish("idempotency-key: x\r\n", GOOD).await.json();
+    assert_eq!(first["message_id"], second["message_id"]);
+    assert_eq!(second["duplicate"], true);
+    assert_eq!(server.fake.stored.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn bad_requests_are_told_where_they_are_bad() {
+    let server = server(options()).await;
+    let answer = server.publish("", "{\n  \"user_id\": x}").await;
+    assert_eq!(
+        (answer.status, answer.json()["line"].as_u64(), answer.json()["column"].as_u64()),
+        (400, Some(2), Some(14))
+    );
+    assert!(answer.head.contains("content-type: application/problem+json"));
+    let answer = server.publish("less-delay: soon\r\n", GOOD).await;
+    assert_eq!((answer.status, answer.json()["header"].as_str()), (400, Some("less-delay")));
+    let answer = server.publish(&format!("less-key: {}\r\n", "k".repeat(200)), GOOD).await;
+    assert_eq!(answer.status, 400);
+    let answer = server.publish("", r#"{"user_id":1,"tags":["a",2]}"#).await;
+    assert_eq!((answer.status, answer.json()["pointer"].as_str()), (422, Some("/tags/1")));
+    let answer = server.post("/topics/user_craeted", "", GOOD).await;
+    assert_eq!((answer.status, answer.json()["nearest"].as_str()), (404, Some("user_created")));
+    assert_eq!(server.get("/nothing", "").await.status, 404);
+    let answer = server.get("/topics/user_created", "").await;
+    assert_eq!(answer.status, 405);
+    assert!(answer.head.contains("allow: post"), "{}", answer.head);
+    let request = post("/topics/user_created", "", GOOD).replace("application/json", "text/plain");
+    assert_eq!(server.raw(&request).await.status, 415);
+    assert!(server.fake.stored.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_large_body_is_refused_before_it_is_all_there() {
+    let server = server(options()).await;
+    // Announced: nothing of it is sent.
+    let head = "POST /topics/user_created HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let answer = server.raw(&format!("{head}content-length: 1001\r\n\r\n")).await;
+    assert_eq!((answer.status, answer.json()["limit"].as_u64()), (413, Some(1000)));
+    // In chunks: the last one never comes.
+    let chunk = "x".repeat(1001);
+    let answer = server.raw(&format!("{head}transfer-encoding: chunked\r\n\r\n3e9\r\n{chunk}\r\n")).await;
+    assert_eq!(answer.status, 413);
+}
+
+#[tokio::test]
+async fn slow_requests_are_ended() {
+    let short = Duration::from_millis(50);
+    let server = server(Options { header_timeout: short, body_timeout: short, ..options() }).await;
+    let head = "POST /topics/user_created HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    assert_eq!(server.raw(&format!("{head}content-length: 10\r\n\r\n{{")).await.status, 408);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"POST /topics").await.unwrap();
+    let mut rest = Vec::new();
+    // Whether a 408 comes first is hyper's affair; the connection must end.
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the connection ends").ok();
+}
+
+#[tokio::test]
+async fn a_key_is_asked_for_everywhere_but_for_health() {
+    let config =
+        less_model::config::resolve(&Settings::default(), &less_model::config::Flags::default(), |name| {
+            (name == "LESS_API_KEY").then(|| KEY.to_owned())
+        });
+    let api_key = config.unwrap().api_key.map(|key| key.value);
+    let server = server(Options { api_key, ..options() }).await;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(server.get(path, "").await.status, 200);
+    }
+    for path in ["/metrics", "/_less/status", "/_less/topics", "/nothing"] {
+        let answer = server.get(path, "").await;
+        assert_eq!(answer.status, 401, "{path}");
+        assert!(answer.head.contains("www-authenticate: bearer"));
+        let wrong = server.get(path, "authorization: Bearer wrong\r\n").await;
+        assert_eq!(wrong.status, 403, "{path}");
+        assert!(!wrong.body.contains(KEY) && !wrong.head.contains(KEY));
+    }
+    assert_eq!(server.publish("", GOOD).await.status, 401);
+    assert_eq!(server.publish(&format!("authorization: Bearer {KEY}\r\n"), GOOD).await.status, 202);
+    assert_eq!(server.publish(&format!("x-api-key: {KEY}\r\n"), GOOD).await.status, 202);
+}
+
+#[tokio::test]
+async fn only_the_apps_own_hosts_are_answered() {
+    let server = server(options()).await;
+    for (host, status) in [
+        ("localhost:4100", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:4100", 200),
+        ("API.example.com", 200),
+        ("evil.example.com", 421),
+        ("localhost.evil.com", 421),
+    ] {
+        let request = format!("GET /healthz HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        assert_eq!(server.raw(&request).await.status, status, "{host}");
+    }
+    assert_eq!(server.raw("GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n").await.status, 400);
+}
+
+#[tokio::test]
+async fn what_could_not_be_stored_is_not_accepted() {
+    let server = server(options()).await;
+    for (mood, status) in [(FULL, 507), (BROKEN, 503)] {
+        server.fake.mood.store(mood, Ordering::SeqCst);
+        let answer = server.publish("", GOOD).await;
+        assert_eq!(answer.status, status);
+        assert!(answer.head.contains("retry-after:"));
+    }
+    assert_eq!(server.get("/readyz", "").await.status, 503);
+    assert_eq!(server.get("/healthz", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn too_many_publishes_at_once_are_told_to_come_again_and_a_shutdown_answers_those_in_progress() {
+    let server = server(Options { max_publishes: 1, ..options() }).await;
+    server.fake.mood.store(BLOCK, Ordering::SeqCst);
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    first.write_all(post("/topics/user_created", "", GOOD).as_bytes()).await.unwrap();
+    let refused = loop {
+        // Until the first one has arrived, this one takes its place and waits: so it asks for a topic that is not there.
+        let answer = server.post("/topics/nothing", "", GOOD).await;
+        if answer.status == 429 {
+            break answer;
+        }
+        assert_eq!(answer.status, 404);
+    };
+    assert!(refused.head.contains("retry-after: 1"));
+    server.switch.stop();
+    server.fake.gate.notify_one();
+    assert_eq!(read_answer(&mut first).await.status, 202);
+    tokio::time::timeout(PATIENCE, server.task).await.expect("the server ends").unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_connection_over_the_limit_waits_for_its_turn() {
+    let server = server(Options { max_connections: 1, ..options() }).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    first.write_all(request).await.unwrap();
+    let mut some = [0; 12];
+    first.read_exact(&mut some).await.unwrap();
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    drop(first);
+    assert_eq!(read_answer(&mut second).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_batch_has_a_result_for_each_message() {
+    let server = server(options()).await;
+    let body = r#"[{"body":{"user_id":1,"tags":[]},"key":"k"},{"body":{"user_id":"x","tags":[]}},{"body":{"user_id":2,"tags":[]}}]"#;
+    let answer = server.post("/_less/topics/user_created/batch", "", body).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let results = answer.json()["results"].clone();
+    assert_eq!(results[1]["error"]["pointer"], "/user_id");
+    let stored = server.fake.stored.lock().unwrap();
+    assert_eq!(results[0]["message_id"], stored[0].message.id.to_string());
+    assert_eq!(results[2]["message_id"], stored[1].message.id.to_string());
+}
+
+#[tokio::test]
+async fn the_ledger_and_dead_letters_are_shown_and_dead_letters_released() {
+    let server = server(options()).await;
+    let status = server.get("/_less/status", "").await.json();
+    assert_eq!((&status["app"], &status["transport"]), (&"shop".into(), &"fake".into()));
+    let row = &status["subscribers"][0];
+    assert_eq!(
+        (row["subscriber"].as_str(), row["dead"].as_u64(), row["done"].as_u64()),
+        (Some("send_email"), Some(1), Some(2))
+    );
+    let metrics = server.get("/metrics", "").await.body;
+    assert!(
+        metrics.contains(r#"less_messages{topic="user_created",subscriber="send_email",state="dead"} 1"#),
+        "{metrics}"
+    );
+    let letters = server.get("/_less/dead-letters/user_created/send_email", "").await.json();
+    assert_eq!(letters["dead_letters"][0]["body"]["user_id"], 1);
+    assert_eq!(letters["dead_letters"][0]["reason"], "rejected");
+    let path = "/_less/dead-letters/user_created/send_email/release";
+    assert_eq!(server.post(path, "", r#"{"all":true}"#).await.json()["released"], 1);
+    assert_eq!(
+        server.post(path, "", r#"{"all":true,"ids":["07070707-0707-0707-0707-070707070707"]}"#).await.status,
+        400
+    );
+    assert_eq!(server.post(path, "", "{}").await.status, 400);
+    assert_eq!(*server.fake.released.lock().unwrap(), [Selection::All]);
+    let path = "/_less/dead-letters/user_created/nobody/purge";
+    assert_eq!(server.post(path, "", r#"{"all":true}"#).await.status, 404);
+}
