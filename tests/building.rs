@@ -47,7 +47,8 @@ fn state(app: &Path, program: &str) -> (Vec<(String, SystemTime)>, u64) {
         files::read(&generated.join(part)).into_keys().map(move |path| format!("{part}/{path}"))
     });
     let times = sources.map(|path| {
-        let changed = generated.join(&path).metadata().and_then(|metadata| metadata.modified()).unwrap();
+        let changed =
+            generated.join(&path).metadata().and_then(|metadata| metadata.modified()).expect("it is there");
         (path, changed)
     });
     (times.collect(), generated.join("bin").join(program).metadata().expect("it was built").ino())
@@ -189,8 +190,17 @@ fn two_copies_of_less_on_path_both_make_way_for_the_pager() {
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     for start in [&first, &second] {
-        let paged = (Some(0), "paged -FRX\n".to_owned());
-        assert_eq!(page(start, &[&first, &second, &pager]), paged, "{}", start.display());
-        assert_eq!(page(start, &[&pager, &first, &second]), paged, "{}", start.display());
+        let expected = (Some(0), "paged -FRX\n".to_owned());
+        assert_eq!(page(start, &[&first, &second, &pager]), expected, "{}", start.display());
+        assert_eq!(page(start, &[&pager, &first, &second]), expected, "{}", start.display());
     }
+}
+
+#[test]
+fn printing_into_a_pipe_that_nobody_reads_ends_quietly() {
+    let (_folder, app) = app("build_unread");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = less(&app).arg("list").stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
