@@ -113,8 +113,26 @@ fn an_app_without_types_and_package_is_generated_as_expected_and_compiles() {
 }
 
 #[test]
+fn an_app_with_inherited_path_and_workspace_dependencies_is_generated_as_expected_and_compiles() {
+    compare("library");
+    compile("library");
+}
+
+#[test]
+fn an_app_whose_package_is_no_workspace_is_generated_as_expected_and_compiles() {
+    compare("own_workspace");
+    compile("own_workspace");
+}
+
+#[test]
+fn an_app_whose_names_meet_those_of_crates_macros_and_generated_items_compiles() {
+    compare("names");
+    compile("names");
+}
+
+#[test]
 fn the_same_app_in_two_folders_generates_the_same_bytes() {
-    for name in ["typed", "untyped_no_package"] {
+    for name in ["typed", "untyped_no_package", "library"] {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (one, other) = (one.path().join("a"), other.path().join("somewhere/far below/B"));
         for folder in [&one, &other] {

@@ -2,13 +2,15 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context as _, anyhow};
 use less_model::tree::App;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command::build::Failure;
 use crate::project::Project;
@@ -21,7 +23,7 @@ pub struct BuildOptions {
     pub release: bool,
 }
 
-/// Compiles the app and returns its program, `.less/bin/<app>`. Dropping the future ends cargo.
+/// Compiles the app and returns its program, `.less/bin/<app>`. Dropping the future ends cargo and its compilers, and so do Ctrl-C and SIGTERM.
 ///
 /// What the compiler says is printed, with the user's own files named as the user knows them.
 pub async fn build(project: &Project, app: &App, options: &BuildOptions) -> Result<PathBuf, Failure> {
@@ -36,6 +38,8 @@ pub async fn build(project: &Project, app: &App, options: &BuildOptions) -> Resu
         .current_dir(&project.root)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        // Its own group, so that the compilers it started end with it.
+        .process_group(0)
         .kill_on_drop(true);
     if std::env::var_os("CARGO_TARGET_DIR").is_none() {
         command.env("CARGO_TARGET_DIR", project.root.join("target"));
@@ -48,13 +52,32 @@ pub async fn build(project: &Project, app: &App, options: &BuildOptions) -> Resu
     }
     let mut child = command.spawn().map_err(|error| {
         anyhow!(
-            "can't start {}: {error}\nhint: install Rust with rustup, or put cargo on PATH",
+            "can't start {}: {error}\nhint: install Rust from https://rustup.rs, or put cargo on PATH",
             cargo.display()
         )
     })?;
+    let group = Group::of(&child);
+    let package = app_package(app);
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (status, program) = tokio::select! {
+        biased;
+        _ = interrupt.recv() => return Err(anyhow!("interrupted").into()),
+        _ = terminate.recv() => return Err(anyhow!("interrupted").into()),
+        ended = follow(&mut child, &package) => ended?,
+    };
+    group.ended();
+    if !status.success() {
+        return Err(Failure::User);
+    }
+    let program = program.ok_or_else(|| anyhow!("cargo made no program called `{package}`"))?;
+    Ok(keep(project, app, &program)?)
+}
+
+/// Prints what the compiler says, until cargo ends; with how, and with the path of the program.
+async fn follow(child: &mut Child, package: &str) -> anyhow::Result<(ExitStatus, Option<PathBuf>)> {
     let stdout = child.stdout.take().context("cargo's output is not a pipe")?;
     let mut lines = BufReader::new(stdout).lines();
-    let package = app_package(app);
     let mut program = None;
     while let Some(line) = lines.next_line().await? {
         let Ok(message) = serde_json::from_str::<Value>(&line) else { continue };
@@ -64,18 +87,35 @@ pub async fn build(project: &Project, app: &App, options: &BuildOptions) -> Resu
                     anstream::eprint!("{}", tidy(text));
                 }
             }
-            Some("compiler-artifact") if message["target"]["name"] == package.as_str() => {
+            Some("compiler-artifact") if message["target"]["name"] == package => {
                 program = message["executable"].as_str().map(PathBuf::from).or(program);
             }
             _ => {}
         }
     }
-    let status = child.wait().await?;
-    if !status.success() {
-        return Err(Failure::User);
+    Ok((child.wait().await?, program))
+}
+
+/// The processes that a child leads: killed when this is dropped, unless the child has ended.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
     }
-    let program = program.ok_or_else(|| anyhow!("cargo made no program called `{package}`"))?;
-    Ok(keep(project, app, &program)?)
+
+    fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // It may have ended in this moment.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
 }
 
 /// Gives the program a place that the next build does not write to.
@@ -105,4 +145,21 @@ fn tidy(text: &str) -> String {
     ]
     .iter()
     .fold(text.to_owned(), |text, noise| text.replace(noise, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiler_names_the_users_own_files() {
+        for path in [
+            ".less/app/src/../../../less/topics/a/b/mod.rs",
+            "app/src/../../../less/topics/a/b/mod.rs",
+            ".less/less/src/topics/../../../../less/topics/a/b/mod.rs",
+            "less/src/topics/../../../../less/topics/a/b/mod.rs",
+        ] {
+            assert_eq!(tidy(&format!("  --> {path}:1:2\n")), "  --> less/topics/a/b/mod.rs:1:2\n");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What the user reads: diagnostics, errors, progress. Everything here goes to stderr; data alone goes to stdout.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use less_model::diagnostic::{Diagnostic, plain};
 use less_model::source::SourceTree;
@@ -26,9 +26,14 @@ pub fn say(text: &str) {
     anstream::eprintln!("[less] {text}");
 }
 
-/// Prints data.
+/// Prints data. Where nobody reads any longer, as in `less list | head -1`, the rest is not said.
 pub fn data(text: &str) {
-    anstream::println!("{text}");
+    match writeln!(anstream::stdout(), "{text}") {
+        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
+            error(&format!("can't write to standard output: {cause}"));
+        }
+        _ => {}
+    }
 }
 
 /// Prints every diagnostic, and how many there are.
@@ -86,11 +91,13 @@ fn excerpt(diagnostic: &Diagnostic, tree: &SourceTree) -> Option<String> {
     let text = tree.text(&place.path)?;
     let before = text.get(..span.start)?;
     let start = before.rfind('\n').map_or(0, |end| end + 1);
-    let line = text.get(start..)?.lines().next()?;
+    let source = text.get(start..)?.lines().next()?;
+    // One column per character, as below: a tab is as wide as the terminal likes, and an escape sequence is not for it at all.
+    let line: String = source.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let number = (before.matches('\n').count() + 1).to_string();
     let margin = " ".repeat(number.len());
     let indent = " ".repeat(text.get(start..span.start)?.chars().count());
-    let marked = text.get(span.start..span.end.min(start + line.len()))?.chars().count().max(1);
+    let marked = text.get(span.start..span.end.min(start + source.len()))?.chars().count().max(1);
     let style = anstyle(34);
     Some(format!(
         "{style}{margin} |\n{number} |{style:#} {line}\n{style}{margin} |{style:#} {indent}{}",
@@ -129,5 +136,14 @@ mod tests {
         let shown = excerpt(&Diagnostic::error("x", "y").at(place), &tree).unwrap();
         let plain = anstream::adapter::strip_str(&shown).to_string();
         assert!(plain.ends_with("| pub fn process() {}\n  |        ^^^^^^^"), "{plain}");
+    }
+
+    #[test]
+    fn an_excerpt_has_one_column_per_character_and_nothing_that_moves_the_cursor() {
+        let tree = SourceTree::fixture("//- less.toml\n\t\u{1b}[2Jé = xyz\n");
+        let place = Place::span("less.toml", 10..13);
+        let shown = excerpt(&Diagnostic::error("x", "y").at(place), &tree).unwrap();
+        let plain = anstream::adapter::strip_str(&shown).to_string();
+        assert!(plain.ends_with("1 |   [2Jé = xyz\n  |          ^^^"), "{plain}");
     }
 }

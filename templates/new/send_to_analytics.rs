@@ -1,6 +1,7 @@
 use less::topics::user_created::UserCreated;
 
 pub async fn process(user: UserCreated, context: less::Context) -> less::Result<()> {
-    println!("user {} (greeted with {:?}), attempt {}", user.user_id, {{crate}}::greeting(&user), context.attempt());
+    let greeting = {{crate}}::greeting(&user);
+    println!("user {}, {greeting:?}, attempt {}", user.user_id, context.attempt());
     Ok(())
 }

@@ -8,6 +8,7 @@ use less_model::name::AppName;
 use super::build::{Failure, generate};
 use crate::cli::ExitStatus;
 use crate::project::Project;
+use crate::render::RuntimeSource;
 use crate::ui;
 
 /// What `new` takes.
@@ -63,6 +64,8 @@ pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<Exi
         let hint = "hint: choose another name, or work in that folder with `less add`";
         return Err(ui::user_error(format!("`{}` exists already\n{hint}", root.display())));
     }
+    // Before anything is made: an app that can't be built is not left behind.
+    RuntimeSource::find()?;
     for (path, template) in FILES {
         let path = root.join(path);
         if let Some(folder) = path.parent() {

@@ -4,6 +4,8 @@ use less_model::tree::{App, MessageSource, Topic};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
+use super::allow_case;
+
 pub(super) fn files(app: &App) -> Vec<(String, TokenStream)> {
     let mut files =
         vec![("less/src/lib.rs".to_owned(), lib(app)), ("less/src/topics/mod.rs".to_owned(), topics(app))];
@@ -33,9 +35,10 @@ fn topics(app: &App) -> TokenStream {
         let docs = format!(" The topic `{}`: `{}`.", topic.name, topic.folder);
         let module_docs = format!(" What the topic `{}` carries.", topic.name);
         let message = message_type(topic);
+        let allow = allow_case(topic.name.as_str());
         quote! {
             #[doc = #module_docs]
-            #[allow(non_snake_case)]
+            #allow
             pub mod #name;
             #[doc = #docs]
             #[allow(non_upper_case_globals)]

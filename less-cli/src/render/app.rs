@@ -5,6 +5,8 @@ use less_model::tree::{App, MessageSource, Subscriber, Topic};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
+use super::allow_case;
+
 pub(super) fn files(app: &App) -> Vec<(String, TokenStream)> {
     let mut files = vec![("app/src/main.rs".to_owned(), main(app))];
     files.extend(app.topics.iter().map(|topic| (format!("app/src/{}.rs", module(topic)), one(topic))));
@@ -18,12 +20,16 @@ fn module(topic: &Topic) -> Ident {
 
 fn main(app: &App) -> TokenStream {
     let modules: Vec<Ident> = app.topics.iter().map(module).collect();
+    let declarations = app.topics.iter().zip(&modules).map(|(topic, module)| {
+        let allow = allow_case(topic.name.as_str());
+        quote!(#allow mod #module;)
+    });
     let title = format!(" Runs the app `{}`.", app.name);
     let macros = macros();
     quote! {
         #![doc = #title]
         #macros
-        #(#[allow(non_snake_case)] mod #modules;)*
+        #(#declarations)*
         fn main() -> ::std::process::ExitCode {
             ::less::codegen::main(include_str!("../manifest.json"), &[#(#modules::register),*])
         }
@@ -38,8 +44,11 @@ fn macros() -> TokenStream {
         quote! {
             #[allow(unused_macros)]
             macro_rules! #name {
-                ($($arg:tt)*) => {
-                    ::less::__private::print(#to_stderr, #newline, ::core::format_args!($($arg)*))
+                () => {
+                    ::less::__private::print(#to_stderr, #newline, ::core::format_args!(""))
+                };
+                ($($arg:tt)+) => {
+                    ::less::__private::print(#to_stderr, #newline, ::core::format_args!($($arg)+))
                 };
             }
         }
@@ -50,6 +59,8 @@ fn macros() -> TokenStream {
         print("eprintln", true, true),
         print("eprint", true, false),
     );
+    // As the user knows the file, not by the way that `#[path]` takes to it.
+    let file = quote!(::core::file!().rsplit("../").next().unwrap_or_default());
     quote! {
         #println
         #print_
@@ -58,7 +69,7 @@ fn macros() -> TokenStream {
         #[allow(unused_macros)]
         macro_rules! dbg {
             () => {
-                ::less::__private::print(true, true, ::core::format_args!("[{}:{}]", ::core::file!(), ::core::line!()))
+                ::less::__private::print(true, true, ::core::format_args!("[{}:{}]", #file, ::core::line!()))
             };
             ($value:expr $(,)?) => {
                 match $value {
@@ -67,7 +78,7 @@ fn macros() -> TokenStream {
                             true,
                             true,
                             ::core::format_args!(
-                                "[{}:{}] {} = {:#?}", ::core::file!(), ::core::line!(), ::core::stringify!($value), &value
+                                "[{}:{}] {} = {:#?}", #file, ::core::line!(), ::core::stringify!($value), &value
                             ),
                         );
                         value
@@ -93,9 +104,10 @@ fn one(topic: &Topic) -> TokenStream {
     let modules = rust.iter().map(|subscriber| {
         let (name, path) =
             (format_ident!("{}", subscriber.name.as_str()), format!("../../../{}", subscriber.file));
+        let allow = allow_case(subscriber.name.as_str());
         quote! {
             #[path = #path]
-            #[allow(non_snake_case)]
+            #allow
             mod #name;
         }
     });

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use less_model::tree::{App, Package, Workspace};
 use proc_macro2::TokenStream;
+use quote::quote;
 
 pub use self::runtime::RuntimeSource;
 
@@ -33,9 +34,28 @@ pub fn render(app: &App, runtime: &RuntimeSource) -> anyhow::Result<Files> {
     Ok(files)
 }
 
-/// The name of the package, and of the program, that `.less/app` holds.
+/// The name of the package, and of the program, that `.less/app` holds. It is no other package's that the app consists of.
 pub fn app_package(app: &App) -> String {
-    format!("{}-app", app.name)
+    let mut name = format!("{}-app", app.name);
+    let taken = |name: &str| {
+        app.package
+            .as_ref()
+            .is_some_and(|package| package.name == name || package.dependencies.contains_key(name))
+    };
+    while taken(&name) {
+        name += "-app";
+    }
+    name
+}
+
+/// For the declaration of a module whose name, a folder's, the compiler would like to be in another case. Only there: the attribute holds
+/// for what is inside as well, which is the user's.
+fn allow_case(name: &str) -> TokenStream {
+    if name.chars().any(char::is_uppercase) || name.contains("__") {
+        quote!(#[allow(non_snake_case)])
+    } else {
+        TokenStream::new()
+    }
 }
 
 /// Rust text: prettyplease prints no comments, so the header comes before; item by item, with a blank line between.
@@ -56,7 +76,11 @@ fn empty() -> syn::File {
     syn::File { shebang: None, frontmatter: None, attrs: Vec::new(), items: Vec::new() }
 }
 
-/// The edition of the user's package.
+/// The edition of the user's package: its handlers and message types are compiled in. 2015 has no `async`, so 2018 takes its place.
 fn edition(package: Option<&Package>) -> &str {
-    package.map_or("2024", |package| &package.edition)
+    match package.map(|package| package.edition.as_str()) {
+        None => "2024",
+        Some("2015") => "2018",
+        Some(edition) => edition,
+    }
 }

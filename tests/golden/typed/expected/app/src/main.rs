@@ -3,29 +3,41 @@
 
 #[allow(unused_macros)]
 macro_rules! println {
-    ($($arg:tt)*) => {
-        ::less::__private::print(false, true, ::core::format_args!($($arg)*))
+    () => {
+        ::less::__private::print(false, true, ::core::format_args!(""))
+    };
+    ($($arg:tt)+) => {
+        ::less::__private::print(false, true, ::core::format_args!($($arg)+))
     };
 }
 
 #[allow(unused_macros)]
 macro_rules! print {
-    ($($arg:tt)*) => {
-        ::less::__private::print(false, false, ::core::format_args!($($arg)*))
+    () => {
+        ::less::__private::print(false, false, ::core::format_args!(""))
+    };
+    ($($arg:tt)+) => {
+        ::less::__private::print(false, false, ::core::format_args!($($arg)+))
     };
 }
 
 #[allow(unused_macros)]
 macro_rules! eprintln {
-    ($($arg:tt)*) => {
-        ::less::__private::print(true, true, ::core::format_args!($($arg)*))
+    () => {
+        ::less::__private::print(true, true, ::core::format_args!(""))
+    };
+    ($($arg:tt)+) => {
+        ::less::__private::print(true, true, ::core::format_args!($($arg)+))
     };
 }
 
 #[allow(unused_macros)]
 macro_rules! eprint {
-    ($($arg:tt)*) => {
-        ::less::__private::print(true, false, ::core::format_args!($($arg)*))
+    () => {
+        ::less::__private::print(true, false, ::core::format_args!(""))
+    };
+    ($($arg:tt)+) => {
+        ::less::__private::print(true, false, ::core::format_args!($($arg)+))
     };
 }
 
@@ -33,22 +45,21 @@ macro_rules! eprint {
 macro_rules! dbg {
     () => {
         ::less::__private::print(true, true, ::core::format_args!("[{}:{}]",
-        ::core::file!(), ::core::line!()))
+        ::core::file!() .rsplit("../").next().unwrap_or_default(), ::core::line!()))
     };
     ($value:expr $(,)?) => {
         match $value { value => { ::less::__private::print(true, true,
-        ::core::format_args!("[{}:{}] {} = {:#?}", ::core::file!(), ::core::line!(),
-        ::core::stringify!($value), & value),); value } }
+        ::core::format_args!("[{}:{}] {} = {:#?}", ::core::file!() .rsplit("../").next()
+        .unwrap_or_default(), ::core::line!(), ::core::stringify!($value), & value),);
+        value } }
     };
     ($($value:expr),+ $(,)?) => {
         ($(dbg!($value)),+,)
     };
 }
 
-#[allow(non_snake_case)]
 mod topic_order_placed;
 
-#[allow(non_snake_case)]
 mod topic_user_created;
 
 fn main() -> ::std::process::ExitCode {

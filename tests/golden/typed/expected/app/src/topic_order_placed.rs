@@ -2,7 +2,6 @@
 //! The topic `order_placed`.
 
 #[path = "../../../less/topics/order_placed/reserve_stock/mod.rs"]
-#[allow(non_snake_case)]
 mod reserve_stock;
 
 pub fn register(registry: &mut ::less::codegen::Registry) {

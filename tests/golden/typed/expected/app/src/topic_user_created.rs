@@ -2,11 +2,9 @@
 //! The topic `user_created`.
 
 #[path = "../../../less/topics/user_created/send_to_analytics/mod.rs"]
-#[allow(non_snake_case)]
 mod send_to_analytics;
 
 #[path = "../../../less/topics/user_created/send_welcome_email/mod.rs"]
-#[allow(non_snake_case)]
 mod send_welcome_email;
 
 pub fn register(registry: &mut ::less::codegen::Registry) {

@@ -2,11 +2,9 @@
 //! The topic `send_message`.
 
 #[path = "../../../less/topics/send_message/to_log/mod.rs"]
-#[allow(non_snake_case)]
 mod to_log;
 
 #[path = "../../../less/topics/send_message/to_room/mod.rs"]
-#[allow(non_snake_case)]
 mod to_room;
 
 pub fn register(registry: &mut ::less::codegen::Registry) {

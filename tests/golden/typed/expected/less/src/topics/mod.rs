@@ -2,7 +2,6 @@
 //! The app's topics.
 
 /// What the topic `order_placed` carries.
-#[allow(non_snake_case)]
 pub mod order_placed;
 
 /// The topic `order_placed`: `less/topics/order_placed`.
@@ -12,7 +11,6 @@ pub const order_placed: ::less_runtime::Topic<self::order_placed::OrderPlaced> =
 );
 
 /// What the topic `user_created` carries.
-#[allow(non_snake_case)]
 pub mod user_created;
 
 /// The topic `user_created`: `less/topics/user_created`.

@@ -2,7 +2,6 @@
 //! The app's topics.
 
 /// What the topic `quiet` carries.
-#[allow(non_snake_case)]
 pub mod quiet;
 
 /// The topic `quiet`: `less/topics/quiet`.
@@ -12,7 +11,6 @@ pub const quiet: ::less_runtime::Topic<::less_runtime::Value> = ::less_runtime::
 );
 
 /// What the topic `send_message` carries.
-#[allow(non_snake_case)]
 pub mod send_message;
 
 /// The topic `send_message`: `less/topics/send_message`.

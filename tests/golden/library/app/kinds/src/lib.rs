@@ -1,0 +1,5 @@
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+pub enum Kind {
+    Novel,
+    Atlas,
+}

@@ -1,0 +1,4 @@
+#[less::message]
+pub struct Message {
+    pub text: String,
+}

@@ -1,0 +1,4 @@
+#[less::message]
+pub struct Pinged {
+    pub at: u64,
+}
