@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::log::Segments;
+use super::log::{Block, Segments};
 use super::record::{QueueId, Seq};
 use super::state::Entry;
 use super::writer::Command;
@@ -14,6 +14,11 @@ use super::{Commands, Embedded, TransportError};
 use crate::clock::{Clock, millis};
 use crate::message::StoredMessage;
 use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, SubscriptionIndex};
+
+/// Wait after messages could not be read.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How much a subscriber that is behind reads at once, in bytes.
+const READ_AHEAD: u64 = 64 << 10;
 
 /// A leased message, as the writer hands it over. Dropping it hands it back.
 pub(super) struct Leased {
@@ -57,6 +62,7 @@ impl Embedded {
             segments: self.segments.clone(),
             clock: self.clock.clone(),
             consumed: Arc::clone(&self.consumed),
+            block: None,
         }))
     }
 }
@@ -67,6 +73,8 @@ struct QueueConsumer {
     segments: Segments,
     clock: Clock,
     consumed: Arc<Mutex<HashSet<QueueId>>>,
+    /// What was read last, while the subscriber is behind.
+    block: Option<Block>,
 }
 
 impl Drop for QueueConsumer {
@@ -81,15 +89,7 @@ impl Consumer for QueueConsumer {
         loop {
             let (queue, back) = (self.queue, self.commands.clone());
             let leased = self.commands.ask(|reply| Command::Lease { queue, max, back, reply }).await?;
-            let leased = if leased.iter().all(|leased| matches!(leased.body, Body::Cached(_))) {
-                leased
-            } else {
-                let segments = self.segments.clone();
-                let read = tokio::task::spawn_blocking(move || {
-                    leased.into_iter().filter_map(|l| load(&segments, l)).collect()
-                });
-                read.await.map_err(|_| TransportError::Closed)?
-            };
+            let leased = self.load(leased).await?;
             let deliveries: Vec<Box<dyn Delivery>> = leased
                 .into_iter()
                 .filter_map(|leased| {
@@ -99,35 +99,59 @@ impl Consumer for QueueConsumer {
                         as Box<dyn Delivery>)
                 })
                 .collect();
-            // Empty only where every one of them was damaged.
             if !deliveries.is_empty() {
                 return Ok(deliveries);
             }
+            // None could be read. Those that are not damaged come again, and a sick disk is not to be asked without a pause.
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
-/// Reads a body. A damaged one can never be delivered: the ledger counts it as discarded, reason `corrupt`.
-fn load(segments: &Segments, mut leased: Leased) -> Option<Leased> {
-    let Body::At(entry) = leased.body else { return Some(leased) };
-    match segments.read(entry) {
-        Ok(message) => {
-            leased.body = Body::Cached(Arc::new(message));
-            Some(leased)
-        }
-        Err(error @ TransportError::Damaged { .. }) => {
-            tracing::error!("a message can't be delivered any more: {error}");
-            if let Some(commands) = leased.back.take() {
-                let reason = "corrupt";
-                let _ = commands.send(Command::Discard { queue: leased.queue, seq: leased.seq, reason });
+impl QueueConsumer {
+    /// Brings bodies that are on the disk into memory. What lies in the last block that was read costs nothing more.
+    async fn load(&mut self, leased: Vec<Leased>) -> Result<Vec<Leased>, TransportError> {
+        let mut whole = Vec::with_capacity(leased.len());
+        for mut leased in leased {
+            if let Body::At(entry) = leased.body {
+                if self.block.as_ref().is_none_or(|block| block.frame(entry).is_none()) {
+                    let segments = self.segments.clone();
+                    let read = tokio::task::spawn_blocking(move || segments.read_block(entry, READ_AHEAD));
+                    match read.await.map_err(|_| TransportError::Closed)? {
+                        Ok(block) => self.block = Some(block),
+                        Err(error) => {
+                            unreadable(leased, &error);
+                            continue;
+                        }
+                    }
+                }
+                let Some(block) = &self.block else { continue };
+                match self.segments.decode(block, entry) {
+                    Ok(message) => leased.body = Body::Cached(Arc::new(message)),
+                    Err(error) => {
+                        unreadable(leased, &error);
+                        continue;
+                    }
+                }
+            } else {
+                // It keeps up: memory is for those who do not.
+                self.block = None;
             }
-            None
+            whole.push(leased);
         }
-        Err(error) => {
-            // Handed back by being dropped; the next attempt may find the disk well.
-            tracing::error!("a message could not be read: {error}");
-            None
-        }
+        Ok(whole)
+    }
+}
+
+/// Ends a lease whose body can't be read. A damaged one can never be delivered: the ledger counts it as discarded, reason `corrupt`. Another one
+/// is handed back by being dropped: the next attempt may find the disk well.
+fn unreadable(mut leased: Leased, error: &TransportError) {
+    tracing::error!("a message can't be read: {error}");
+    if matches!(error, TransportError::Damaged { .. })
+        && let Some(commands) = leased.back.take()
+    {
+        // A closed store finds the same damage when it is opened again.
+        let _ = commands.send(Command::Discard { queue: leased.queue, seq: leased.seq, reason: "corrupt" });
     }
 }
 

@@ -68,23 +68,51 @@ impl Segments {
 
     /// Reads a message, and checks that it is the one that was written.
     pub(super) fn read(&self, entry: Entry) -> Result<StoredMessage, TransportError> {
+        self.decode(&self.read_block(entry, 0)?, entry)
+    }
+
+    /// Reads a message's frame and what follows it, up to `ahead` bytes in all: a subscriber that is behind reads in blocks.
+    pub(super) fn read_block(&self, entry: Entry, ahead: u64) -> Result<Block, TransportError> {
         let file_name = name(entry.segment);
+        let failed = |error: io::Error| io_error(&*self.disk, "read", &file_name, &error);
+        let file = self.get(entry.segment).ok_or_else(|| missing(&*self.disk, entry.segment))?;
+        let start = u64::from(entry.offset);
+        let behind = if ahead == 0 { 0 } else { file.size().map_err(failed)?.saturating_sub(start) };
+        let length = behind.min(ahead).max(u64::from(entry.length));
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        file.read_at(&mut bytes, start).map_err(failed)?;
+        Ok(Block { segment: entry.segment, start, bytes })
+    }
+
+    /// The message in a block that covers it, checked.
+    pub(super) fn decode(&self, block: &Block, entry: Entry) -> Result<StoredMessage, TransportError> {
         let damaged = |problem: &str| TransportError::Damaged {
-            file: self.disk.describe(&file_name),
+            file: self.disk.describe(&name(entry.segment)),
             offset: u64::from(entry.offset),
             problem: problem.to_owned(),
         };
-        let file = self.get(entry.segment).ok_or_else(|| damaged("the file is gone"))?;
-        let mut frame = vec![0; entry.length as usize];
-        file.read_at(&mut frame, u64::from(entry.offset))
-            .map_err(|error| io_error(&*self.disk, "read", &file_name, &error))?;
-        match record::decode(&frame, 0) {
+        match block.frame(entry).and_then(|frame| record::decode(frame, 0)) {
             Some((Record::Publish { message, .. } | Record::Moved { message, .. }, _)) => {
                 Ok(message.into_owned())
             }
             Some(_) => Err(damaged("there is no message here")),
             None => Err(damaged("the checksum is wrong")),
         }
+    }
+}
+
+/// Some bytes of a segment.
+pub(super) struct Block {
+    segment: u32,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Block {
+    /// A message's frame, where the block covers it whole.
+    pub(super) fn frame(&self, entry: Entry) -> Option<&[u8]> {
+        let from = usize::try_from(u64::from(entry.offset).checked_sub(self.start)?).ok()?;
+        self.bytes.get(from..from + entry.length as usize).filter(|_| self.segment == entry.segment)
     }
 }
 
