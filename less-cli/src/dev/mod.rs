@@ -130,6 +130,9 @@ impl Session<'_> {
                 return Ok(self.hopeless_when_nothing_runs(ExitStatus::UserError));
             }
         };
+        if first {
+            say(&format!("building `{}`; the first time takes a while", generated.app.name));
+        }
         let program = match cargo::build(self.project, &generated.app, &BuildOptions { release: false }).await
         {
             Ok(program) => program,
@@ -142,7 +145,7 @@ impl Session<'_> {
         if let Some(running) = self.app.take() {
             running.app.stop(Stop::Reload).await?;
         }
-        self.start(program, self.arguments(&config))?;
+        self.start(program, self.arguments())?;
         if !self.wait_until_ready().await? {
             // It has said why. Where its first start fails, no source is to blame: the folder, the lock, the disk.
             return Ok(if first { Rebuilt::Hopeless(ExitStatus::Failure) } else { Rebuilt::Failed });
@@ -196,7 +199,7 @@ impl Session<'_> {
         bound.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
-    fn arguments(&self, config: &Config) -> Vec<String> {
+    fn arguments(&self) -> Vec<String> {
         let mut out = vec!["--listen".to_owned(), self.address().to_string()];
         let flags = [("--data", &self.flags.data), ("--stage", &self.flags.stage)];
         for (flag, value) in flags {
@@ -204,7 +207,6 @@ impl Session<'_> {
                 out.extend([flag.to_owned(), value.clone()]);
             }
         }
-        let _ = config;
         out
     }
 
