@@ -39,6 +39,12 @@ impl MessageId {
         Self(uuid::Uuid::now_v7())
     }
 
+    /// When it was made, in milliseconds since 1970.
+    pub fn time(self) -> Timestamp {
+        let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
+        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    }
+
     /// The id's 16 bytes.
     pub fn to_bytes(self) -> [u8; 16] {
         *self.0.as_bytes()

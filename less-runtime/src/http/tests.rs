@@ -122,6 +122,10 @@ impl Transport for Fake {
         Ok(2)
     }
 
+    async fn replay(&self, _: SubscriptionIndex, _: crate::transport::Replay) -> Result<u64, TransportError> {
+        Ok(3)
+    }
+
     async fn close(&self) -> Result<(), TransportError> {
         Ok(())
     }

@@ -107,6 +107,10 @@ pub trait Transport: Send + Sync + 'static {
     /// Deletes dead letters; the ledger counts them as discarded, reason `purged`. Returns how many.
     async fn purge(&self, subscription: SubscriptionIndex, which: Selection) -> Result<u64, TransportError>;
 
+    /// Delivers messages once more that this subscription has finished and the topic still retains; their ledger is [`Ledger::replay`]. Dead letters
+    /// are released instead. Returns how many will be.
+    async fn replay(&self, subscription: SubscriptionIndex, which: Replay) -> Result<u64, TransportError>;
+
     /// Writes down whatever is not yet, and refuses further work.
     async fn close(&self) -> Result<(), TransportError>;
 }
@@ -218,6 +222,17 @@ pub enum Selection {
     Ids(Vec<MessageId>),
 }
 
+/// Which retained messages are delivered once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replay {
+    /// All of them.
+    All,
+    /// Those published at this time or later.
+    Since(Timestamp),
+    /// This one.
+    Id(MessageId),
+}
+
 /// A subscription's books: `published = pending + scheduled + in_flight + done + dead + discarded`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -237,13 +252,38 @@ pub struct Ledger {
     pub discarded: BTreeMap<String, u64>,
     /// Age of the oldest pending message, in milliseconds.
     pub oldest_pending_ms: Option<u64>,
+    /// Deliveries by replay, which count apart.
+    pub replay: ReplayLedger,
+}
+
+/// The books of replays: `requested = pending + scheduled + in_flight + done + dead + discarded`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayLedger {
+    /// Messages that were to be delivered once more.
+    pub requested: u64,
+    /// Waiting.
+    pub pending: u64,
+    /// Waiting for their time.
+    pub scheduled: u64,
+    /// Leased.
+    pub in_flight: u64,
+    /// Done.
+    pub done: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Given up, by named reason.
+    pub discarded: BTreeMap<String, u64>,
 }
 
 impl Ledger {
     /// Whether the books balance.
     pub fn balanced(&self) -> bool {
         let discarded: u64 = self.discarded.values().sum();
+        let replay = &self.replay;
+        let replay_discarded: u64 = replay.discarded.values().sum();
+        let replayed = replay.pending + replay.scheduled + replay.in_flight + replay.done + replay.dead;
         self.published == self.pending + self.scheduled + self.in_flight + self.done + self.dead + discarded
+            && replay.requested == replayed + replay_discarded
     }
 }
 

@@ -1,19 +1,36 @@
 //! Books and dead letters: the fourth room.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::record::Seq;
-use super::state::{Dead, Entry};
-use super::writer::Command;
+use super::command::Command;
+use super::reader::Segments;
+use super::record::{Seq, TopicId};
 use super::{Embedded, TransportError};
+use crate::clock::Timestamp;
 use crate::message::{MessageId, StoredMessage};
-use crate::transport::{DeadLetter, Ledger, Selection, SubscriptionIndex};
+use crate::transport::{DeadLetter, Ledger, Replay, Selection, SubscriptionIndex};
+
+/// How far apart the time in a message's id and the order of messages may be, in milliseconds: publishers run side by side.
+const SLACK: u64 = 10_000;
+/// How much is read at once in search of a message, in bytes.
+const SEARCH: u64 = 1 << 20;
 
 impl Embedded {
     pub(super) async fn read_ledgers(&self) -> Result<Vec<Ledger>, TransportError> {
         let queues = self.queues.clone();
-        self.commands.ask(|reply| Command::Ledgers { queues, reply }).await
+        let books = self.commands.ask(|reply| Command::Ledgers { queues, reply }).await?;
+        let now = self.clock.now();
+        let segments = self.segments.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let books = books.into_iter().map(|(mut ledger, oldest)| {
+                // A message that can't be read has no age; its delivery will tell why.
+                let message = oldest.and_then(|(topic, seq, place)| segments.read(topic, seq, place).ok());
+                ledger.oldest_pending_ms = message.map(|message| now.saturating_sub(message.published_at));
+                ledger
+            });
+            books.collect()
+        });
+        read.await.map_err(|_| TransportError::Closed)
     }
 
     pub(super) async fn list_dead(
@@ -22,20 +39,30 @@ impl Embedded {
         after: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, TransportError> {
-        let dead = self.dead(subscription).await?;
-        let mut passed = after.is_none();
-        let letters = dead.into_iter().filter_map(|(_, message, dead)| {
-            let wanted = passed;
-            passed |= Some(message.id) == after;
-            wanted.then(|| DeadLetter {
-                message: Arc::new(message),
-                reason: dead.reason,
-                died_at: dead.died_at,
-                attempts: dead.attempts,
-                history: dead.history,
-            })
+        let queue = self.queues[subscription.0 as usize];
+        let limit = limit.clamp(1, 1000);
+        let letters =
+            self.commands.ask(|reply| Command::DeadLetters { queue, after, limit, reply }).await?;
+        let segments = self.segments.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let letters = letters.into_iter().filter_map(|letter| {
+                match segments.read(letter.topic, letter.seq, letter.place?) {
+                    Ok(message) => Some(DeadLetter {
+                        message,
+                        reason: letter.dead.reason,
+                        died_at: letter.dead.died_at,
+                        attempts: letter.dead.attempts,
+                        history: letter.dead.history,
+                    }),
+                    Err(error) => {
+                        tracing::error!("a dead letter can't be read: {error}");
+                        None
+                    }
+                }
+            });
+            letters.collect()
         });
-        Ok(letters.take(limit.clamp(1, 1000)).collect())
+        read.await.map_err(|_| TransportError::Closed)
     }
 
     pub(super) async fn release_dead(
@@ -43,9 +70,8 @@ impl Embedded {
         subscription: SubscriptionIndex,
         which: Selection,
     ) -> Result<u64, TransportError> {
-        let seqs = self.select(subscription, which).await?;
-        let queue = self.queues[subscription.0 as usize];
-        self.commands.ask(|reply| Command::Release { queue, seqs, reply }).await
+        let (queue, which) = (self.queues[subscription.0 as usize], ids(which));
+        self.commands.ask(|reply| Command::Release { queue, which, reply }).await
     }
 
     pub(super) async fn purge_dead(
@@ -53,57 +79,78 @@ impl Embedded {
         subscription: SubscriptionIndex,
         which: Selection,
     ) -> Result<u64, TransportError> {
-        let seqs = self.select(subscription, which).await?;
-        let queue = self.queues[subscription.0 as usize];
-        self.commands.ask(|reply| Command::Purge { queue, seqs, reply }).await
+        let (queue, which) = (self.queues[subscription.0 as usize], ids(which));
+        self.commands.ask(|reply| Command::Purge { queue, which, reply }).await
     }
 
-    async fn entries(
+    pub(super) async fn replay_finished(
         &self,
         subscription: SubscriptionIndex,
-    ) -> Result<Vec<(Seq, Entry, Dead)>, TransportError> {
+        which: Replay,
+    ) -> Result<u64, TransportError> {
         let queue = self.queues[subscription.0 as usize];
-        self.commands.ask(|reply| Command::DeadLetters { queue, reply }).await
+        let topic = self.topic_of[subscription.0 as usize];
+        let (from, to) = match which {
+            Replay::All => (0, Seq::MAX),
+            Replay::Since(since) => (self.since(topic, since).await?, Seq::MAX),
+            Replay::Id(id) => match self.find(topic, id).await? {
+                Some(seq) => (seq, seq + 1),
+                None => return Ok(0),
+            },
+        };
+        self.commands.ask(|reply| Command::Replay { queue, from, to, reply }).await
     }
 
-    /// The dead letters with their bodies, oldest first. One that can't be read is told of in the log and left out.
-    async fn dead(
+    /// The first message that was published at `since` or later.
+    async fn since(&self, topic: TopicId, since: Timestamp) -> Result<Seq, TransportError> {
+        let found = self.search(topic, since, move |message| message.published_at >= since).await?;
+        Ok(found.unwrap_or(Seq::MAX))
+    }
+
+    /// The number of a retained message.
+    async fn find(&self, topic: TopicId, id: MessageId) -> Result<Option<Seq>, TransportError> {
+        let published = id.time();
+        let stop = published.saturating_add(SLACK);
+        let wanted = move |message: &StoredMessage| message.id == id || message.published_at > stop;
+        let Some(seq) = self.search(topic, published.saturating_sub(SLACK), wanted).await? else { return Ok(None) };
+        // It stopped at the message, or behind the time at which it could have been.
+        let found = self.search(topic, published.saturating_sub(SLACK), move |message| message.id == id).await?;
+        Ok(found.filter(|found| *found == seq))
+    }
+
+    /// The first message that is wanted, among those since a time.
+    async fn search(
         &self,
-        subscription: SubscriptionIndex,
-    ) -> Result<Vec<(Seq, StoredMessage, Dead)>, TransportError> {
-        let entries = self.entries(subscription).await?;
-        let segments = self.segments.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let whole = entries.into_iter().filter_map(|(seq, entry, dead)| match segments.read(entry) {
-                Ok(message) => Some((seq, message, dead)),
-                Err(error) => {
-                    tracing::error!("a dead letter can't be read: {error}");
-                    None
-                }
+        topic: TopicId,
+        since: Timestamp,
+        wanted: impl Fn(&StoredMessage) -> bool + Send + Sync + 'static,
+    ) -> Result<Option<Seq>, TransportError> {
+        let wanted = Arc::new(wanted);
+        let places = self.commands.ask(|reply| Command::Where { topic, since: Some(since), seq: None, reply }).await?;
+        let mut next = places.found;
+        while let Some((seq, place)) = next {
+            let (segments, test): (Segments, _) = (self.segments.clone(), Arc::clone(&wanted));
+            let read = tokio::task::spawn_blocking(move || {
+                let run = segments.read_run(topic, seq, place, SEARCH)?;
+                let found = run.iter().find(|(_, message)| message.as_ref().is_ok_and(|message| test(message)));
+                let last = run.iter().last().map_or(seq, |(seq, _)| seq);
+                Ok::<_, TransportError>((found.map(|(seq, _)| seq), last + 1))
             });
-            whole.collect()
-        });
-        read.await.map_err(|_| TransportError::Closed)
-    }
-
-    async fn select(
-        &self,
-        subscription: SubscriptionIndex,
-        which: Selection,
-    ) -> Result<Vec<Seq>, TransportError> {
-        match which {
-            Selection::All => {
-                Ok(self.entries(subscription).await?.into_iter().map(|(seq, _, _)| seq).collect())
+            let (found, after) = read.await.map_err(|_| TransportError::Closed)??;
+            if found.is_some() {
+                return Ok(found);
             }
-            Selection::Ids(ids) => {
-                let ids: HashSet<MessageId> = ids.into_iter().collect();
-                let dead = self.dead(subscription).await?;
-                Ok(dead
-                    .into_iter()
-                    .filter(|(_, message, _)| ids.contains(&message.id))
-                    .map(|(seq, _, _)| seq)
-                    .collect())
-            }
+            let places =
+                self.commands.ask(|reply| Command::Where { topic, since: None, seq: Some(after), reply }).await?;
+            next = places.found;
         }
+        Ok(None)
+    }
+}
+
+fn ids(which: Selection) -> Option<Vec<MessageId>> {
+    match which {
+        Selection::All => None,
+        Selection::Ids(ids) => Some(ids),
     }
 }

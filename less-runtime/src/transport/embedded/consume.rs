@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::log::{Block, Segments};
-use super::record::{QueueId, Seq};
-use super::state::Entry;
-use super::writer::Command;
+use super::command::{Command, Death, Lease, LeaseAnswer};
+use super::reader::{Run, Segments};
+use super::record::{QueueId, Seq, TopicId};
+use super::state::Place;
 use super::{Commands, Embedded, TransportError};
 use crate::clock::{Clock, millis};
 use crate::message::StoredMessage;
@@ -18,31 +18,79 @@ use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, Subscriptio
 /// Wait after messages could not be read.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How much a subscriber that is behind reads at once, in bytes.
-const READ_AHEAD: u64 = 64 << 10;
+const READ_AHEAD: u64 = 256 << 10;
 
-/// A leased message, as the writer hands it over. Dropping it hands it back.
+/// Acks on their way to the writer: all that come while it works are taken with one look.
+#[derive(Default)]
+pub(super) struct Acks(Mutex<Vec<(QueueId, Seq, u32)>>);
+
+impl Acks {
+    /// What has come since the last time.
+    pub(super) fn take(&self) -> Vec<(QueueId, Seq, u32)> {
+        let mut acks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if acks.is_empty() { Vec::new() } else { std::mem::replace(&mut acks, Vec::with_capacity(64)) }
+    }
+}
+
+/// What the deliveries of a subscription have in common.
+pub(super) struct Shared {
+    queue: QueueId,
+    commands: Commands,
+    acks: Arc<Acks>,
+    clock: Clock,
+}
+
+impl Shared {
+    fn ack(&self, seq: Seq, attempt: u32) -> Result<(), TransportError> {
+        let first = {
+            let mut acks = self.acks.0.lock().unwrap_or_else(PoisonError::into_inner);
+            acks.push((self.queue, seq, attempt));
+            acks.len() == 1
+        };
+        // The writer is told of the first one, and finds the others when it looks.
+        if first {
+            return self.commands.send(Command::Acks);
+        }
+        self.commands.failure.get().map_or(Ok(()), |failure| Err(failure.clone()))
+    }
+
+    fn hand_back(&self, seq: Seq, attempt: u32) -> Result<(), TransportError> {
+        self.commands.send(Command::HandBack { queue: self.queue, seq, attempt })
+    }
+}
+
+/// A leased message, as the writer hands it over.
 pub(super) struct Leased {
-    pub(super) queue: QueueId,
     pub(super) seq: Seq,
     pub(super) attempt: u32,
     pub(super) body: Body,
-    /// The way back; taken when an ending was told.
-    pub(super) back: Option<Commands>,
 }
 
 /// A leased message's content.
 pub(super) enum Body {
     /// In memory.
     Cached(Arc<StoredMessage>),
-    /// On the disk.
-    At(Entry),
+    /// On the disk, there or a little later.
+    At(TopicId, Option<Place>),
 }
 
-impl Drop for Leased {
+/// Leased messages on their way to the consumer. What is dropped with it is handed back.
+pub(super) struct Leases {
+    shared: Arc<Shared>,
+    list: Vec<Leased>,
+}
+
+impl Leases {
+    pub(super) fn new(shared: Arc<Shared>, list: Vec<Leased>) -> Self {
+        Self { shared, list }
+    }
+}
+
+impl Drop for Leases {
     fn drop(&mut self) {
-        if let Some(back) = self.back.take() {
+        for leased in self.list.drain(..) {
             // A closed store hands everything back when it is opened again.
-            let _ = back.send(Command::HandBack { queue: self.queue, seq: self.seq });
+            let _ = self.shared.hand_back(leased.seq, leased.attempt);
         }
     }
 }
@@ -56,30 +104,32 @@ impl Embedded {
         if !self.consumed.lock().unwrap_or_else(PoisonError::into_inner).insert(queue) {
             return Err(TransportError::Busy);
         }
-        Ok(Box::new(QueueConsumer {
+        let shared = Shared {
             queue,
             commands: self.commands.clone(),
-            segments: self.segments.clone(),
+            acks: Arc::clone(&self.acks),
             clock: self.clock.clone(),
+        };
+        Ok(Box::new(QueueConsumer {
+            shared: Arc::new(shared),
+            segments: self.segments.clone(),
             consumed: Arc::clone(&self.consumed),
-            block: None,
+            run: None,
         }))
     }
 }
 
 struct QueueConsumer {
-    queue: QueueId,
-    commands: Commands,
+    shared: Arc<Shared>,
     segments: Segments,
-    clock: Clock,
     consumed: Arc<Mutex<HashSet<QueueId>>>,
     /// What was read last, while the subscriber is behind.
-    block: Option<Block>,
+    run: Option<Arc<Run>>,
 }
 
 impl Drop for QueueConsumer {
     fn drop(&mut self) {
-        self.consumed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.queue);
+        self.consumed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.shared.queue);
     }
 }
 
@@ -87,19 +137,37 @@ impl Drop for QueueConsumer {
 impl Consumer for QueueConsumer {
     async fn lease(&mut self, max: usize) -> Result<Vec<Box<dyn Delivery>>, TransportError> {
         loop {
-            let (queue, back) = (self.queue, self.commands.clone());
-            let leased = self.commands.ask(|reply| Command::Lease { queue, max, back, reply }).await?;
-            let leased = self.load(leased).await?;
-            let deliveries: Vec<Box<dyn Delivery>> = leased
-                .into_iter()
-                .filter_map(|leased| {
-                    let Body::Cached(message) = &leased.body else { return None };
-                    let message = Arc::clone(message);
-                    Some(Box::new(QueueDelivery { leased, message, clock: self.clock.clone() })
-                        as Box<dyn Delivery>)
-                })
-                .collect();
+            let (queue, shared, run) = (self.shared.queue, Arc::clone(&self.shared), self.run.clone());
+            let asked = |reply| Command::Lease(Lease { queue, max, shared, run, reply });
+            let mut leases = match self.shared.commands.ask(asked).await? {
+                LeaseAnswer::Leased(leases) => leases,
+                LeaseAnswer::Behind { topic, seq, place } => {
+                    if let Err(error) = self.read(topic, seq, place).await {
+                        tracing::error!("messages can't be read: {error}");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    continue;
+                }
+            };
+            let mut deliveries: Vec<Box<dyn Delivery>> = Vec::with_capacity(leases.list.len());
+            // Taken one by one, so that those that are left are handed back if this is dropped while it reads.
+            while let Some(at) = leases.list.len().checked_sub(1) {
+                let (seq, attempt) = (leases.list[at].seq, leases.list[at].attempt);
+                let message = match &leases.list[at].body {
+                    Body::Cached(message) => Ok(Arc::clone(message)),
+                    Body::At(topic, place) => self.load(*topic, seq, *place).await,
+                };
+                leases.list.pop();
+                match message {
+                    Ok(message) => {
+                        let shared = Arc::clone(&self.shared);
+                        deliveries.push(Box::new(QueueDelivery { shared, seq, attempt, message, ended: false }));
+                    }
+                    Err(error) => self.unreadable(seq, attempt, &error),
+                }
+            }
             if !deliveries.is_empty() {
+                deliveries.reverse();
                 return Ok(deliveries);
             }
             // None could be read. Those that are not damaged come again, and a sick disk is not to be asked without a pause.
@@ -109,62 +177,67 @@ impl Consumer for QueueConsumer {
 }
 
 impl QueueConsumer {
-    /// Brings bodies that are on the disk into memory. What lies in the last block that was read costs nothing more.
-    async fn load(&mut self, leased: Vec<Leased>) -> Result<Vec<Leased>, TransportError> {
-        let mut whole = Vec::with_capacity(leased.len());
-        for mut leased in leased {
-            if let Body::At(entry) = leased.body {
-                if self.block.as_ref().is_none_or(|block| block.frame(entry).is_none()) {
-                    let segments = self.segments.clone();
-                    let read = tokio::task::spawn_blocking(move || segments.read_block(entry, READ_AHEAD));
-                    match read.await.map_err(|_| TransportError::Closed)? {
-                        Ok(block) => self.block = Some(block),
-                        Err(error) => {
-                            unreadable(leased, &error);
-                            continue;
-                        }
-                    }
-                }
-                let Some(block) = &self.block else { continue };
-                match self.segments.decode(block, entry) {
-                    Ok(message) => leased.body = Body::Cached(Arc::new(message)),
-                    Err(error) => {
-                        unreadable(leased, &error);
-                        continue;
-                    }
-                }
-            } else {
-                // It keeps up: memory is for those who do not.
-                self.block = None;
-            }
-            whole.push(leased);
+    /// Brings a message into memory, with those around it. What lies in the run that was read last costs nothing more.
+    async fn load(
+        &mut self,
+        topic: TopicId,
+        seq: Seq,
+        place: Option<Place>,
+    ) -> Result<Arc<StoredMessage>, TransportError> {
+        if let Some(message) = self.run.as_ref().and_then(|run| run.get(seq)) {
+            return message.clone();
         }
-        Ok(whole)
+        let place = place.ok_or_else(|| TransportError::Damaged {
+            file: "the index".to_owned(),
+            offset: 0,
+            problem: format!("message {seq} has no place"),
+        })?;
+        self.read(topic, seq, place).await?;
+        let run = self.run.as_ref().and_then(|run| run.get(seq));
+        run.cloned().unwrap_or(Err(TransportError::Closed))
     }
-}
 
-/// Ends a lease whose body can't be read. A damaged one can never be delivered: the ledger counts it as discarded, reason `corrupt`. Another one
-/// is handed back by being dropped: the next attempt may find the disk well.
-fn unreadable(mut leased: Leased, error: &TransportError) {
-    tracing::error!("a message can't be read: {error}");
-    if matches!(error, TransportError::Damaged { .. })
-        && let Some(commands) = leased.back.take()
-    {
-        // A closed store finds the same damage when it is opened again.
-        let _ = commands.send(Command::Discard { queue: leased.queue, seq: leased.seq, reason: "corrupt" });
+    async fn read(&mut self, topic: TopicId, seq: Seq, place: Place) -> Result<(), TransportError> {
+        let segments = self.segments.clone();
+        let read = tokio::task::spawn_blocking(move || segments.read_run(topic, seq, place, READ_AHEAD));
+        self.run = Some(Arc::new(read.await.map_err(|_| TransportError::Closed)??));
+        Ok(())
+    }
+
+    /// Ends a lease whose body can't be read. A damaged one can never be delivered: the ledger counts it as discarded, reason `corrupt`. Another
+    /// one is handed back: the next attempt may find the disk well.
+    fn unreadable(&self, seq: Seq, attempt: u32, error: &TransportError) {
+        tracing::error!("a message can't be read: {error}");
+        let queue = self.shared.queue;
+        // A closed store finds the same when it is opened again.
+        let _ = if matches!(error, TransportError::Damaged { .. }) {
+            self.shared.commands.send(Command::Discard { queue, seq, attempt, reason: "corrupt" })
+        } else {
+            self.shared.hand_back(seq, attempt)
+        };
     }
 }
 
 struct QueueDelivery {
-    leased: Leased,
+    shared: Arc<Shared>,
+    seq: Seq,
+    attempt: u32,
     message: Arc<StoredMessage>,
-    clock: Clock,
+    ended: bool,
 }
 
-impl QueueDelivery {
-    fn commands(&mut self) -> Result<Commands, TransportError> {
-        self.leased.back.take().ok_or(TransportError::LeaseLost)
+impl Drop for QueueDelivery {
+    fn drop(&mut self) {
+        if !self.ended {
+            // A closed store hands everything back when it is opened again.
+            let _ = self.shared.hand_back(self.seq, self.attempt);
+        }
     }
+}
+
+/// The store's answer to an ending.
+fn told(held: bool) -> Result<(), TransportError> {
+    if held { Ok(()) } else { Err(TransportError::LeaseLost) }
 }
 
 #[async_trait]
@@ -174,7 +247,7 @@ impl Delivery for QueueDelivery {
     }
 
     fn attempt(&self) -> u32 {
-        self.leased.attempt
+        self.attempt
     }
 
     fn lease(&self) -> Option<Duration> {
@@ -186,8 +259,8 @@ impl Delivery for QueueDelivery {
     }
 
     async fn ack(mut self: Box<Self>) -> Result<(), TransportError> {
-        let (queue, seq) = (self.leased.queue, self.leased.seq);
-        self.commands()?.send(Command::Done { queue, seq })
+        self.ended = true;
+        self.shared.ack(self.seq, self.attempt)
     }
 
     async fn retry_after(
@@ -195,9 +268,11 @@ impl Delivery for QueueDelivery {
         delay: Duration,
         error: AttemptError,
     ) -> Result<(), TransportError> {
-        let (queue, seq) = (self.leased.queue, self.leased.seq);
-        let due = self.clock.now().saturating_add(millis(delay)).max(1);
-        self.commands()?.ask(|reply| Command::Retry { queue, seq, due, error, reply }).await
+        self.ended = true;
+        let (queue, seq, attempt) = (self.shared.queue, self.seq, self.attempt);
+        let due = self.shared.clock.now().saturating_add(millis(delay)).max(1);
+        let asked = |reply| Command::Retry { queue, seq, attempt, due, error, reply };
+        told(self.shared.commands.ask(asked).await?)
     }
 
     async fn dead_letter(
@@ -205,12 +280,14 @@ impl Delivery for QueueDelivery {
         reason: DeadReason,
         error: AttemptError,
     ) -> Result<(), TransportError> {
-        let (queue, seq) = (self.leased.queue, self.leased.seq);
-        self.commands()?.ask(|reply| Command::Dead { queue, seq, reason, error, reply }).await
+        self.ended = true;
+        let (queue, seq, attempt, id) = (self.shared.queue, self.seq, self.attempt, self.message.id);
+        let asked = |reply| Command::Dead(Box::new(Death { queue, seq, attempt, id, reason, error, reply }));
+        told(self.shared.commands.ask(asked).await?)
     }
 
     async fn hand_back(mut self: Box<Self>) -> Result<(), TransportError> {
-        let (queue, seq) = (self.leased.queue, self.leased.seq);
-        self.commands()?.send(Command::HandBack { queue, seq })
+        self.ended = true;
+        self.shared.hand_back(self.seq, self.attempt)
     }
 }

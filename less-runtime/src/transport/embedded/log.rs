@@ -1,15 +1,16 @@
 //! The log: segments of frames, written at the end, synced, read back; and the checkpoint that makes old segments' facts unneeded.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, DiskFile};
+use super::mutant::Mutant;
+use super::reader::{Segments, missing};
 use super::record::{self, Record};
-use super::state::{Entry, State};
-use crate::message::StoredMessage;
+use super::scan::{Scanned, Scanner, synced_after};
+use super::state::{Place, State};
 use crate::transport::TransportError;
 
 const CHECKPOINT: &str = "checkpoint";
@@ -23,13 +24,6 @@ struct Position {
     offset: u64,
 }
 
-/// Open segments, for whoever reads bodies.
-#[derive(Clone)]
-pub(super) struct Segments {
-    files: Arc<RwLock<BTreeMap<u32, Arc<dyn DiskFile>>>>,
-    disk: Arc<dyn Disk>,
-}
-
 /// The writer's end of the log.
 pub(super) struct Log {
     disk: Arc<dyn Disk>,
@@ -41,13 +35,15 @@ pub(super) struct Log {
     segment_size: u64,
     /// What is to be written next.
     buffer: Vec<u8>,
+    /// Whether the last write holds facts, and nothing behind it says yet that it was synced.
+    unmarked: bool,
 }
 
-fn name(segment: u32) -> String {
+pub(super) fn name(segment: u32) -> String {
     format!("{segment:010}.log")
 }
 
-fn number(name: &str) -> Option<u32> {
+pub(super) fn number(name: &str) -> Option<u32> {
     name.strip_suffix(".log")?.parse().ok()
 }
 
@@ -59,61 +55,6 @@ pub(super) fn io_error(
     cause: &io::Error,
 ) -> TransportError {
     TransportError::Io { action, file: disk.describe(name), cause: cause.to_string() }
-}
-
-impl Segments {
-    fn get(&self, segment: u32) -> Option<Arc<dyn DiskFile>> {
-        self.files.read().unwrap_or_else(PoisonError::into_inner).get(&segment).cloned()
-    }
-
-    /// Reads a message, and checks that it is the one that was written.
-    pub(super) fn read(&self, entry: Entry) -> Result<StoredMessage, TransportError> {
-        self.decode(&self.read_block(entry, 0)?, entry)
-    }
-
-    /// Reads a message's frame and what follows it, up to `ahead` bytes in all: a subscriber that is behind reads in blocks.
-    pub(super) fn read_block(&self, entry: Entry, ahead: u64) -> Result<Block, TransportError> {
-        let file_name = name(entry.segment);
-        let failed = |error: io::Error| io_error(&*self.disk, "read", &file_name, &error);
-        let file = self.get(entry.segment).ok_or_else(|| missing(&*self.disk, entry.segment))?;
-        let start = u64::from(entry.offset);
-        let behind = if ahead == 0 { 0 } else { file.size().map_err(failed)?.saturating_sub(start) };
-        let length = behind.min(ahead).max(u64::from(entry.length));
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-        file.read_at(&mut bytes, start).map_err(failed)?;
-        Ok(Block { segment: entry.segment, start, bytes })
-    }
-
-    /// The message in a block that covers it, checked.
-    pub(super) fn decode(&self, block: &Block, entry: Entry) -> Result<StoredMessage, TransportError> {
-        let damaged = |problem: &str| TransportError::Damaged {
-            file: self.disk.describe(&name(entry.segment)),
-            offset: u64::from(entry.offset),
-            problem: problem.to_owned(),
-        };
-        match block.frame(entry).and_then(|frame| record::decode(frame, 0)) {
-            Some((Record::Publish { message, .. } | Record::Moved { message, .. }, _)) => {
-                Ok(message.into_owned())
-            }
-            Some(_) => Err(damaged("there is no message here")),
-            None => Err(damaged("the checksum is wrong")),
-        }
-    }
-}
-
-/// Some bytes of a segment.
-pub(super) struct Block {
-    segment: u32,
-    start: u64,
-    bytes: Vec<u8>,
-}
-
-impl Block {
-    /// A message's frame, where the block covers it whole.
-    pub(super) fn frame(&self, entry: Entry) -> Option<&[u8]> {
-        let from = usize::try_from(u64::from(entry.offset).checked_sub(self.start)?).ok()?;
-        self.bytes.get(from..from + entry.length as usize).filter(|_| self.segment == entry.segment)
-    }
 }
 
 impl Log {
@@ -140,6 +81,7 @@ impl Log {
                 synced: 0,
                 segment_size,
                 buffer: Vec::new(),
+                unmarked: false,
             };
             return Ok((log, state));
         }
@@ -153,11 +95,13 @@ impl Log {
             let file = disk.open(&file_name).map_err(|error| io_error(&*disk, "open", &file_name, &error))?;
             if segment >= first {
                 let start = from.filter(|from| from.segment == segment).map_or(0, |from| from.offset);
-                size = replay(&*disk, &file_name, &*file, segment, start, segment == last, &mut state)?;
+                size = replay(&*disk, &file, segment, start, segment == last, &mut state)?;
             }
             segments.files.write().unwrap_or_else(PoisonError::into_inner).insert(segment, file);
         }
         let current = segments.get(last).ok_or_else(|| missing(&*disk, last))?;
+        // What a process that was killed had written may not be on the disk yet; from here on the log says that it is.
+        current.sync().map_err(|error| io_error(&*disk, "sync", &name(last), &error))?;
         let log = Self {
             disk,
             segments,
@@ -167,6 +111,7 @@ impl Log {
             synced: size,
             segment_size,
             buffer: Vec::new(),
+            unmarked: false,
         };
         Ok((log, state))
     }
@@ -176,16 +121,33 @@ impl Log {
         &self.segments
     }
 
-    /// Adds a record to what is written next, and to the state.
-    pub(super) fn push(&mut self, state: &mut State, record: &Record<'_>) {
+    /// Adds a record to what is written next, and to the state. Returns where it will be.
+    pub(super) fn push(&mut self, state: &mut State, record: &Record<'_>) -> Place {
         if self.buffer.is_empty() {
             record::encode(&Record::Write { synced: self.synced }, &mut self.buffer);
         }
+        self.unmarked = true;
         let start = self.buffer.len();
         record::encode(record, &mut self.buffer);
         let offset = u32::try_from(self.size + start as u64).unwrap_or(u32::MAX);
         let length = u32::try_from(self.buffer.len() - start).unwrap_or(u32::MAX);
-        state.apply(record, (self.segment, offset, length));
+        let place = Place { segment: self.segment, offset };
+        state.apply(record, place, length);
+        place
+    }
+
+    /// Whether the last write could be taken for a torn one, were it to rot.
+    pub(super) fn unmarked(&self) -> bool {
+        self.unmarked
+    }
+
+    /// Writes behind the last write that it was synced. Everything must be.
+    pub(super) fn mark(&mut self) -> Result<(), TransportError> {
+        record::encode(&Record::Write { synced: self.synced }, &mut self.buffer);
+        self.write()?;
+        self.sync()?;
+        self.unmarked = false;
+        Ok(())
     }
 
     /// How many bytes wait to be written.
@@ -221,12 +183,12 @@ impl Log {
     /// Makes what was written last. After an error nothing may be acknowledged until the store is opened again: the kernel may have dropped the
     /// pages that it could not write, and a second sync would say that all is well.
     pub(super) fn sync(&mut self) -> Result<(), TransportError> {
-        if self.unsynced() {
+        if self.unsynced() && !Mutant::NoSync.on() {
             self.current
                 .sync()
                 .map_err(|error| io_error(&*self.disk, "sync", &name(self.segment), &error))?;
-            self.synced = self.size;
         }
+        self.synced = self.size;
         Ok(())
     }
 
@@ -248,6 +210,8 @@ impl Log {
         self.segment = segment;
         self.size = 0;
         self.synced = 0;
+        // A segment that is not the last one has no torn end.
+        self.unmarked = false;
         Ok(())
     }
 
@@ -265,7 +229,7 @@ impl Log {
         file.append(&bytes).map_err(|cause| error("write", cause))?;
         file.sync().map_err(|cause| error("sync", cause))?;
         self.disk.rename(CHECKPOINT_NEW, CHECKPOINT).map_err(|cause| error("rename", cause))?;
-        self.disk.sync_folder().map_err(|cause| error("sync the folder of", cause))
+        sync_folder(&*self.disk).map_err(|cause| error("sync the folder of", cause))
     }
 
     /// The segment that is written.
@@ -275,15 +239,10 @@ impl Log {
 
     /// Deletes segments that neither messages nor the checkpoint need.
     pub(super) fn prune(&mut self, state: &State) -> Result<(), TransportError> {
-        let first = state.first_segment().unwrap_or(self.segment).min(self.segment);
-        let moved = state.moved_segments();
+        let live = state.live();
         let gone: Vec<u32> = {
             let files = self.segments.files.read().unwrap_or_else(PoisonError::into_inner);
-            files
-                .range(..first)
-                .map(|(segment, _)| *segment)
-                .filter(|segment| !moved.contains_key(segment))
-                .collect()
+            files.range(..self.segment).map(|(segment, _)| *segment).filter(|s| !live.contains_key(s)).collect()
         };
         for segment in gone {
             self.segments.files.write().unwrap_or_else(PoisonError::into_inner).remove(&segment);
@@ -295,25 +254,27 @@ impl Log {
         Ok(())
     }
 
+    /// Segments that are complete, oldest first.
+    pub(super) fn complete(&self) -> Vec<u32> {
+        let files = self.segments.files.read().unwrap_or_else(PoisonError::into_inner);
+        files.range(..self.segment).map(|(segment, _)| *segment).collect()
+    }
+
     /// Bytes that the disk has free.
     pub(super) fn free(&self) -> io::Result<u64> {
         self.disk.free()
     }
 }
 
-fn missing(disk: &dyn Disk, segment: u32) -> TransportError {
-    TransportError::Damaged {
-        file: disk.describe(&name(segment)),
-        offset: 0,
-        problem: "the file is missing".to_owned(),
-    }
-}
-
 fn begin_segment(disk: &dyn Disk, segment: u32) -> Result<Arc<dyn DiskFile>, TransportError> {
     let file_name = name(segment);
     let file = disk.create(&file_name).map_err(|error| io_error(disk, "create", &file_name, &error))?;
-    disk.sync_folder().map_err(|error| io_error(disk, "sync the folder of", &file_name, &error))?;
+    sync_folder(disk).map_err(|error| io_error(disk, "sync the folder of", &file_name, &error))?;
     Ok(file)
+}
+
+fn sync_folder(disk: &dyn Disk) -> io::Result<()> {
+    if Mutant::NoFolderSync.on() { Ok(()) } else { disk.sync_folder() }
 }
 
 fn read_all(
@@ -353,42 +314,41 @@ fn read_checkpoint(disk: &dyn Disk) -> Result<(State, Option<Position>), Transpo
 /// Reads a segment into the state. A torn end of the last segment is cut off; any other damage is an error. Returns the segment's size.
 fn replay(
     disk: &dyn Disk,
-    file_name: &str,
-    file: &dyn DiskFile,
+    file: &Arc<dyn DiskFile>,
     segment: u32,
     from: u64,
     last: bool,
     state: &mut State,
 ) -> Result<u64, TransportError> {
-    let bytes = read_all(disk, file_name, file, from)?;
-    let mut at = 0;
-    while at < bytes.len() {
-        let offset = from + at as u64;
-        let Some((record, next)) = record::decode(&bytes, at) else {
-            // Damage is a torn write only where no later write knew it to be synced.
-            if !last || synced_after(&bytes, at) > offset {
-                let problem = "a record's checksum is wrong".to_owned();
-                return Err(TransportError::Damaged { file: disk.describe(file_name), offset, problem });
+    let file_name = name(segment);
+    let failed = |action| {
+        let file_name = &file_name;
+        move |error: io::Error| io_error(disk, action, file_name, &error)
+    };
+    let damaged = |offset, problem: &str| TransportError::Damaged {
+        file: disk.describe(&file_name),
+        offset,
+        problem: problem.to_owned(),
+    };
+    let mut scanner = Scanner::new(Arc::clone(file), from).map_err(failed("read"))?;
+    while let Some(next) = scanner.next().map_err(failed("read"))? {
+        match next {
+            Scanned::Frame { offset, length, payload } => {
+                let record = record::read(&payload)
+                    .ok_or_else(|| damaged(offset, "this version does not know such a record"))?;
+                let place = Place { segment, offset: u32::try_from(offset).unwrap_or(u32::MAX) };
+                state.apply(&record, place, length);
             }
-            file.truncate(offset).map_err(|error| io_error(disk, "truncate", file_name, &error))?;
-            file.sync().map_err(|error| io_error(disk, "sync", file_name, &error))?;
-            return Ok(offset);
-        };
-        let place = u32::try_from(offset).unwrap_or(u32::MAX);
-        let length = u32::try_from(next - at).unwrap_or(u32::MAX);
-        state.apply(&record, (segment, place, length));
-        at = next;
+            Scanned::Damaged { from: offset, .. } => {
+                // Damage is a torn write only where no later write knew it to be synced.
+                if !last || synced_after(Arc::clone(file), offset).map_err(failed("read"))? > offset {
+                    return Err(damaged(offset, "a record's checksum is wrong"));
+                }
+                file.truncate(offset).map_err(failed("truncate"))?;
+                file.sync().map_err(failed("sync"))?;
+                return Ok(offset);
+            }
+        }
     }
-    Ok(from + bytes.len() as u64)
-}
-
-/// How far the writes after `at` say that the segment was synced.
-fn synced_after(bytes: &[u8], at: usize) -> u64 {
-    (at + 1..bytes.len())
-        .filter_map(|at| match record::decode(bytes, at) {
-            Some((Record::Write { synced }, _)) => Some(synced),
-            _ => None,
-        })
-        .max()
-        .unwrap_or(0)
+    Ok(scanner.offset())
 }

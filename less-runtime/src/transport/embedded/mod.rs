@@ -6,13 +6,19 @@
 //! power cut may cause that much to be delivered again, and never loses anything.
 
 mod admin;
+mod command;
+mod compact;
 mod consume;
 mod disk;
 mod log;
+mod mutant;
 mod provision;
 mod publish;
+mod reader;
 mod record;
+mod scan;
 mod state;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -27,10 +33,10 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 pub use self::provision::open;
+use self::command::Command;
 use self::record::{QueueId, TopicId};
-use self::writer::Command;
 use super::{
-    Consumer, DeadLetter, Ledger, NewMessage, Selection, SubscriptionIndex, TopicIndex, Transport,
+    Consumer, DeadLetter, Ledger, NewMessage, Replay, Selection, SubscriptionIndex, TopicIndex, Transport,
     TransportError,
 };
 use crate::clock::Clock;
@@ -64,8 +70,11 @@ pub struct Embedded {
     /// The store's numbers for the layout's topics and subscriptions.
     topics: Vec<TopicId>,
     queues: Vec<QueueId>,
+    /// Each queue's topic.
+    topic_of: Vec<TopicId>,
+    acks: Arc<consume::Acks>,
     consumed: Arc<Mutex<HashSet<QueueId>>>,
-    segments: log::Segments,
+    segments: reader::Segments,
     clock: Clock,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -137,6 +146,10 @@ impl Transport for Embedded {
 
     async fn purge(&self, subscription: SubscriptionIndex, which: Selection) -> Result<u64, TransportError> {
         self.purge_dead(subscription, which).await
+    }
+
+    async fn replay(&self, subscription: SubscriptionIndex, which: Replay) -> Result<u64, TransportError> {
+        self.replay_finished(subscription, which).await
     }
 
     async fn close(&self) -> Result<(), TransportError> {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
 use less_model::manifest::Start;
 
+use super::consume::Acks;
 use super::disk::{Disk, RealDisk};
 use super::log::Log;
 use super::record::Record;
@@ -107,9 +108,10 @@ pub(super) fn open_disk(
     log.push(&mut state, &Record::Opened { at: clock.now() });
     let topics: Vec<u32> =
         layout.topics.iter().map(|topic| provide_topic(&mut log, &mut state, topic.name.as_str())).collect();
-    let mut queues = Vec::new();
+    let (mut queues, mut topic_of) = (Vec::new(), Vec::new());
     for spec in &layout.subscriptions {
         let topic = topics[spec.topic.0 as usize];
+        topic_of.push(topic);
         queues.push(provide_queue(&mut log, &mut state, topic, spec.subscriber.as_str(), spec.policy.start));
     }
     log.write()?;
@@ -123,7 +125,9 @@ pub(super) fn open_disk(
         .iter()
         .map(|topic| (topic.name.as_str().to_owned(), topic.retention.as_millis()))
         .collect();
-    let writer = Writer::new(log, state, options, clock.clone(), retention, Arc::clone(&failure), lock);
+    let acks = Arc::new(Acks::default());
+    let writer =
+        Writer::new(log, state, options, clock.clone(), retention, Arc::clone(&failure), Arc::clone(&acks), lock);
     let thread = std::thread::Builder::new()
         .name("less-store".to_owned())
         .spawn(move || writer.run(&receiver))
@@ -136,6 +140,8 @@ pub(super) fn open_disk(
         commands: Commands { sender, failure },
         topics,
         queues,
+        topic_of,
+        acks,
         consumed: Arc::new(Mutex::new(HashSet::new())),
         segments,
         clock,
@@ -156,8 +162,8 @@ fn provide_queue(log: &mut Log, state: &mut State, topic: u32, name: &str, start
     let found = state.queues.iter().position(|queue| queue.topic == topic && queue.name == name);
     let index = found.unwrap_or_else(|| {
         let start = match start {
-            Start::Now => state.topics[topic as usize].next(),
-            Start::Earliest => state.topics[topic as usize].base,
+            Start::Now => state.topics[topic as usize].next,
+            Start::Earliest => state.topics[topic as usize].base(),
         };
         log.push(state, &Record::Queue { topic, name: name.into(), start });
         state.queues.len() - 1

@@ -1,6 +1,6 @@
 //! Publishing: the first room.
 
-use super::writer::Command;
+use super::command::Command;
 use super::{Embedded, NewMessage, PublishError, Receipt, TopicIndex, TransportError};
 
 impl Embedded {

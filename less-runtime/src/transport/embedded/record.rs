@@ -7,8 +7,9 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::state::Entry;
 use crate::clock::Timestamp;
-use crate::message::StoredMessage;
+use crate::message::{MessageId, StoredMessage};
 use crate::transport::{AttemptError, DeadReason};
 
 /// Bytes before a frame's payload.
@@ -42,16 +43,18 @@ pub(super) enum Record<'a> {
         idempotency_key: Option<Cow<'a, str>>,
         message: Cow<'a, StoredMessage>,
     },
-    /// A message again, so that the segment that held it can go.
+    /// A message that is kept for few again, so that the segment that held it can go.
     Moved { topic: TopicId, seq: Seq, message: Cow<'a, StoredMessage> },
-    /// Attempts begin.
-    Lease { queue: QueueId, seqs: Cow<'a, [Seq]> },
-    /// Done.
-    Done { queue: QueueId, seq: Seq },
+    /// First attempts, or later ones, of messages without a key begin: queue, first message, how many that follow each other.
+    Lease { leases: Cow<'a, [(QueueId, Seq, u32)]> },
+    /// An attempt of a message with an ordering key begins; the key as its hash.
+    LeaseKeyed { queue: QueueId, seq: Seq, key: u64 },
+    /// Done: queue, first message, how many that follow each other.
+    Done { done: Cow<'a, [(QueueId, Seq, u32)]> },
     /// To be attempted again.
     Retry { queue: QueueId, seq: Seq, due: Timestamp, error: Cow<'a, AttemptError> },
     /// A dead letter.
-    Dead { queue: QueueId, seq: Seq, reason: DeadReason, error: Cow<'a, AttemptError> },
+    Dead { queue: QueueId, seq: Seq, id: MessageId, reason: DeadReason, error: Cow<'a, AttemptError> },
     /// The attempt did not take place.
     HandBack { queue: QueueId, seq: Seq },
     /// Dead letters that are to be attempted again.
@@ -60,6 +63,12 @@ pub(super) enum Record<'a> {
     Purge { queue: QueueId, seqs: Cow<'a, [Seq]> },
     /// A message that can't be delivered any more, with the ledger's name for that.
     Discard { queue: QueueId, seq: Seq, reason: Cow<'a, str> },
+    /// Finished messages, as half-open ranges, that are to be delivered to this subscription once more.
+    Replay { queue: QueueId, ranges: Cow<'a, [(Seq, Seq)]> },
+    /// A message again. It counts once [`Record::Rehomed`] says so.
+    Copied { topic: TopicId, seq: Seq, message: Cow<'a, StoredMessage> },
+    /// Messages from the first of the entries up to `until` are now where the entries say.
+    Rehomed { topic: TopicId, entries: Cow<'a, [Entry]>, until: Seq },
 }
 
 /// Appends a record's frame to `out`.
@@ -75,22 +84,66 @@ pub(super) fn encode(record: &Record<'_>, out: &mut Vec<u8>) {
     out[start + 4..start + HEADER].copy_from_slice(&crc);
 }
 
-/// The record whose frame begins at `at`, and where the next begins; `None` where no whole, sound frame begins.
-pub(super) fn decode(bytes: &[u8], at: usize) -> Option<(Record<'static>, usize)> {
-    let header = bytes.get(at..at + HEADER)?;
-    let length: [u8; 4] = header[..4].try_into().ok()?;
-    let crc: [u8; 4] = header[4..].try_into().ok()?;
-    let size = u32::from_le_bytes(length) as usize;
-    if size == 0 || size > MAX_PAYLOAD {
-        return None;
-    }
-    let payload = bytes.get(at + HEADER..at + HEADER + size)?;
-    if checksum(length, payload) != u32::from_le_bytes(crc) {
-        return None;
-    }
-    Some((postcard::from_bytes(payload).ok()?, at + HEADER + size))
+/// The length of the frame that begins here, by its header; `None` where no frame begins, or one with a longer payload.
+pub(super) fn length(bytes: &[u8], longest: usize) -> Option<usize> {
+    let size = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
+    (1..=longest).contains(&size).then_some(HEADER + size)
 }
+
+/// Whether these bytes are a whole frame whose checksum fits.
+pub(super) fn sound(frame: &[u8]) -> bool {
+    let (Some(length), Some(crc)) = (frame.first_chunk::<4>(), frame.get(4..HEADER)) else { return false };
+    checksum(*length, &frame[HEADER..]).to_le_bytes() == crc
+}
+
+/// The record in a payload.
+pub(super) fn read(payload: &[u8]) -> Option<Record<'static>> {
+    postcard::from_bytes(payload).ok()
+}
+
+/// The topic and number of the message that a payload holds, without reading the message.
+pub(super) fn heading(payload: &[u8]) -> Option<(TopicId, Seq)> {
+    let ((variant, topic, seq), _) = postcard::take_from_bytes::<(u32, TopicId, Seq)>(payload).ok()?;
+    [PUBLISH, MOVED, COPIED].contains(&variant).then_some((topic, seq))
+}
+
+/// Numbers of the variants that hold messages.
+const PUBLISH: u32 = 4;
+const MOVED: u32 = 5;
+const COPIED: u32 = 16;
 
 fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&length), payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heading_of_every_record_that_holds_a_message_is_read_without_it() {
+        let message = StoredMessage {
+            id: MessageId::generate(),
+            published_at: 1,
+            key: None,
+            attributes: std::collections::BTreeMap::default(),
+            traceparent: None,
+            body: "1".into(),
+        };
+        let (topic, seq, message) = (300, 70_000, Cow::<StoredMessage>::Owned(message));
+        let records = [
+            Record::Publish { topic, seq, due: None, idempotency_key: None, message: message.clone() },
+            Record::Moved { topic, seq, message: message.clone() },
+            Record::Copied { topic, seq, message },
+        ];
+        for record in records {
+            let mut frame = Vec::new();
+            encode(&record, &mut frame);
+            assert!(sound(&frame));
+            assert_eq!(heading(&frame[HEADER..]), Some((topic, seq)));
+        }
+        let mut frame = Vec::new();
+        encode(&Record::Opened { at: 1 }, &mut frame);
+        assert_eq!(heading(&frame[HEADER..]), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! The writer: the one thread that owns the state and the log.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
@@ -9,15 +9,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot::Sender;
 
-use super::consume::{Body, Leased};
+use super::command::{Command, Death, Lease, LeaseAnswer, Letter, Whereabouts};
+use super::compact::Compaction;
+use super::consume::{Acks, Body, Leased, Leases};
 use super::log::Log;
+use super::mutant::Mutant;
 use super::record::{QueueId, Record, Seq, TopicId};
-use super::state::{Dead, Entry, State};
-use super::{Commands, LAZY_SYNC, Options};
+use super::state::{Queue, State};
+use super::tail::Tail;
+use super::{LAZY_SYNC, Options};
 use crate::clock::{Clock, Timestamp};
-use crate::message::StoredMessage;
+use crate::message::MessageId;
 use crate::publish::{PublishError, Receipt};
-use crate::transport::{AttemptError, DeadReason, Ledger, NewMessage, TransportError};
+use crate::transport::{NewMessage, TransportError};
 
 /// Most bytes of one write, beyond the command that passes it.
 const WRITE: usize = 4 << 20;
@@ -25,46 +29,58 @@ const WRITE: usize = 4 << 20;
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How often a clock that a test moves is looked at.
 const MANUAL_WAIT: Duration = Duration::from_millis(1);
-
-/// What the writer is asked to do.
-pub(super) enum Command {
-    Publish { topic: TopicId, messages: Vec<NewMessage>, reply: Sender<Vec<Result<Receipt, PublishError>>> },
-    Lease { queue: QueueId, max: usize, back: Commands, reply: Sender<Vec<Leased>> },
-    Done { queue: QueueId, seq: Seq },
-    HandBack { queue: QueueId, seq: Seq },
-    Discard { queue: QueueId, seq: Seq, reason: &'static str },
-    Retry { queue: QueueId, seq: Seq, due: Timestamp, error: AttemptError, reply: Sender<()> },
-    Dead { queue: QueueId, seq: Seq, reason: DeadReason, error: AttemptError, reply: Sender<()> },
-    Release { queue: QueueId, seqs: Vec<Seq>, reply: Sender<u64> },
-    Purge { queue: QueueId, seqs: Vec<Seq>, reply: Sender<u64> },
-    Ledgers { queues: Vec<QueueId>, reply: Sender<Vec<Ledger>> },
-    DeadLetters { queue: QueueId, reply: Sender<Vec<(Seq, Entry, Dead)>> },
-    Close { reply: Sender<Result<(), TransportError>> },
-}
-
-/// A consumer that waits for messages.
-struct Waiting {
-    max: usize,
-    back: Commands,
-    reply: Sender<Vec<Leased>>,
-}
+/// How long what the disk has free is believed, but for what is written meanwhile.
+const FREE_FOR: Duration = Duration::from_millis(50);
+/// With less room than this many times the reserve, a warning is logged.
+const WARN_AT: u64 = 8;
+/// How many of a topic's recent messages are held before those that everyone has had go.
+const TRIM_EVERY: usize = 4096;
 
 /// An answer that goes out after the sync.
-type Answer = Box<dyn FnOnce() + Send>;
+enum Answer {
+    Published(Sender<Vec<Result<Receipt, PublishError>>>, Vec<Result<Receipt, PublishError>>),
+    Leased(Sender<LeaseAnswer>, Leases),
+    Told(Sender<bool>, bool),
+    Count(Sender<u64>, u64),
+    Other(Box<dyn FnOnce() + Send>),
+}
+
+impl Answer {
+    /// Whoever asked may have gone away; what was done stays done.
+    fn send(self) {
+        match self {
+            Self::Published(reply, results) => drop(reply.send(results)),
+            Self::Leased(reply, leases) => drop(reply.send(LeaseAnswer::Leased(leases))),
+            Self::Told(reply, held) => drop(reply.send(held)),
+            Self::Count(reply, count) => drop(reply.send(count)),
+            Self::Other(answer) => answer(),
+        }
+    }
+}
 
 pub(super) struct Writer {
-    log: Log,
-    state: State,
-    options: Options,
+    pub(super) log: Log,
+    pub(super) state: State,
+    pub(super) options: Options,
     clock: Clock,
     /// By topic, in milliseconds.
     retention: HashMap<String, u64>,
     failure: Arc<OnceLock<TransportError>>,
-    waiting: BTreeMap<QueueId, Waiting>,
+    acks: Arc<Acks>,
+    queues_of: Vec<Vec<QueueId>>,
+    waiting: BTreeMap<QueueId, Lease>,
+    /// Queues that may have something to lease since they were last looked at.
+    dirty: BTreeSet<QueueId>,
+    /// When queues that wait have something due.
+    timers: BTreeSet<(Timestamp, QueueId)>,
     answers: Vec<Answer>,
     /// When what is written and not synced must be.
     sync_by: Option<Instant>,
-    cache: Cache,
+    tail: Tail,
+    /// What the disk had free, and when.
+    free: Option<(Instant, u64)>,
+    warned: bool,
+    pub(super) compaction: Option<Compaction>,
     /// Held until this is dropped.
     _lock: Option<File>,
 }
@@ -77,20 +93,31 @@ impl Writer {
         clock: Clock,
         retention: HashMap<String, u64>,
         failure: Arc<OnceLock<TransportError>>,
+        acks: Arc<Acks>,
         lock: Option<File>,
     ) -> Self {
-        let cache = Cache { limit: options.cache, ..Cache::default() };
+        let mut queues_of = vec![Vec::new(); state.topics.len()];
+        for (id, queue) in (0..).zip(&state.queues) {
+            queues_of[queue.topic as usize].push(id);
+        }
         Self {
             log,
             state,
+            tail: Tail::new(options.cache),
             options,
             clock,
             retention,
             failure,
+            acks,
+            queues_of,
             waiting: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            timers: BTreeSet::new(),
             answers: Vec::new(),
             sync_by: None,
-            cache,
+            free: None,
+            warned: false,
+            compaction: None,
             _lock: lock,
         }
     }
@@ -108,16 +135,16 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break self.finish(),
             };
             let mut close = None;
-            let mut size = 0;
             while let Some(command) = next.take() {
                 match command {
                     Command::Close { reply } => close = Some(reply),
-                    command => size = self.take(command),
+                    command => self.take(command),
                 }
-                if close.is_none() && size < WRITE {
+                if close.is_none() && self.log.waiting_bytes() < WRITE {
                     next = commands.try_recv().ok();
                 }
             }
+            self.take_acks();
             self.serve();
             let result = self.commit();
             if let Some(reply) = close {
@@ -140,106 +167,153 @@ impl Writer {
 
     /// How long nothing has to be done unless a command comes.
     fn wait(&self) -> Option<Duration> {
+        if self.compaction.is_some() || self.log.waits() {
+            return Some(Duration::ZERO);
+        }
         let sync = self.sync_by.map(|by| by.saturating_duration_since(Instant::now()));
-        let now = self.clock.now();
-        let due =
-            self.waiting.keys().filter_map(|queue| self.state.queues[*queue as usize].next_due()).min().map(
-                |due| match self.clock {
-                    Clock::System => Duration::from_millis(due.saturating_sub(now)).min(LONGEST_WAIT),
-                    Clock::Manual(_) => MANUAL_WAIT,
-                },
-            );
+        let due = self.timers.first().map(|(due, _)| match self.clock {
+            Clock::System => {
+                Duration::from_millis(due.saturating_sub(self.clock.now())).min(LONGEST_WAIT)
+            }
+            Clock::Manual(_) => MANUAL_WAIT,
+        });
         [sync, due].into_iter().flatten().min()
     }
 
-    /// Turns a command into records and an answer. Returns how many bytes wait to be written.
-    fn take(&mut self, command: Command) -> usize {
-        let (log, state) = (&mut self.log, &mut self.state);
+    /// Turns a command into records and an answer.
+    fn take(&mut self, command: Command) {
         match command {
             Command::Publish { topic, messages, reply } => {
                 let results = self.publish(topic, messages);
-                self.answer(reply, results);
+                self.answers.push(Answer::Published(reply, results));
             }
-            Command::Lease { queue, max, back, reply } => {
-                self.waiting.insert(queue, Waiting { max, back, reply });
+            Command::Lease(lease) => {
+                self.dirty.insert(lease.queue);
+                self.waiting.insert(lease.queue, lease);
             }
-            Command::Done { queue, seq } => {
-                log.push(state, &Record::Done { queue, seq });
+            Command::Acks => {}
+            Command::HandBack { queue, seq, attempt } => {
+                if self.holds(queue, seq, attempt) {
+                    self.push(queue, &Record::HandBack { queue, seq });
+                }
             }
-            Command::HandBack { queue, seq } => {
-                log.push(state, &Record::HandBack { queue, seq });
+            Command::Discard { queue, seq, attempt, reason } => {
+                if self.holds(queue, seq, attempt) {
+                    self.push(queue, &Record::Discard { queue, seq, reason: reason.into() });
+                }
             }
-            Command::Discard { queue, seq, reason } => {
-                log.push(state, &Record::Discard { queue, seq, reason: reason.into() });
+            Command::Retry { queue, seq, attempt, due, error, reply } => {
+                let held = self.holds(queue, seq, attempt);
+                if held {
+                    self.push(queue, &Record::Retry { queue, seq, due, error: Cow::Owned(error) });
+                }
+                self.answers.push(Answer::Told(reply, held));
             }
-            Command::Retry { queue, seq, due, error, reply } => {
-                log.push(state, &Record::Retry { queue, seq, due, error: Cow::Owned(error) });
-                self.answer(reply, ());
+            Command::Dead(death) => self.dead(*death),
+            Command::Release { queue, which, reply } => {
+                let seqs = select(&self.state.queues[queue as usize], which);
+                self.push(queue, &Record::Release { queue, seqs: seqs.as_slice().into() });
+                self.answers.push(Answer::Count(reply, seqs.len() as u64));
             }
-            Command::Dead { queue, seq, reason, error, reply } => {
-                log.push(state, &Record::Dead { queue, seq, reason, error: Cow::Owned(error) });
-                self.answer(reply, ());
+            Command::Purge { queue, which, reply } => {
+                let seqs = select(&self.state.queues[queue as usize], which);
+                self.push(queue, &Record::Purge { queue, seqs: seqs.as_slice().into() });
+                self.answers.push(Answer::Count(reply, seqs.len() as u64));
             }
-            Command::Release { queue, seqs, reply } => {
-                let seqs = still_dead(state, queue, seqs);
-                log.push(state, &Record::Release { queue, seqs: seqs.as_slice().into() });
-                self.answer(reply, seqs.len() as u64);
+            Command::Replay { queue, from, to, reply } => {
+                let (known, topic) = self.state.both(queue);
+                let ranges = known.replayable(from.max(topic.base()), to.min(topic.next));
+                let count = ranges.iter().map(|(from, to)| to - from).sum();
+                if count > 0 {
+                    self.push(queue, &Record::Replay { queue, ranges: ranges.into() });
+                }
+                self.answers.push(Answer::Count(reply, count));
             }
-            Command::Purge { queue, seqs, reply } => {
-                let seqs = still_dead(state, queue, seqs);
-                log.push(state, &Record::Purge { queue, seqs: seqs.as_slice().into() });
-                self.answer(reply, seqs.len() as u64);
+            Command::Where { topic, since, seq, reply } => {
+                let topic = &self.state.topics[topic as usize];
+                let since = since.and_then(|since| topic.index.before(since));
+                let since = since.map(|entry| (entry.first, entry.place));
+                let found = since.or_else(|| Some((seq?, topic.place(seq?)?)));
+                self.answers.push(Answer::Other(Box::new(move || drop(reply.send(Whereabouts { found })))));
             }
             Command::Ledgers { queues, reply } => {
+                // What the handlers have finished by now counts.
+                self.take_acks();
                 let now = self.clock.now();
-                let ledgers = queues.into_iter().map(|queue| {
-                    let (queue, topic) = state.both(queue);
-                    queue.ledger(topic, now)
+                let books = queues.into_iter().map(|id| {
+                    let (queue, topic) = self.state.both(id);
+                    let (ledger, oldest) = queue.ledger(topic, now);
+                    let id = queue.topic;
+                    (ledger, oldest.and_then(|seq| Some((id, seq, topic.place(seq)?))))
                 });
-                let ledgers = ledgers.collect();
-                self.answer(reply, ledgers);
+                let books: Vec<_> = books.collect();
+                self.answers.push(Answer::Other(Box::new(move || drop(reply.send(books)))));
             }
-            Command::DeadLetters { queue, reply } => {
-                let (queue, topic) = state.both(queue);
-                let letters = queue
-                    .dead
-                    .iter()
-                    .filter_map(|(seq, dead)| topic.entry(*seq).map(|entry| (*seq, entry, dead.clone())))
-                    .collect();
-                self.answer(reply, letters);
+            Command::DeadLetters { queue, after, limit, reply } => {
+                let (queue, topic) = self.state.both(queue);
+                let mut passed = after.is_none();
+                let letters = queue.dead.iter().filter(|(_, dead)| {
+                    let wanted = passed;
+                    passed |= Some(dead.id) == after;
+                    wanted
+                });
+                let letters = letters.take(limit).map(|(seq, dead)| Letter {
+                    topic: queue.topic,
+                    seq: *seq,
+                    place: topic.place(*seq),
+                    dead: dead.clone(),
+                });
+                let letters: Vec<_> = letters.collect();
+                self.answers.push(Answer::Other(Box::new(move || drop(reply.send(letters)))));
+            }
+            Command::Checkpoint { reply } => {
+                let result = self.checkpoint_now();
+                self.answers.push(Answer::Other(Box::new(move || drop(reply.send(result)))));
             }
             Command::Close { reply } => drop(reply),
         }
-        self.log.waiting_bytes()
     }
 
-    fn answer<T: Send + 'static>(&mut self, reply: Sender<T>, value: T) {
-        // Whoever asked may have gone away; what was done stays done.
-        self.answers.push(Box::new(move || drop(reply.send(value))));
+    /// Adds a record that may let a queue go on.
+    fn push(&mut self, queue: QueueId, record: &Record<'_>) {
+        self.log.push(&mut self.state, record);
+        self.dirty.insert(queue);
+    }
+
+    fn holds(&self, queue: QueueId, seq: Seq, attempt: u32) -> bool {
+        let held = self.state.queues[queue as usize].holds(seq, attempt);
+        if !held {
+            tracing::debug!("an ending of attempt {attempt} of message {seq} comes too late");
+        }
+        held || Mutant::NoFence.on()
+    }
+
+    fn dead(&mut self, death: Death) {
+        let Death { queue, seq, attempt, id, reason, error, reply } = death;
+        let held = self.holds(queue, seq, attempt);
+        if held && Mutant::DeadNotAtomic.on() {
+            self.push(queue, &Record::Done { done: Cow::Borrowed(&[(queue, seq, 1)]) });
+        } else if held {
+            self.push(queue, &Record::Dead { queue, seq, id, reason, error: Cow::Owned(error) });
+        }
+        self.answers.push(Answer::Told(reply, held));
     }
 
     fn publish(&mut self, topic: TopicId, messages: Vec<NewMessage>) -> Vec<Result<Receipt, PublishError>> {
-        let free = self.log.free().unwrap_or(u64::MAX);
-        let mut room = free.saturating_sub(self.options.reserve);
-        let now = self.clock.now();
         let mut results = Vec::with_capacity(messages.len());
         for NewMessage { message, due, idempotency_key } in messages {
             let target = &self.state.topics[topic as usize];
-            if let Some(first) = idempotency_key.as_ref().and_then(|key| target.seen(key, now)) {
+            if let Some(key) = &idempotency_key
+                && let Some(first) = target.seen(key, self.clock.now())
+            {
                 results.push(Ok(Receipt::new(first, true)));
                 continue;
             }
-            let size = message.body.len() as u64;
-            if size > room {
-                let need = format!(
-                    "{free} bytes are free on the data folder's disk, {} are kept for acks",
-                    self.options.reserve
-                );
-                results.push(Err(PublishError::Full(need)));
+            let (id, seq) = (message.id, target.next);
+            if let Err(error) = self.room(message.body.len() as u64) {
+                results.push(Err(error));
                 continue;
             }
-            room -= size;
-            let (id, seq) = (message.id, target.next());
             let message = Arc::new(message);
             let record = Record::Publish {
                 topic,
@@ -249,67 +323,169 @@ impl Writer {
                 message: Cow::Borrowed(&message),
             };
             self.log.push(&mut self.state, &record);
-            self.cache.insert((topic, seq), message);
+            self.tail.insert(topic, seq, message);
             results.push(Ok(Receipt::new(id, false)));
         }
+        if self.tail.len(topic) % TRIM_EVERY == TRIM_EVERY - 1 {
+            let queues = self.queues_of[topic as usize].iter();
+            let had = queues.map(|queue| self.state.queues[*queue as usize].cursor()).min();
+            self.tail.trim(topic, had.unwrap_or(Seq::MAX));
+        }
+        self.dirty.extend(self.queues_of[topic as usize].iter().filter(|id| self.waiting.contains_key(id)));
         results
+    }
+
+    /// Refuses what would take the room that acks and dead letters need.
+    fn room(&mut self, size: u64) -> Result<(), PublishError> {
+        let known = self.free.filter(|(at, free)| at.elapsed() < FREE_FOR && *free > self.options.reserve + size);
+        let free = match known {
+            Some((_, free)) => free,
+            None => {
+                let free = self.log.free().unwrap_or(u64::MAX);
+                self.free = Some((Instant::now(), free));
+                let low = free < self.options.reserve.saturating_mul(WARN_AT);
+                if low && !self.warned {
+                    let reserve = self.options.reserve;
+                    tracing::warn!("{free} bytes are free for the data folder; publishing is refused from {reserve} on");
+                }
+                self.warned = low;
+                free
+            }
+        };
+        if free < self.options.reserve.saturating_add(size) {
+            let reserve = self.options.reserve;
+            let need = format!("{free} bytes are free on the data folder's disk, {reserve} are kept for acks");
+            return Err(PublishError::Full(need));
+        }
+        if let Some((_, free)) = &mut self.free {
+            *free = free.saturating_sub(size + 64);
+        }
+        Ok(())
+    }
+
+    /// Writes down what was acknowledged since the last time, as runs.
+    fn take_acks(&mut self) {
+        let mut acks = self.acks.take();
+        if acks.is_empty() {
+            return;
+        }
+        acks.retain(|(queue, seq, attempt)| self.holds(*queue, *seq, *attempt));
+        acks.sort_unstable();
+        let mut done: Vec<(QueueId, Seq, u32)> = Vec::new();
+        for (queue, seq, _) in &acks {
+            match done.last_mut() {
+                Some((last, first, count)) if last == queue && *first + u64::from(*count) == *seq => *count += 1,
+                _ => done.push((*queue, *seq, 1)),
+            }
+        }
+        self.log.push(&mut self.state, &Record::Done { done: done.as_slice().into() });
+        self.dirty.extend(done.iter().map(|(queue, ..)| *queue));
     }
 
     /// Leases what is ready to those who wait.
     fn serve(&mut self) {
         let now = self.clock.now();
-        let queues: Vec<QueueId> = self.waiting.keys().copied().collect();
-        for id in queues {
-            if self.waiting.get(&id).is_some_and(|waiting| waiting.reply.is_closed()) {
+        while let Some((due, queue)) = self.timers.first().copied()
+            && due <= now
+        {
+            self.timers.pop_first();
+            self.dirty.insert(queue);
+        }
+        let mut runs: Vec<(QueueId, Seq, u32)> = Vec::new();
+        let mut leased = Vec::new();
+        for id in std::mem::take(&mut self.dirty) {
+            let Some(waiting) = self.waiting.get(&id) else { continue };
+            if waiting.reply.is_closed() {
                 self.waiting.remove(&id);
                 continue;
             }
-            let Some(max) = self.waiting.get(&id).map(|waiting| waiting.max) else { continue };
             let (queue, topic) = self.state.both(id);
-            let seqs = queue.pick(topic, now, max);
-            if seqs.is_empty() {
+            let (tail, topic_id) = (&self.tail, queue.topic);
+            let key = |seq| {
+                let run = || match waiting.run.as_ref()?.get(seq)? {
+                    Ok(message) => Some(super::state::key_hash(message.key.as_deref())),
+                    Err(_) => Some(0),
+                };
+                tail.key(topic_id, seq).or_else(run)
+            };
+            let picked = queue.pick(topic, now, waiting.max, key);
+            if picked.seqs.is_empty() {
+                if let Some(seq) = picked.behind
+                    && let Some(place) = topic.place(seq)
+                {
+                    if let Some(Lease { reply, .. }) = self.waiting.remove(&id) {
+                        // Nothing was changed for it, so that it need not wait for a sync.
+                        let _ = reply.send(LeaseAnswer::Behind { topic: topic_id, seq, place });
+                    }
+                } else if let Some(due) = queue.next_due() {
+                    self.timers.insert((due, id));
+                }
                 continue;
             }
-            let topic_id = queue.topic;
-            self.log.push(&mut self.state, &Record::Lease { queue: id, seqs: seqs.as_slice().into() });
-            let Some(Waiting { back, reply, .. }) = self.waiting.remove(&id) else { continue };
+            let keyed = topic.keyed;
+            for (seq, key) in &picked.seqs {
+                if keyed && *key != 0 {
+                    self.log.push(&mut self.state, &Record::LeaseKeyed { queue: id, seq: *seq, key: *key });
+                    continue;
+                }
+                match runs.last_mut() {
+                    Some((last, first, count)) if *last == id && *first + u64::from(*count) == *seq => *count += 1,
+                    _ => runs.push((id, *seq, 1)),
+                }
+            }
+            leased.push((id, picked.seqs));
+        }
+        if !runs.is_empty() {
+            let record = Record::Lease { leases: runs.as_slice().into() };
+            if Mutant::AttemptLate.on() {
+                self.state.apply(&record, super::state::Place { segment: 0, offset: 0 }, 0);
+            } else {
+                self.log.push(&mut self.state, &record);
+            }
+        }
+        for (id, seqs) in leased {
+            let Some(Lease { shared, reply, .. }) = self.waiting.remove(&id) else { continue };
             let (queue, topic) = self.state.both(id);
-            let leased = seqs.into_iter().filter_map(|seq| {
-                let body = match self.cache.get((topic_id, seq)) {
+            let leases = seqs.into_iter().map(|(seq, _)| {
+                let body = match self.tail.get(queue.topic, seq) {
                     Some(message) => Body::Cached(message),
-                    None => Body::At(topic.entry(seq)?),
+                    None => Body::At(queue.topic, topic.place(seq)),
                 };
-                let attempt = queue.open.get(&seq).map_or(1, |open| open.attempts);
-                Some(Leased { queue: id, seq, attempt, body, back: Some(back.clone()) })
+                Leased { seq, attempt: queue.attempt(seq), body }
             });
-            let leased: Vec<Leased> = leased.collect();
-            self.answer(reply, leased);
+            let leases = Leases::new(shared, leases.collect());
+            self.answers.push(Answer::Leased(reply, leases));
         }
     }
 
     /// Writes what waits, syncs where someone waits for that, and answers.
     fn commit(&mut self) -> Result<(), TransportError> {
+        if Mutant::AckBeforeWrite.on() {
+            self.answers.drain(..).for_each(Answer::send);
+        }
         let wrote = self.log.waits();
         self.log.write()?;
-        if self.log.unsynced() {
-            let late = self.sync_by.is_some_and(|by| by <= Instant::now());
-            // Answers that follow from no record need no sync, but they are rare.
-            if late || (wrote && !self.answers.is_empty()) {
-                self.log.sync()?;
-                self.sync_by = None;
-            } else if self.sync_by.is_none() {
-                self.sync_by = Some(Instant::now() + LAZY_SYNC);
-            }
-        } else {
+        let late = self.sync_by.is_some_and(|by| by <= Instant::now());
+        if self.log.unsynced() && (late || (wrote && !self.answers.is_empty())) {
+            self.log.sync()?;
             self.sync_by = None;
+        } else if late && self.log.unmarked() {
+            // Nothing came for a while: the last write gets its witness.
+            self.log.mark()?;
         }
-        for answer in self.answers.drain(..) {
-            answer();
-        }
+        self.sync_by = match self.sync_by {
+            Some(by) if !late => Some(by),
+            _ if self.log.unsynced() || self.log.unmarked() => Some(Instant::now() + LAZY_SYNC),
+            _ => None,
+        };
+        self.answers.drain(..).for_each(Answer::send);
         if self.log.full() {
             self.log.sync()?;
             self.log.rotate()?;
             self.checkpoint()?;
+            self.compaction = Compaction::choose(self);
+        } else if self.compaction.is_some() {
+            self.compact();
         }
         Ok(())
     }
@@ -319,19 +495,28 @@ impl Writer {
         let now = self.clock.now();
         self.move_messages(self.state.to_move(now, &self.retention));
         self.state.forget(now, &self.retention);
-        self.move_messages(self.state.scattered(self.options.segment_size / 4, self.log.segment()));
         self.log.write()?;
         self.log.sync()?;
         self.log.checkpoint(&self.state)?;
         self.log.prune(&self.state)
     }
 
-    fn move_messages(&mut self, messages: Vec<(TopicId, Seq)>) {
+    /// A checkpoint on request: everything is in it and in the segments that are named.
+    fn checkpoint_now(&mut self) -> Result<Vec<u32>, TransportError> {
+        self.take_acks();
+        self.log.write()?;
+        self.log.sync()?;
+        self.log.rotate()?;
+        self.checkpoint()?;
+        Ok(self.log.complete())
+    }
+
+    pub(super) fn move_messages(&mut self, messages: Vec<(TopicId, Seq)>) {
         for (topic, seq) in messages {
-            let Some(entry) = self.state.topics[topic as usize].entry(seq) else { continue };
-            match self.log.segments().read(entry) {
+            let Some(place) = self.state.topics[topic as usize].place(seq) else { continue };
+            match self.log.segments().read(topic, seq, place) {
                 Ok(message) => {
-                    let message = Cow::Owned(message);
+                    let message = Cow::Borrowed(&*message);
                     self.log.push(&mut self.state, &Record::Moved { topic, seq, message });
                 }
                 // It stays where it is: reading it will tell.
@@ -341,49 +526,17 @@ impl Writer {
     }
 
     fn finish(&mut self) -> Result<(), TransportError> {
+        self.take_acks();
         self.log.write()?;
         self.log.sync()?;
-        for answer in self.answers.drain(..) {
-            answer();
-        }
+        self.answers.drain(..).for_each(Answer::send);
         self.checkpoint()
     }
 }
 
-fn still_dead(state: &State, queue: QueueId, seqs: Vec<Seq>) -> Vec<Seq> {
-    let dead = &state.queues[queue as usize].dead;
-    seqs.into_iter().filter(|seq| dead.contains_key(seq)).collect()
-}
-
-/// Recent messages, so that who keeps up never reads the disk.
-#[derive(Default)]
-struct Cache {
-    limit: usize,
-    size: usize,
-    messages: HashMap<(TopicId, Seq), Arc<StoredMessage>>,
-    order: VecDeque<(TopicId, Seq)>,
-}
-
-impl Cache {
-    fn insert(&mut self, key: (TopicId, Seq), message: Arc<StoredMessage>) {
-        self.size += cost(&message);
-        self.messages.insert(key, message);
-        self.order.push_back(key);
-        while self.size > self.limit
-            && let Some(oldest) = self.order.pop_front()
-        {
-            if let Some(message) = self.messages.remove(&oldest) {
-                self.size -= cost(&message);
-            }
-        }
-    }
-
-    fn get(&self, key: (TopicId, Seq)) -> Option<Arc<StoredMessage>> {
-        self.messages.get(&key).cloned()
-    }
-}
-
-/// What a cached message takes, roughly: its body and what is around it.
-fn cost(message: &StoredMessage) -> usize {
-    message.body.len() + 256
+/// The dead letters that are meant: all, or those with these ids.
+fn select(queue: &Queue, which: Option<Vec<MessageId>>) -> Vec<Seq> {
+    let which: Option<BTreeSet<MessageId>> = which.map(|ids| ids.into_iter().collect());
+    let wanted = |id| which.as_ref().is_none_or(|ids| ids.contains(id));
+    queue.dead.iter().filter(|(_, dead)| wanted(&dead.id)).map(|(seq, _)| *seq).collect()
 }

@@ -151,11 +151,15 @@ async fn without_room_publishing_is_refused_while_acks_go_on_and_it_recovers_by_
     let publish = async || store.publish(TopicIndex(0), vec![message(&clock, "\"1\"")]).await.remove(0);
     publish().await.expect("there is room");
     disk.set_free(0);
-    assert!(matches!(publish().await, Err(crate::PublishError::Full(_))));
+    // What was free a moment ago is believed for a moment.
+    let began = std::time::Instant::now();
+    while !matches!(publish().await, Err(crate::PublishError::Full(_))) {
+        assert!(began.elapsed() < Duration::from_secs(10), "publishing is not refused");
+    }
     let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     consumer.lease(1).await.expect("a lease").remove(0).ack().await.expect("an ack");
     disk.set_free(1 << 30);
     publish().await.expect("there is room again");
     let ledger = store.ledgers().await.expect("ledgers").remove(0);
-    assert_eq!((ledger.done, ledger.pending), (1, 1));
+    assert!(ledger.balanced() && ledger.done == 1 && ledger.pending >= 1, "{ledger:?}");
 }

@@ -1,0 +1,78 @@
+//! What the writer is asked to do, and what it answers.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot::Sender;
+
+use super::consume::{Leases, Shared};
+use super::reader::Run;
+use super::record::{QueueId, Seq, TopicId};
+use super::state::{Dead, Place};
+use crate::clock::Timestamp;
+use crate::message::MessageId;
+use crate::publish::{PublishError, Receipt};
+use crate::transport::{AttemptError, DeadReason, Ledger, NewMessage, TransportError};
+
+pub(super) enum Command {
+    Publish { topic: TopicId, messages: Vec<NewMessage>, reply: Sender<Vec<Result<Receipt, PublishError>>> },
+    Lease(Lease),
+    /// Acks lie in the queue's common list.
+    Acks,
+    HandBack { queue: QueueId, seq: Seq, attempt: u32 },
+    Discard { queue: QueueId, seq: Seq, attempt: u32, reason: &'static str },
+    Retry { queue: QueueId, seq: Seq, attempt: u32, due: Timestamp, error: AttemptError, reply: Sender<bool> },
+    Dead(Box<Death>),
+    Release { queue: QueueId, which: Option<Vec<MessageId>>, reply: Sender<u64> },
+    Purge { queue: QueueId, which: Option<Vec<MessageId>>, reply: Sender<u64> },
+    Replay { queue: QueueId, from: Seq, to: Seq, reply: Sender<u64> },
+    Where { topic: TopicId, since: Option<Timestamp>, seq: Option<Seq>, reply: Sender<Whereabouts> },
+    Ledgers { queues: Vec<QueueId>, reply: Sender<Vec<Books>> },
+    DeadLetters { queue: QueueId, after: Option<MessageId>, limit: usize, reply: Sender<Vec<Letter>> },
+    Checkpoint { reply: Sender<Result<Vec<u32>, TransportError>> },
+    Close { reply: Sender<Result<(), TransportError>> },
+}
+
+/// A consumer asks for messages.
+pub(super) struct Lease {
+    pub(super) queue: QueueId,
+    pub(super) max: usize,
+    pub(super) shared: Arc<Shared>,
+    /// What the consumer read last, while it is behind.
+    pub(super) run: Option<Arc<Run>>,
+    pub(super) reply: Sender<LeaseAnswer>,
+}
+
+/// What a consumer gets.
+pub(super) enum LeaseAnswer {
+    Leased(Leases),
+    /// The next message has to be read before it is known whether it can be leased: it is there, or a little later.
+    Behind { topic: TopicId, seq: Seq, place: Place },
+}
+
+/// A message becomes a dead letter.
+pub(super) struct Death {
+    pub(super) queue: QueueId,
+    pub(super) seq: Seq,
+    pub(super) attempt: u32,
+    pub(super) id: MessageId,
+    pub(super) reason: DeadReason,
+    pub(super) error: AttemptError,
+    pub(super) reply: Sender<bool>,
+}
+
+/// A ledger, and where the oldest message is that waits: its time is read there.
+pub(super) type Books = (Ledger, Option<(TopicId, Seq, Place)>);
+
+/// A dead letter without its body.
+pub(super) struct Letter {
+    pub(super) topic: TopicId,
+    pub(super) seq: Seq,
+    pub(super) place: Option<Place>,
+    pub(super) dead: Dead,
+}
+
+/// Where to begin to look for a message.
+pub(super) struct Whereabouts {
+    /// A message that comes no later than the first one since the time that was asked for, or the one with that number; and its place.
+    pub(super) found: Option<(Seq, Place)>,
+}

@@ -1,0 +1,297 @@
+//! What the log means: topics, queues, and the books. Pure: records in, state out; time comes with the records.
+//!
+//! The same [`State::apply`] runs live and when the log is read back, so that what a crash leaves is what a live store had.
+
+mod index;
+mod marks;
+mod queue;
+mod ranges;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+pub(super) use self::index::{Entry, Index, Place, SPAN};
+pub(super) use self::queue::{Dead, Queue};
+use super::record::{QueueId, Record, Seq, TopicId};
+use crate::clock::{Timestamp, millis};
+use crate::message::{MessageId, StoredMessage};
+use crate::transport::IDEMPOTENCY_WINDOW;
+
+/// Failed attempts that are remembered per message.
+const HISTORY: usize = 20;
+
+/// Everything the store knows, but for the bodies.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) topics: Vec<Topic>,
+    pub(super) queues: Vec<Queue>,
+    /// When the store was last opened: the time of the crashes that this revealed.
+    opened_at: Timestamp,
+}
+
+/// A topic.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Topic {
+    pub(super) name: String,
+    /// The next message's number.
+    pub(super) next: Seq,
+    /// When the last message was published.
+    last_published: Timestamp,
+    /// Whether a message ever had an ordering key.
+    pub(super) keyed: bool,
+    /// Where messages are, from the first that is kept for all.
+    pub(super) index: Index,
+    /// Older ones that are still needed: dead letters, and what came back from them. With what each takes.
+    pub(super) moved: BTreeMap<Seq, (Place, u32)>,
+    /// Those that were published with a delay.
+    pub(super) delayed: BTreeMap<Seq, Timestamp>,
+    /// Idempotency keys.
+    pub(super) keys: HashMap<String, (MessageId, Timestamp)>,
+}
+
+impl Topic {
+    /// The first message that is kept for all.
+    pub(super) fn base(&self) -> Seq {
+        self.index.first().map_or(self.next, |entry| entry.first)
+    }
+
+    /// Where to begin to look for a message: it is there, or at most [`SPAN`] bytes later.
+    pub(super) fn place(&self, seq: Seq) -> Option<Place> {
+        if let Some((place, _)) = self.moved.get(&seq) {
+            return Some(*place);
+        }
+        self.index.find(seq).filter(|_| seq < self.next).map(|entry| entry.place)
+    }
+
+    /// The message that this idempotency key published within the window.
+    pub(super) fn seen(&self, key: &str, now: Timestamp) -> Option<MessageId> {
+        let (id, at) = self.keys.get(key)?;
+        (now < at + millis(IDEMPOTENCY_WINDOW)).then_some(*id)
+    }
+
+    /// The first message that stays when those before `needed` go as soon as they are older than `kept` milliseconds.
+    fn first_kept(&self, needed: Seq, kept: u64, now: Timestamp) -> Seq {
+        let old = |published: Timestamp| published.saturating_add(kept) <= now;
+        let mut first = self.base();
+        for entry in self.index.iter() {
+            // An entry goes when the one after it begins with an old message: then all of its own are old.
+            let (end, newest) = match self.index.after(*entry) {
+                Some(after) => (after.first, after.published_at),
+                None => (self.next, self.last_published),
+            };
+            if end > needed || !old(newest) {
+                break;
+            }
+            first = end;
+        }
+        first
+    }
+}
+
+/// A hash that is the same in every version: FNV-1a, never 0.
+pub(super) fn key_hash(key: Option<&str>) -> u64 {
+    let Some(key) = key else { return 0 };
+    let hash = key
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    hash.max(1)
+}
+
+impl State {
+    /// Takes a record in. `place` is where its frame lies, `length` what it takes.
+    pub(super) fn apply(&mut self, record: &Record<'_>, place: Place, length: u32) {
+        match record {
+            Record::Write { .. } | Record::Copied { .. } => {}
+            Record::Opened { at } => {
+                self.opened_at = *at;
+                for queue in &mut self.queues {
+                    queue.crashed(*at);
+                }
+            }
+            Record::Topic { name } => {
+                self.topics.push(Topic { name: name.clone().into_owned(), ..Topic::default() });
+            }
+            Record::Queue { topic, name, start } => {
+                self.queues.push(Queue::new(*topic, name.clone().into_owned(), *start));
+            }
+            Record::Publish { topic, seq, due, idempotency_key, message } => {
+                self.published(*topic, *seq, *due, idempotency_key.as_deref(), message, place, length);
+            }
+            Record::Moved { topic, seq, .. } => {
+                if let Some(topic) = self.topic(*topic) {
+                    topic.moved.insert(*seq, (place, length));
+                }
+            }
+            Record::Rehomed { topic, entries, until } => {
+                if let Some(topic) = self.topic(*topic) {
+                    topic.index.rehome(entries, *until);
+                }
+            }
+            Record::Lease { leases } => {
+                self.each(leases, |queue, seq| queue.lease(seq, 0));
+            }
+            Record::LeaseKeyed { queue, seq, key } => self.with(*queue, |queue| queue.lease(*seq, *key)),
+            Record::Done { done } => {
+                self.each(done, Queue::done);
+            }
+            Record::Retry { queue, seq, due, error } => {
+                self.with(*queue, |queue| queue.retry(*seq, *due, error));
+            }
+            Record::Dead { queue, seq, id, reason, error } => {
+                self.with(*queue, |queue| queue.dead(*seq, *id, *reason, error));
+            }
+            Record::HandBack { queue, seq } => self.with(*queue, |queue| queue.hand_back(*seq)),
+            Record::Release { queue, seqs } => {
+                self.with(*queue, |queue| seqs.iter().for_each(|seq| queue.release(*seq)));
+            }
+            Record::Purge { queue, seqs } => {
+                self.with(*queue, |queue| seqs.iter().for_each(|seq| queue.purge(*seq)));
+            }
+            Record::Discard { queue, seq, reason } => self.with(*queue, |queue| queue.discard(*seq, reason)),
+            Record::Replay { queue, ranges } => {
+                self.with(*queue, |queue| ranges.iter().for_each(|(from, to)| queue.replay(*from, *to)));
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of one record")]
+    fn published(
+        &mut self,
+        topic: TopicId,
+        seq: Seq,
+        due: Option<Timestamp>,
+        idempotency_key: Option<&str>,
+        message: &StoredMessage,
+        place: Place,
+        length: u32,
+    ) {
+        let Some(topic) = self.topic(topic) else { return };
+        topic.next = seq + 1;
+        topic.last_published = message.published_at;
+        topic.keyed |= message.key.is_some();
+        topic.index.push(seq, place, length, message.published_at);
+        if let Some(due) = due {
+            topic.delayed.insert(seq, due);
+        }
+        if let Some(key) = idempotency_key {
+            topic.keys.insert(key.to_owned(), (message.id, message.published_at));
+        }
+    }
+
+    fn topic(&mut self, id: TopicId) -> Option<&mut Topic> {
+        self.topics.get_mut(id as usize)
+    }
+
+    fn queue(&mut self, id: QueueId) -> Option<&mut Queue> {
+        self.queues.get_mut(id as usize)
+    }
+
+    /// For each message of runs; numbers that no message has are passed over.
+    fn each(&mut self, runs: &[(QueueId, Seq, u32)], change: impl Fn(&mut Queue, Seq)) {
+        for (id, first, count) in runs {
+            let Some(queue) = self.queues.get_mut(*id as usize) else { continue };
+            let Some(topic) = self.topics.get(queue.topic as usize) else { continue };
+            for seq in *first..first.saturating_add(u64::from(*count)).min(topic.next) {
+                change(queue, seq);
+            }
+        }
+    }
+
+    fn with(&mut self, id: QueueId, change: impl FnOnce(&mut Queue)) {
+        if let Some(queue) = self.queue(id) {
+            change(queue);
+        }
+    }
+
+    /// A queue and its topic.
+    pub(super) fn both(&mut self, id: QueueId) -> (&mut Queue, &Topic) {
+        let queue = &mut self.queues[id as usize];
+        let topic = &self.topics[queue.topic as usize];
+        (queue, topic)
+    }
+
+    /// Makes what is not stored, once everything that is has been read.
+    pub(super) fn rebuild(&mut self) {
+        for queue in &mut self.queues {
+            queue.rebuild();
+        }
+    }
+
+    /// By topic, the first message that the next [`State::forget`] keeps for all.
+    fn first_kept(&self, now: Timestamp, retention: &HashMap<String, u64>) -> Vec<Seq> {
+        let mut needed = vec![Seq::MAX; self.topics.len()];
+        for queue in &self.queues {
+            let least = &mut needed[queue.topic as usize];
+            // What a replay is still to hand out must not go before.
+            *least = (*least).min(queue.marks.floor()).min(queue.replays.first().unwrap_or(Seq::MAX));
+        }
+        let kept = |topic: &Topic| retention.get(&topic.name).copied().unwrap_or(u64::MAX);
+        self.topics
+            .iter()
+            .zip(needed)
+            .map(|(topic, needed)| topic.first_kept(needed, kept(topic), now))
+            .collect()
+    }
+
+    /// Forgets what no queue and no retention needs.
+    pub(super) fn forget(&mut self, now: Timestamp, retention: &HashMap<String, u64>) {
+        let first_kept = self.first_kept(now, retention);
+        for ((id, topic), first) in (0..).zip(&mut self.topics).zip(first_kept) {
+            while topic.index.first().is_some_and(|entry| entry.first < first) {
+                topic.index.pop();
+            }
+            let queues = || self.queues.iter().filter(move |queue| queue.topic == id);
+            topic.moved.retain(|seq, _| {
+                *seq >= first
+                    || queues().any(|queue| queue.dead.contains_key(seq) || queue.open.contains_key(seq))
+            });
+            topic.delayed = topic.delayed.split_off(&first);
+            topic.keys.retain(|_, (_, at)| now < *at + millis(IDEMPOTENCY_WINDOW));
+        }
+    }
+
+    /// Dead letters and what came back from them that the next [`State::forget`] would leave without a body: they are to be moved first.
+    pub(super) fn to_move(&self, now: Timestamp, retention: &HashMap<String, u64>) -> Vec<(TopicId, Seq)> {
+        let first_kept = self.first_kept(now, retention);
+        let mut out = BTreeSet::new();
+        for queue in &self.queues {
+            let topic = &self.topics[queue.topic as usize];
+            let first = first_kept[queue.topic as usize];
+            let seqs = queue.dead.range(..first).map(|(seq, _)| seq);
+            let seqs = seqs.chain(queue.open.range(..first).map(|(seq, _)| seq));
+            out.extend(
+                seqs.filter(|seq| !topic.moved.contains_key(seq)).map(|seq| (queue.topic, *seq)),
+            );
+        }
+        out.into_iter().collect()
+    }
+
+    /// What each segment holds that is still needed, in bytes.
+    pub(super) fn live(&self) -> BTreeMap<u32, u64> {
+        let mut out = BTreeMap::new();
+        for topic in &self.topics {
+            for entry in topic.index.iter() {
+                *out.entry(entry.place.segment).or_default() += u64::from(entry.bytes);
+            }
+            for (place, length) in topic.moved.values() {
+                *out.entry(place.segment).or_default() += u64::from(*length);
+            }
+        }
+        out
+    }
+
+    /// What a segment holds that is still needed: messages one by one, and whole entries with the message that follows each.
+    pub(super) fn in_segment(&self, segment: u32) -> (Vec<(TopicId, Seq)>, Vec<(TopicId, Entry, Seq)>) {
+        let (mut moved, mut entries) = (Vec::new(), Vec::new());
+        for (id, topic) in (0..).zip(&self.topics) {
+            let here = topic.moved.iter().filter(|(_, (place, _))| place.segment == segment);
+            moved.extend(here.map(|(seq, _)| (id, *seq)));
+            let here = topic.index.iter().filter(|entry| entry.place.segment == segment);
+            entries.extend(here.map(|entry| {
+                (id, *entry, topic.index.after(*entry).map_or(topic.next, |after| after.first))
+            }));
+        }
+        (moved, entries)
+    }
+}
