@@ -1,5 +1,6 @@
 //! What is counted, in the OpenMetrics text form.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
@@ -10,6 +11,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::transport::{Layout, Ledger};
+use crate::worker::Observer;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TopicOutcome {
@@ -59,12 +61,23 @@ impl Metrics {
         self.publish_duration.observe(took.as_secs_f64());
     }
 
-    /// Counts an attempt.
-    pub(crate) fn attempt(&self, topic: &str, subscriber: &str, outcome: &'static str, took: Duration) {
-        let labels =
-            SubscriberOutcome { topic: topic.to_owned(), subscriber: subscriber.to_owned(), outcome };
-        self.attempts.get_or_create(&labels).inc();
-        self.attempt_duration.observe(took.as_secs_f64());
+    /// Counts the attempts of a subscriber. Its series are looked up once, not at every attempt.
+    pub(crate) fn attempts(&self, topic: &str, subscriber: &str) -> Observer {
+        let (topic, subscriber) = (topic.to_owned(), subscriber.to_owned());
+        let (family, duration) = (self.attempts.clone(), self.attempt_duration.clone());
+        let known: Mutex<Vec<(&'static str, Counter)>> = Mutex::default();
+        Arc::new(move |outcome, took| {
+            duration.observe(took.as_secs_f64());
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, counter)) = known.iter().find(|(known, _)| *known == outcome) {
+                counter.inc();
+                return;
+            }
+            let (topic, subscriber) = (topic.clone(), subscriber.clone());
+            let counter = family.get_or_create(&SubscriberOutcome { topic, subscriber, outcome }).clone();
+            counter.inc();
+            known.push((outcome, counter));
+        })
     }
 
     /// Everything as text, with the ledgers as they are now.

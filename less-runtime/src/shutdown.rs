@@ -45,6 +45,11 @@ impl Shutdown {
         *self.phase.borrow() >= Phase::Stopping
     }
 
+    /// Whether what runs is to be interrupted.
+    pub(crate) fn is_expired(&self) -> bool {
+        *self.phase.borrow() >= Phase::Expired
+    }
+
     /// Waits until nothing new may be begun.
     pub(crate) async fn stopping(&self) {
         self.reached(Phase::Stopping).await;

@@ -22,6 +22,11 @@ tokio::task_local! {
     static LABEL: Arc<str>;
 }
 
+/// Calls a function whose events and lines belong to this subscriber.
+pub(crate) fn in_scope<T>(label: &Arc<str>, call: impl FnOnce() -> T) -> T {
+    LABEL.sync_scope(Arc::clone(label), call)
+}
+
 /// Runs a future whose lines begin with this label.
 pub(crate) fn labelled<F: Future>(label: Arc<str>, future: F) -> impl Future<Output = F::Output> {
     LABEL.scope(label, future)

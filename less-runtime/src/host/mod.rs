@@ -23,7 +23,7 @@ use crate::codegen::Registry;
 use crate::metrics::Metrics;
 use crate::shutdown::{self, Shutdown, ShutdownSwitch};
 use crate::transport::{SubscriptionIndex, TransportError};
-use crate::worker::{self, Worker};
+use crate::worker::{self, Watchdog, Worker};
 use crate::{client, http, telemetry};
 
 /// How long handlers may go on after SIGTERM, unless `LESS_DRAIN` says otherwise: under the 30 s after which systemd's and Kubernetes'
@@ -209,6 +209,7 @@ async fn work(
         *uses.entry(spec.subscriber.as_str()).or_default() += 1;
     }
     let mut workers = JoinSet::new();
+    let watchdog = Watchdog::start();
     for (index, spec) in (0..).zip(&layout.subscriptions) {
         let topic = layout.topics[spec.topic.0 as usize].name.as_str();
         let subscriber = spec.subscriber.as_str();
@@ -218,12 +219,7 @@ async fn work(
         // The subscriber's name alone, unless two topics have one of that name.
         let label =
             if uses[subscriber] > 1 { format!("{topic}/{subscriber}") } else { subscriber.to_owned() };
-        let observer = {
-            let metrics = Arc::clone(metrics);
-            Arc::new(move |topic: &str, subscriber: &str, outcome: &'static str, took: Duration| {
-                metrics.attempt(topic, subscriber, outcome, took);
-            })
-        };
+        let observer = metrics.attempts(topic, subscriber);
         let worker = Worker {
             topic: topic.into(),
             subscriber: subscriber.into(),
@@ -231,6 +227,8 @@ async fn work(
             policy: spec.policy,
             handler: Arc::clone(handler),
             handlers: handlers.clone(),
+            home: Handle::current(),
+            watchdog: Arc::clone(&watchdog),
             clock: app.clock().clone(),
             observer,
             shutdown: shutdown.clone(),

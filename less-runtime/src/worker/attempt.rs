@@ -1,18 +1,29 @@
-//! One attempt: the handler under its timeout, its lease renewed, its outcome told to the transport.
+//! What follows a handler's first poll: it waits under its timeout, its lease renewed; then its outcome is told to the transport.
 
 use std::any::Any;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::Worker;
-use super::retry::{Outcome, Verdict, decide, exhausted};
-use crate::context::Context;
+use super::retry::{Outcome, Verdict, decide};
 use crate::error::Result;
 use crate::telemetry;
 use crate::transport::{AttemptError, AttemptErrorKind, DeadReason, Delivery, TransportError};
+
+/// A leased message that is to be handled, with what it holds until its end.
+pub(super) struct Attempt {
+    pub(super) delivery: Box<dyn Delivery>,
+    /// Held until the outcome was told.
+    pub(super) alive: mpsc::Sender<()>,
+    pub(super) began: Instant,
+}
+
+/// A delivery and the slot that its handler holds until it has really ended, also where it outlives its timeout.
+pub(super) type Leased = (Box<dyn Delivery>, OwnedSemaphorePermit);
 
 /// How the wait for the handler ended.
 enum Ended {
@@ -23,86 +34,88 @@ enum Ended {
     LeaseLost(TransportError),
 }
 
-pub(super) async fn run(worker: Arc<Worker>, mut delivery: Box<dyn Delivery>, slot: OwnedSemaphorePermit) {
-    let (attempt, id) = (delivery.attempt(), delivery.message().id);
-    if exhausted(&worker.policy, attempt) {
-        let error = AttemptError {
-            kind: AttemptErrorKind::Crash,
-            message: format!("the process ended during attempt {}", attempt - 1),
-            at: worker.clock.now(),
-        };
-        told(&worker, delivery.dead_letter(DeadReason::MaxAttempts, error).await);
-        return;
+/// A handler's task, cancelled when this is dropped.
+pub(super) struct Going(JoinHandle<Result<()>>);
+
+impl Going {
+    pub(super) fn new(handler: JoinHandle<Result<()>>) -> Self {
+        Self(handler)
     }
-    let began = Instant::now();
-    let handler = start(&worker, &*delivery, slot);
-    let abort = handler.abort_handle();
-    let outcome = match wait(&worker, &mut *delivery, handler).await {
-        Ended::With(outcome) => outcome,
-        Ended::Interrupted => {
-            abort.abort();
-            told(&worker, delivery.hand_back().await);
-            return;
-        }
+
+    /// Waits for its end.
+    pub(super) async fn ended(mut self) -> Outcome {
+        outcome((&mut self.0).await)
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Waits for a handler that goes on elsewhere, and tells its outcome. Dropping `handler` cancels it.
+pub(super) async fn supervise(
+    worker: Arc<Worker>,
+    mut attempt: Attempt,
+    handler: impl Future<Output = Outcome> + Send,
+) {
+    let timeout = worker.policy.timeout.duration().saturating_sub(attempt.began.elapsed());
+    match wait(&worker, &mut *attempt.delivery, handler, timeout).await {
+        Ended::With(outcome) => conclude(&worker, attempt, outcome).await,
+        Ended::Interrupted => told(&worker, attempt.delivery.hand_back().await),
         Ended::LeaseLost(error) => {
-            abort.abort();
+            let id = attempt.delivery.message().id;
             tracing::warn!(subscriber = %worker.label, message_id = %id, "{error}; its handler was cancelled");
-            return;
         }
-    };
-    abort.abort();
-    (worker.observer)(&worker.topic, &worker.subscriber, outcome.label(), began.elapsed());
-    let told_to_transport = match decide(&worker.policy, attempt, outcome, worker.clock.now(), rand::random())
-    {
+    }
+}
+
+/// Tells the transport what became of an attempt.
+pub(super) async fn conclude(worker: &Worker, attempt: Attempt, outcome: Outcome) {
+    let Attempt { delivery, alive, began } = attempt;
+    (worker.observer)(outcome.label(), began.elapsed());
+    let (number, id) = (delivery.attempt(), delivery.message().id);
+    let result = match decide(&worker.policy, number, outcome, worker.clock.now(), rand::random()) {
         Verdict::Ack => delivery.ack().await,
         Verdict::Retry { after, error } => {
-            telemetry::failed(
-                &worker.label,
-                id,
-                attempt,
-                &error,
-                &format!("next attempt in {}", brief(after)),
-            );
+            let next = format!("next attempt in {}", brief(after));
+            telemetry::failed(&worker.label, id, number, &error, &next);
             delivery.retry_after(after, error).await
         }
         Verdict::Dead { reason, error } => {
-            telemetry::failed(&worker.label, id, attempt, &error, "it is a dead letter now");
+            telemetry::failed(&worker.label, id, number, &error, "it is a dead letter now");
             delivery.dead_letter(reason, error).await
         }
     };
-    told(&worker, told_to_transport);
+    told(worker, result);
+    drop(alive);
 }
 
-/// Starts the handler on the handlers' runtime. Its slot is free again when it has really ended, also where it outlives its timeout.
-fn start(
-    worker: &Arc<Worker>,
-    delivery: &dyn Delivery,
-    slot: OwnedSemaphorePermit,
-) -> JoinHandle<Result<()>> {
-    let message = Arc::clone(delivery.message());
-    let context = Context::new(
-        Arc::clone(&worker.topic),
-        Arc::clone(&worker.subscriber),
-        delivery.attempt(),
-        Arc::clone(&message),
-    );
-    let handler = Arc::clone(&worker.handler);
-    worker.handlers.spawn(telemetry::labelled(Arc::clone(&worker.label), async move {
-        let _slot = slot;
-        // Called in here, so that a panic of the handler's first lines is caught like any other.
-        handler(message, context).await
-    }))
+/// Ends a message whose attempts were all used up by processes that ended during them: it is not begun again.
+pub(super) async fn give_up(worker: &Worker, attempt: Attempt) {
+    let error = AttemptError {
+        kind: AttemptErrorKind::Crash,
+        message: format!("the process ended during attempt {}", attempt.delivery.attempt() - 1),
+        at: worker.clock.now(),
+    };
+    told(worker, attempt.delivery.dead_letter(DeadReason::MaxAttempts, error).await);
 }
 
-async fn wait(worker: &Worker, delivery: &mut dyn Delivery, mut handler: JoinHandle<Result<()>>) -> Ended {
-    let timeout = tokio::time::sleep(worker.policy.timeout.duration());
-    tokio::pin!(timeout);
+async fn wait(
+    worker: &Worker,
+    delivery: &mut dyn Delivery,
+    handler: impl Future<Output = Outcome>,
+    timeout: Duration,
+) -> Ended {
+    let timeout = tokio::time::sleep(timeout);
+    tokio::pin!(timeout, handler);
     loop {
         // Renewed at a third of its length, so that two renewals may fail before it is lost.
         let renewal = delivery.lease().map(|lease| lease / 3);
         tokio::select! {
             biased;
-            joined = &mut handler => return Ended::With(outcome(joined)),
+            outcome = &mut handler => return Ended::With(outcome),
             () = &mut timeout => return Ended::With(Outcome::TimedOut),
             () = worker.shutdown.expired() => return Ended::Interrupted,
             () = sleep(renewal) => match delivery.renew().await {
@@ -121,7 +134,7 @@ async fn sleep(duration: Option<Duration>) {
     }
 }
 
-fn outcome(joined: Result<Result<()>, JoinError>) -> Outcome {
+pub(super) fn outcome(joined: Result<Result<()>, JoinError>) -> Outcome {
     match joined {
         Ok(Ok(())) => Outcome::Done,
         Ok(Err(error)) => Outcome::Returned(error.into_kind()),
@@ -133,7 +146,7 @@ fn outcome(joined: Result<Result<()>, JoinError>) -> Outcome {
     }
 }
 
-fn panic_text(payload: &(dyn Any + Send)) -> String {
+pub(super) fn panic_text(payload: &(dyn Any + Send)) -> String {
     if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()
     } else if let Some(text) = payload.downcast_ref::<String>() {
@@ -151,7 +164,7 @@ fn brief(duration: Duration) -> String {
     }
 }
 
-fn told(worker: &Worker, result: Result<(), TransportError>) {
+pub(super) fn told(worker: &Worker, result: Result<(), TransportError>) {
     if let Err(error) = result {
         tracing::error!(subscriber = %worker.label, "a delivery's outcome could not be stored; it will be delivered again: {error}");
     }

@@ -1,24 +1,31 @@
 //! Workers: one per subscription. Each leases what it can start now, runs the handler, and tells the transport the outcome.
+//!
+//! Most handlers end at once. A lane therefore polls handlers one after the other, each one time, on the handlers' runtime: whoever is done by
+//! then cost no task and no timer. Who waits goes on as a task of its own, with its timeout and its lease renewed (`attempt`). Who blocks the lane's
+//! thread is noticed by the watchdog: the messages behind it go on elsewhere, and its timeout ends it like any other.
 
 mod attempt;
+mod lane;
 pub(crate) mod retry;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use less_model::manifest::Policy;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, mpsc};
 
+pub(crate) use self::lane::Lanes;
+pub(crate) use self::watchdog::Watchdog;
 use crate::clock::Clock;
 use crate::handler::Handler;
 use crate::shutdown::Shutdown;
-use crate::transport::{Consumer, Delivery, TransportError};
+use crate::transport::{Consumer, TransportError};
 
-/// Told of each attempt: topic, subscriber, outcome, how long it took.
-pub(crate) type Observer = Arc<dyn Fn(&str, &str, &'static str, Duration) + Send + Sync>;
+/// Told of each attempt: outcome, how long it took.
+pub(crate) type Observer = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
 
 /// What a worker needs to know of its subscription.
 pub(crate) struct Worker {
@@ -30,6 +37,9 @@ pub(crate) struct Worker {
     pub(crate) handler: Handler,
     /// Where handlers run: apart from HTTP and the workers, so that a handler that blocks its thread delays neither.
     pub(crate) handlers: tokio::runtime::Handle,
+    /// Where the worker itself runs: outcomes are told from here.
+    pub(crate) home: tokio::runtime::Handle,
+    pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) clock: Clock,
     pub(crate) observer: Observer,
     pub(crate) shutdown: Shutdown,
@@ -38,37 +48,40 @@ pub(crate) struct Worker {
 /// Works until the shutdown, then until what it leased has ended. An error means that the transport can't go on.
 pub(crate) async fn run(worker: Arc<Worker>, mut consumer: Box<dyn Consumer>) -> Result<(), TransportError> {
     let slots = Arc::new(Semaphore::new(worker.policy.concurrency as usize));
-    let mut attempts = JoinSet::new();
-    let ended = loop {
+    // Every attempt holds a sender until its outcome was told.
+    let (alive, mut ended) = mpsc::channel(1);
+    let lanes = Lanes::new(Arc::clone(&worker), alive.clone());
+    let result = loop {
         let leased = tokio::select! {
             biased;
             () = worker.shutdown.stopping() => break Ok(()),
-            leased = lease(&slots, &mut *consumer) => leased,
+            leased = lease(&slots, &mut *consumer, &lanes) => leased,
         };
-        match leased {
-            Ok(leased) => {
-                for (delivery, slot) in leased {
-                    attempts.spawn(attempt::run(Arc::clone(&worker), delivery, slot));
-                }
-            }
-            Err(error) => break Err(error),
+        if let Err(error) = leased {
+            break Err(error);
         }
-        while attempts.try_join_next().is_some() {}
     };
-    while attempts.join_next().await.is_some() {}
-    ended
+    drop(alive);
+    lanes.close();
+    ended.recv().await;
+    result
 }
 
-/// Leases at most as many messages as there are free slots.
+/// Leases at most as many messages as there are free slots, and hands them to the lanes.
 async fn lease(
     slots: &Arc<Semaphore>,
     consumer: &mut dyn Consumer,
-) -> Result<Vec<(Box<dyn Delivery>, OwnedSemaphorePermit)>, TransportError> {
-    let Ok(first) = Arc::clone(slots).acquire_owned().await else { return Err(TransportError::Closed) };
-    let mut free = vec![first];
-    while let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
-        free.push(slot);
+    lanes: &Arc<Lanes>,
+) -> Result<(), TransportError> {
+    let closed = |_| TransportError::Closed;
+    let mut free = Arc::clone(slots).acquire_owned().await.map_err(closed)?;
+    let more = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
+    if more > 0
+        && let Ok(more) = Arc::clone(slots).try_acquire_many_owned(more)
+    {
+        free.merge(more);
     }
-    let deliveries = consumer.lease(free.len()).await?;
-    Ok(deliveries.into_iter().zip(free).collect())
+    let deliveries = consumer.lease(free.num_permits()).await?;
+    lanes.push(deliveries.into_iter().filter_map(|delivery| Some((delivery, free.split(1)?))));
+    Ok(())
 }

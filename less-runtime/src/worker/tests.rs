@@ -50,6 +50,7 @@ async fn bench(policy: Policy, handlers: Vec<Handler>) -> Bench {
     let (switch, shutdown) = shutdown::channel();
     let outcomes: Arc<Mutex<Vec<&'static str>>> = Arc::default();
     let mut workers = tokio::task::JoinSet::new();
+    let watchdog = super::Watchdog::start();
     for (index, handler) in (0..).zip(handlers) {
         let seen = Arc::clone(&outcomes);
         let worker = Worker {
@@ -59,8 +60,10 @@ async fn bench(policy: Policy, handlers: Vec<Handler>) -> Bench {
             policy,
             handler,
             handlers: tokio::runtime::Handle::current(),
+            home: tokio::runtime::Handle::current(),
+            watchdog: Arc::clone(&watchdog),
             clock: Clock::System,
-            observer: Arc::new(move |_, _, outcome, _| seen.lock().expect("no holder panics").push(outcome)),
+            observer: Arc::new(move |outcome, _| seen.lock().expect("no holder panics").push(outcome)),
             shutdown: shutdown.clone(),
         };
         let consumer = store.consumer(SubscriptionIndex(index)).await.expect("a consumer");
@@ -208,6 +211,52 @@ async fn a_subscriber_whose_handlers_hang_delays_no_other() {
     assert_eq!(stuck.pending, 90);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handlers_that_block_their_threads_delay_neither_each_other_nor_other_subscribers() {
+    let (gate, entered) = (Arc::new(std::sync::Barrier::new(11)), Arc::new(AtomicU32::new(0)));
+    let (wait, count) = (Arc::clone(&gate), Arc::clone(&entered));
+    let blocks = typed(move |_: Value, _| {
+        let (wait, count) = (Arc::clone(&wait), Arc::clone(&count));
+        async move {
+            count.fetch_add(1, Ordering::SeqCst);
+            wait.wait();
+            Ok(())
+        }
+    });
+    let bench = bench(policy(), vec![blocks, typed(async |_: Value, _| Ok(()))]).await;
+    bench.publish(&["1"; 10]).await;
+    // All ten are in their handlers at the same time, or the barrier is never passed.
+    bench.until(1, |ledger| ledger.done == 10).await;
+    let began = std::time::Instant::now();
+    while entered.load(Ordering::SeqCst) < 10 {
+        assert!(began.elapsed() < PATIENCE, "only {} of 10 handlers began", entered.load(Ordering::SeqCst));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    tokio::task::spawn_blocking(move || gate.wait()).await.expect("it passes");
+    bench.until(0, |ledger| ledger.done == 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_blocks_its_thread_is_ended_by_its_timeout_and_keeps_its_slot_until_it_returns() {
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = Arc::new(Mutex::new(blocked));
+    let handler = typed(move |_: Value, _| {
+        let blocked = Arc::clone(&blocked);
+        async move {
+            // Returns when the test lets go of the other end.
+            let _ = blocked.lock().expect("no holder panics").recv();
+            Ok(())
+        }
+    });
+    let policy = Policy { timeout: Span::from_millis(20), max_attempts: 1, concurrency: 1, ..policy() };
+    let bench = bench(policy, vec![handler]).await;
+    bench.publish(&["1", "2"]).await;
+    assert_eq!(bench.dead().await.history[0].kind, AttemptErrorKind::Timeout);
+    assert_eq!(bench.until(0, |ledger| ledger.dead == 1).await.pending, 1, "its slot is not free");
+    drop(release);
+    bench.until(0, |ledger| ledger.done == 1).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_lets_handlers_finish_and_hands_back_the_rest_without_charging_an_attempt() {
     let go = Arc::new(tokio::sync::Semaphore::new(0));
@@ -269,8 +318,10 @@ async fn a_message_whose_process_died_in_every_attempt_is_a_dead_letter_and_is_n
         policy: policy(),
         handler: typed(async |_: Value, _| panic!("it must not be begun")),
         handlers: tokio::runtime::Handle::current(),
+        home: tokio::runtime::Handle::current(),
+        watchdog: super::Watchdog::start(),
         clock: Clock::System,
-        observer: Arc::new(|_, _, outcome, _| panic!("an attempt was made: {outcome}")),
+        observer: Arc::new(|outcome, _| panic!("an attempt was made: {outcome}")),
         shutdown,
     };
     let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");

@@ -1,0 +1,356 @@
+//! Lanes: they take leased messages one after the other and poll each one's handler once.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context as Wakes, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use super::Worker;
+use super::attempt::{Attempt, Going, Leased, conclude, give_up, panic_text, supervise, told};
+use super::retry::{Outcome, exhausted};
+use crate::context::Context;
+use crate::error::Result;
+use crate::handler::HandlerFuture;
+use crate::telemetry::{in_scope, labelled};
+
+/// Messages that a lane handles before it lets other tasks of its thread go on.
+const ROUND: usize = 64;
+/// From this time per message on, a second lane is worth its start.
+const SLOW: u64 = 20_000;
+/// Most lanes of a subscription that run side by side on the handlers' runtime.
+const MOST: usize = 4;
+/// Attempts that run on threads of their own after a handler blocked its thread.
+const WARY: u32 = 64;
+
+/// The lanes of a subscription, and the messages that wait for one.
+pub(crate) struct Lanes {
+    worker: Arc<Worker>,
+    inner: Mutex<Inner>,
+    /// Attempts that are yet to run on threads of their own.
+    wary: AtomicU32,
+    /// What a poll takes, in nanoseconds; a moving average.
+    usual: AtomicU64,
+}
+
+struct Inner {
+    waiting: VecDeque<Leased>,
+    lanes: Vec<Arc<Lane>>,
+    watched: bool,
+    /// Nothing more will come.
+    closed: bool,
+    /// Gone once nothing waits and nothing more will come.
+    alive: Option<mpsc::Sender<()>>,
+}
+
+/// One lane.
+struct Lane(Mutex<Now>);
+
+/// What a lane does now.
+enum Now {
+    Nothing,
+    /// It polls this attempt's handler.
+    Polls(Attempt),
+    /// The same, and someone else waits for how that ends.
+    Watched(oneshot::Sender<Polled>),
+}
+
+/// How a poll went.
+enum Polled {
+    Ended(Outcome),
+    GoesOn(Going),
+}
+
+/// A handler's future, and the slot that is free once it is gone.
+type Running = (HandlerFuture, OwnedSemaphorePermit);
+
+impl Lanes {
+    pub(super) fn new(worker: Arc<Worker>, alive: mpsc::Sender<()>) -> Arc<Self> {
+        let inner = Inner {
+            waiting: VecDeque::new(),
+            lanes: Vec::new(),
+            watched: false,
+            closed: false,
+            alive: Some(alive),
+        };
+        Arc::new(Self { worker, inner: Mutex::new(inner), wary: AtomicU32::new(0), usual: AtomicU64::new(0) })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing will be pushed any more: lanes end with what waits.
+    pub(super) fn close(&self) {
+        let mut inner = self.inner();
+        inner.closed = true;
+        inner.alive();
+    }
+
+    /// Hands messages to the lanes.
+    pub(super) fn push(self: &Arc<Self>, leased: impl Iterator<Item = Leased>) {
+        let mut inner = self.inner();
+        if self.wary.load(Ordering::Relaxed) > 0 {
+            let leased: Vec<Leased> = leased.collect();
+            let alive = inner.alive();
+            drop(inner);
+            leased.into_iter().for_each(|leased| self.apart(leased, alive.clone()));
+            return;
+        }
+        inner.waiting.extend(leased);
+        // A handler that takes its time gets more than one thread.
+        let wanted = if self.usual.load(Ordering::Relaxed) > SLOW { inner.waiting.len().min(MOST) } else { 1 };
+        let begin: Vec<Arc<Lane>> = (inner.lanes.len()..wanted).map(|_| Lane::new()).collect();
+        inner.lanes.extend(begin.iter().map(Arc::clone));
+        let watch = !std::mem::replace(&mut inner.watched, true);
+        drop(inner);
+        for lane in begin {
+            self.worker.handlers.spawn(Arc::clone(self).run(lane));
+        }
+        if watch {
+            self.worker.watchdog.watch(Arc::clone(self));
+        }
+    }
+
+    /// Takes messages until none waits.
+    async fn run(self: Arc<Self>, lane: Arc<Lane>) {
+        let mut handled = 0;
+        while let Some(leased) = self.next(&lane) {
+            self.handle(&lane, leased);
+            handled += 1;
+            if handled % ROUND == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// The next message, or the end of this lane.
+    fn next(&self, lane: &Arc<Lane>) -> Option<(Attempt, OwnedSemaphorePermit)> {
+        let mut inner = self.inner();
+        let next = inner.waiting.pop_front();
+        if next.is_none() {
+            inner.lanes.retain(|other| !Arc::ptr_eq(other, lane));
+        }
+        let (delivery, slot) = next?;
+        let alive = inner.alive();
+        drop(inner);
+        Some((Attempt { delivery, alive: alive?, began: Instant::now() }, slot))
+    }
+
+    fn handle(&self, lane: &Arc<Lane>, (attempt, slot): (Attempt, OwnedSemaphorePermit)) {
+        let worker = &self.worker;
+        if exhausted(&worker.policy, attempt.delivery.attempt()) {
+            let worker = Arc::clone(worker);
+            self.worker.home.spawn(async move { give_up(&worker, attempt).await });
+            return;
+        }
+        if worker.shutdown.is_expired() {
+            // Dropped, it is handed back.
+            return;
+        }
+        let began = attempt.began;
+        let (message, number) = (Arc::clone(attempt.delivery.message()), attempt.delivery.attempt());
+        let context =
+            Context::new(Arc::clone(&worker.topic), Arc::clone(&worker.subscriber), number, Arc::clone(&message));
+        lane.set(Now::Polls(attempt));
+        // Called in here, so that a panic of the handler's first lines is caught like any other.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            in_scope(&worker.label, || {
+                let mut future = (worker.handler)(message, context);
+                // Nobody is woken by this poll: who is not done is polled again by a task of its own.
+                let polled = future.as_mut().poll(&mut Wakes::from_waker(Waker::noop()));
+                (polled, future)
+            })
+        }));
+        let polled = match polled {
+            Ok((Poll::Ready(result), _)) => Err(ended(result)),
+            Ok((Poll::Pending, future)) => Ok((future, slot)),
+            Err(payload) => Err(Outcome::Panicked(panic_text(&*payload))),
+        };
+        match lane.take() {
+            Now::Polls(attempt) => {
+                self.learn(began.elapsed());
+                match polled {
+                    Err(outcome) => self.tell(attempt, outcome),
+                    Ok(running) => self.go_on(attempt, running),
+                }
+            }
+            Now::Watched(waits) => {
+                // Who waits may have given up: the timeout is over, and what goes on is dropped with this.
+                let _ = waits.send(match polled {
+                    Err(outcome) => Polled::Ended(outcome),
+                    Ok(running) => Polled::GoesOn(spawn(worker, running)),
+                });
+            }
+            Now::Nothing => {}
+        }
+    }
+
+    fn learn(&self, took: Duration) {
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).min(1 << 40);
+        // Two lanes may overwrite each other: it is a hint.
+        self.usual.store((self.usual.load(Ordering::Relaxed) * 7 + took) / 8, Ordering::Relaxed);
+    }
+
+    /// Tells an outcome. What the transport takes at once costs no task.
+    fn tell(&self, attempt: Attempt, outcome: Outcome) {
+        let worker = &self.worker;
+        if !matches!(outcome, Outcome::Done) {
+            let worker = Arc::clone(worker);
+            self.worker.home.spawn(async move { conclude(&worker, attempt, outcome).await });
+            return;
+        }
+        let Attempt { delivery, alive, began } = attempt;
+        (worker.observer)(outcome.label(), began.elapsed());
+        let mut ack = delivery.ack();
+        match ack.as_mut().poll(&mut Wakes::from_waker(Waker::noop())) {
+            Poll::Ready(result) => told(worker, result),
+            Poll::Pending => {
+                let worker = Arc::clone(worker);
+                self.worker.home.spawn(async move {
+                    told(&worker, ack.await);
+                    drop(alive);
+                });
+            }
+        }
+    }
+
+    /// Lets a handler that waits for something go on as a task of its own.
+    fn go_on(&self, attempt: Attempt, running: Running) {
+        let handler = spawn(&self.worker, running);
+        self.worker.home.spawn(supervise(Arc::clone(&self.worker), attempt, handler.ended()));
+    }
+
+    /// Handles a message on a thread of its own, because handlers of this subscription block theirs.
+    fn apart(self: &Arc<Self>, (delivery, slot): Leased, alive: Option<mpsc::Sender<()>>) {
+        let Some(alive) = alive else { return };
+        let attempt = Attempt { delivery, alive, began: Instant::now() };
+        let worker = Arc::clone(&self.worker);
+        if exhausted(&worker.policy, attempt.delivery.attempt()) {
+            self.worker.home.spawn(async move { give_up(&worker, attempt).await });
+            return;
+        }
+        let lanes = Arc::clone(self);
+        let (message, number) = (Arc::clone(attempt.delivery.message()), attempt.delivery.attempt());
+        let (cancel, cancelled) = oneshot::channel::<()>();
+        let handler = self.worker.handlers.spawn_blocking(move || {
+            let _slot = slot;
+            let began = Instant::now();
+            let worker = &lanes.worker;
+            let (topic, subscriber) = (Arc::clone(&worker.topic), Arc::clone(&worker.subscriber));
+            let context = Context::new(topic, subscriber, number, Arc::clone(&message));
+            let future = async {
+                tokio::select! {
+                    biased;
+                    // An error: whoever waits for this has given up.
+                    _ = cancelled => Ok(()),
+                    result = async { (worker.handler)(message, context).await } => result,
+                }
+            };
+            let result = worker.handlers.block_on(labelled(Arc::clone(&worker.label), future));
+            if began.elapsed() < Duration::from_micros(500) {
+                // Quick ones earn the lanes back.
+                let less = |wary: u32| wary.checked_sub(1);
+                let _ = lanes.wary.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+            }
+            result
+        });
+        let handler = async move {
+            // Dropped with this, it ends the handler at its next wait.
+            let _cancel = cancel;
+            super::attempt::outcome(handler.await)
+        };
+        self.worker.home.spawn(supervise(worker, attempt, handler));
+    }
+
+    /// Looks after lanes whose handler has blocked its thread for longer than `patience`. Returns whether anything is going on at all.
+    pub(super) fn look(self: &Arc<Self>, patience: Duration) -> bool {
+        let inner = self.inner();
+        let lanes: Vec<Arc<Lane>> = inner.lanes.clone();
+        drop(inner);
+        for lane in &lanes {
+            let Some((attempt, watched)) = lane.watch(patience) else { continue };
+            self.wary.store(WARY, Ordering::Relaxed);
+            // Whoever waits behind it goes on elsewhere.
+            let mut inner = self.inner();
+            let waiting = std::mem::take(&mut inner.waiting);
+            let alive = inner.alive();
+            drop(inner);
+            waiting.into_iter().for_each(|leased| self.apart(leased, alive.clone()));
+            self.worker.home.spawn(supervise(Arc::clone(&self.worker), attempt, wait_for(watched)));
+        }
+        !lanes.is_empty()
+    }
+
+    /// Says that the watchdog looks no more. False where it has to go on.
+    pub(super) fn unwatch(&self) -> bool {
+        let mut inner = self.inner();
+        inner.watched = !inner.lanes.is_empty();
+        !inner.watched
+    }
+}
+
+impl Lane {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Now::Nothing)))
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, now: Now) {
+        *self.now() = now;
+    }
+
+    fn take(&self) -> Now {
+        std::mem::replace(&mut *self.now(), Now::Nothing)
+    }
+
+    /// Takes the attempt over, if its poll has lasted longer than `patience`.
+    fn watch(&self, patience: Duration) -> Option<(Attempt, oneshot::Receiver<Polled>)> {
+        let mut now = self.now();
+        if !matches!(&*now, Now::Polls(attempt) if attempt.began.elapsed() > patience) {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        match std::mem::replace(&mut *now, Now::Watched(sender)) {
+            Now::Polls(attempt) => Some((attempt, receiver)),
+            Now::Nothing | Now::Watched(_) => None,
+        }
+    }
+}
+
+impl Inner {
+    /// What keeps the worker from ending while something waits or runs.
+    fn alive(&mut self) -> Option<mpsc::Sender<()>> {
+        if self.closed && self.waiting.is_empty() { self.alive.take() } else { self.alive.clone() }
+    }
+}
+
+fn spawn(worker: &Worker, (future, slot): Running) -> Going {
+    let future = labelled(Arc::clone(&worker.label), future);
+    Going::new(worker.handlers.spawn(async move {
+        let _slot = slot;
+        future.await
+    }))
+}
+
+fn ended(result: Result<()>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Done,
+        Err(error) => Outcome::Returned(error.into_kind()),
+    }
+}
+
+/// Waits for a handler that blocks its lane, and then for what it still does.
+async fn wait_for(watched: oneshot::Receiver<Polled>) -> Outcome {
+    match watched.await {
+        Ok(Polled::Ended(outcome)) => outcome,
+        Ok(Polled::GoesOn(handler)) => handler.ended().await,
+        Err(_) => Outcome::Panicked("the handler's thread is gone".to_owned()),
+    }
+}
