@@ -41,6 +41,8 @@ pub enum Command {
     Status(crate::command::status::Args),
     /// Look at dead letters, release or purge them
     Dlq(crate::command::dlq::Args),
+    /// Deliver messages once more that subscribers have finished and the topic still retains
+    Replay(crate::command::replay::Args),
     /// Show every setting, and where its value came from
     Config(ConfigArgs),
 }

@@ -3,12 +3,14 @@
 //! Logical names only. Physical names (queues, ARNs, folders) come from the topology and the transports.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::language::Language;
 use crate::name::{AppName, SubscriberName, TopicName};
-use crate::quantity::{Size, Span};
+use crate::quantity::{QuantityError, Size, Span};
 
 /// The version of this document's form; a program refuses one that it does not know.
 pub const VERSION: u32 = 1;
@@ -36,7 +38,7 @@ pub struct Topic {
     /// The name of its message type; without one the topic carries any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_type: Option<String>,
-    /// How long messages are kept once no subscriber waits for them, 1 s to 3,650 d. Default 7 d.
+    /// How long messages are kept once no subscriber waits for them, up to 3,650 d; 0 s until every subscriber is done. Default 7 d.
     pub retention: Span,
     /// Its subscribers.
     pub subscribers: Vec<Subscriber>,
@@ -89,12 +91,50 @@ impl Default for Policy {
 
 /// Where a subscriber that did not exist before begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String", into = "String")]
 pub enum Start {
     /// With the first message published after it was made.
     Now,
     /// With the oldest message that the topic still retains.
     Earliest,
+    /// With the first retained message that was published this long ago or later; written `-24h`.
+    Ago(Span),
+}
+
+impl FromStr for Start {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        match text {
+            "now" => Ok(Self::Now),
+            "earliest" => Ok(Self::Earliest),
+            other => other.strip_prefix('-').unwrap_or("").parse().map(Self::Ago),
+        }
+    }
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now => f.write_str("now"),
+            Self::Earliest => f.write_str("earliest"),
+            Self::Ago(span) => write!(f, "-{span}"),
+        }
+    }
+}
+
+impl TryFrom<String> for Start {
+    type Error = QuantityError;
+
+    fn try_from(text: String) -> Result<Self, QuantityError> {
+        text.parse()
+    }
+}
+
+impl From<Start> for String {
+    fn from(start: Start) -> Self {
+        start.to_string()
+    }
 }
 
 /// Default retention of a topic: seven days.

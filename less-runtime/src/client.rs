@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 pub use crate::http::{ShownDeadLetter, Status, SubscriberStatus};
 use crate::message::MessageId;
 use crate::publish::{Publish, PublishError, Receipt};
+pub use crate::transport::Replay;
 
 const ADDRESS_FILE: &str = "address.json";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -190,6 +191,18 @@ impl Client {
         ids: Option<&[MessageId]>,
     ) -> Result<u64, PublishError> {
         self.act(topic, subscriber, "purge", "purged", ids).await
+    }
+
+    /// Delivers messages once more to a subscriber that has finished them. Returns how many will be.
+    pub async fn replay(&self, topic: &str, subscriber: &str, which: Replay) -> Result<u64, PublishError> {
+        let body = match which {
+            Replay::All => json!({"all": true}),
+            Replay::Since(since) => json!({"since": since}),
+            Replay::Id(id) => json!({"id": id}),
+        };
+        let path = format!("/_less/replay/{}/{}", segment(topic), segment(subscriber));
+        let answer = self.ask(Method::POST, &path, Some(&body)).await?;
+        Ok(answer["replayed"].as_u64().unwrap_or(0))
     }
 
     async fn act(

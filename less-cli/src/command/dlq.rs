@@ -92,7 +92,7 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
 }
 
 /// The subscriber of this name; the topic may be left out where only one has it.
-async fn resolve(client: &Client, name: &str) -> anyhow::Result<(String, String)> {
+pub(super) async fn resolve(client: &Client, name: &str) -> anyhow::Result<(String, String)> {
     let known: Vec<(String, String)> =
         client.status().await?.subscribers.into_iter().map(|s| (s.topic, s.subscriber)).collect();
     let matches: Vec<&(String, String)> = known

@@ -9,6 +9,7 @@ pub mod dlq;
 mod list;
 pub mod new;
 pub mod publish;
+pub mod replay;
 mod start;
 pub mod status;
 
@@ -29,6 +30,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::List(arguments) => list::run(&Project::find(folder)?, arguments.json),
         Command::Status(arguments) => block_on(status::run(folder, &arguments)),
         Command::Dlq(arguments) => block_on(dlq::run(folder, &arguments)),
+        Command::Replay(arguments) => block_on(replay::run(folder, &arguments)),
         Command::Config(arguments) => config::run(&Project::find(folder)?, &arguments),
     }
 }

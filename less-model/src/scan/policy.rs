@@ -47,16 +47,14 @@ fn backoff(doc: &mut Doc, entries: &DeTable, policy: Policy) {
 
 fn start(doc: &mut Doc, table: Table) -> Option<Start> {
     let text = doc.text(table, "start")?;
-    match *text.get_ref() {
-        "now" => Some(Start::Now),
-        "earliest" => Some(Start::Earliest),
-        other => {
-            let message = match nearest(other, ["now", "earliest"]) {
-                Some(near) => format!("`start` can't be `{other}`; did you mean `{near}`?"),
-                None => format!("`start` is `now` or `earliest`, not `{other}`"),
-            };
-            doc.error("bad-value", message, text.span());
-            None
-        }
+    let start = text.get_ref().parse().ok();
+    if start.is_none() {
+        let other = text.get_ref();
+        let message = match nearest(other, ["now", "earliest"]) {
+            Some(near) => format!("`start` can't be `{other}`; did you mean `{near}`?"),
+            None => format!("`start` is `now`, `earliest` or a time ago such as `-24h`, not `{other}`"),
+        };
+        doc.error("bad-value", message, text.span());
     }
+    start
 }

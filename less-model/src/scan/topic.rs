@@ -13,7 +13,8 @@ use crate::quantity::Span;
 use crate::source::{Entry, Folder};
 use crate::tree::{MessageSource, Topic};
 
-const SHORTEST: Span = Span::from_secs(1);
+/// Until every subscriber is done.
+const SHORTEST: Span = Span::from_secs(0);
 const LONGEST: Span = Span::from_secs(3650 * 86_400);
 
 /// The topic, and what is wrong with it.

@@ -13,7 +13,8 @@ use super::Shared;
 use super::problem::Problem;
 use super::publish::{json_type, read};
 use crate::message::MessageId;
-use crate::transport::{Selection, SubscriptionIndex, TransportError};
+use crate::clock::Timestamp;
+use crate::transport::{Replay, ReplayLedger, Selection, SubscriptionIndex, TransportError};
 
 /// Largest body of an administrative request, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -54,6 +55,13 @@ pub struct SubscriberStatus {
     pub discarded: BTreeMap<String, u64>,
     /// Age of the oldest pending message, in seconds.
     pub oldest_pending_s: Option<f64>,
+    /// Deliveries by replay, which count apart; left out where there were none.
+    #[serde(default, skip_serializing_if = "never")]
+    pub replay: ReplayLedger,
+}
+
+fn never(replay: &ReplayLedger) -> bool {
+    replay.requested == 0
 }
 
 /// A dead letter, as it is shown.
@@ -98,6 +106,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Sta
         discarded: ledger.discarded,
         #[expect(clippy::cast_precision_loss, reason = "an age of 2^52 ms is not reached")]
         oldest_pending_s: ledger.oldest_pending_ms.map(|age| age as f64 / 1000.0),
+        replay: ledger.replay,
     });
     Ok(Json(Status {
         app: shared.app.manifest().app.to_string(),
@@ -195,4 +204,39 @@ pub(super) async fn purge(
     let which = selection(&shared, request).await?;
     let count = shared.app.transport().purge(subscription, which).await.map_err(|error| failed(&error))?;
     Ok(Json(json!({ "purged": count })))
+}
+
+/// Which messages: `{"all": true}`, `{"since": 1790000000000}` (milliseconds since the Unix epoch) or `{"id": "…"}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Once {
+    #[serde(default)]
+    all: bool,
+    since: Option<Timestamp>,
+    id: Option<MessageId>,
+}
+
+pub(super) async fn replay(
+    State(shared): State<Arc<Shared>>,
+    Path((topic, subscriber)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let subscription = subscription(&shared, &topic, &subscriber)?;
+    let (parts, body) = request.into_parts();
+    json_type(&parts.headers)?;
+    let body = read(&shared, &parts.headers, body, MAX_BODY).await?;
+    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad-selection", detail);
+    let once: Once = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
+    let which = match once {
+        Once { all: true, since: None, id: None } => Replay::All,
+        Once { all: false, since: Some(since), id: None } => Replay::Since(since),
+        Once { all: false, since: None, id: Some(id) } => Replay::Id(id),
+        _ => {
+            return Err(bad(
+                "say `{\"all\": true}`, `{\"since\": MILLISECONDS}` or `{\"id\": \"…\"}`".to_owned(),
+            ));
+        }
+    };
+    let count = shared.app.transport().replay(subscription, which).await.map_err(|error| failed(&error))?;
+    Ok(Json(json!({ "replayed": count })))
 }

@@ -128,6 +128,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/_less/dead-letters/{topic}/{subscriber}", get(admin::list))
         .route("/_less/dead-letters/{topic}/{subscriber}/release", post(admin::release))
         .route("/_less/dead-letters/{topic}/{subscriber}/purge", post(admin::purge))
+        .route("/_less/replay/{topic}/{subscriber}", post(admin::replay))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             Problem::new(

@@ -12,11 +12,13 @@ use less_model::manifest::Start;
 use super::consume::Acks;
 use super::disk::{Disk, RealDisk};
 use super::log::Log;
-use super::record::Record;
-use super::state::State;
+use super::reader::Segments;
+use super::record::{Record, Seq};
+use super::state::{State, Topic};
 use super::writer::Writer;
 use super::{Commands, Embedded, Options, TransportError};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
+use crate::message::StoredMessage;
 use crate::transport::Layout;
 
 /// The form of the folder that this version reads and writes.
@@ -109,10 +111,12 @@ pub(super) fn open_disk(
     let topics: Vec<u32> =
         layout.topics.iter().map(|topic| provide_topic(&mut log, &mut state, topic.name.as_str())).collect();
     let (mut queues, mut topic_of) = (Vec::new(), Vec::new());
+    let now = clock.now();
     for spec in &layout.subscriptions {
         let topic = topics[spec.topic.0 as usize];
         topic_of.push(topic);
-        queues.push(provide_queue(&mut log, &mut state, topic, spec.subscriber.as_str(), spec.policy.start));
+        let name = spec.subscriber.as_str();
+        queues.push(provide_queue(&mut log, &mut state, topic, name, spec.policy.start, now)?);
     }
     log.write()?;
     log.sync()?;
@@ -158,15 +162,49 @@ fn provide_topic(log: &mut Log, state: &mut State, name: &str) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
 
-fn provide_queue(log: &mut Log, state: &mut State, topic: u32, name: &str, start: Start) -> u32 {
+fn provide_queue(
+    log: &mut Log,
+    state: &mut State,
+    topic: u32,
+    name: &str,
+    start: Start,
+    now: Timestamp,
+) -> Result<u32, TransportError> {
     let found = state.queues.iter().position(|queue| queue.topic == topic && queue.name == name);
-    let index = found.unwrap_or_else(|| {
+    let index = if let Some(found) = found {
+        found
+    } else {
+        let known = &state.topics[topic as usize];
         let start = match start {
-            Start::Now => state.topics[topic as usize].next,
-            Start::Earliest => state.topics[topic as usize].base(),
+            Start::Now => known.next,
+            Start::Earliest => known.base(),
+            Start::Ago(span) => {
+                // What was published since the last write is not on the disk, but for topics that this process has not made.
+                log.write()?;
+                first_since(log.segments(), topic, known, now.saturating_sub(span.as_millis()))?
+            }
         };
         log.push(state, &Record::Queue { topic, name: name.into(), start });
         state.queues.len() - 1
-    });
-    u32::try_from(index).unwrap_or(u32::MAX)
+    };
+    Ok(u32::try_from(index).unwrap_or(u32::MAX))
+}
+
+/// The first retained message that was published at `since` or later.
+fn first_since(
+    segments: &Segments,
+    id: u32,
+    topic: &Topic,
+    since: Timestamp,
+) -> Result<Seq, TransportError> {
+    let mut next = topic.index.before(since).map_or(topic.next, |entry| entry.first);
+    while let Some(place) = topic.place(next) {
+        let run = segments.read_run(id, next, place, 1 << 20)?;
+        let young = |message: &StoredMessage| message.published_at >= since;
+        if let Some((seq, _)) = run.iter().find(|(_, message)| message.as_ref().is_ok_and(|m| young(m))) {
+            return Ok(seq);
+        }
+        next = run.iter().last().map_or(next, |(seq, _)| seq) + 1;
+    }
+    Ok(topic.next)
 }

@@ -221,6 +221,7 @@ impl Writer {
                 self.answers.push(Answer::Count(reply, seqs.len() as u64));
             }
             Command::Replay { queue, from, to, reply } => {
+                self.take_acks();
                 let (known, topic) = self.state.both(queue);
                 let ranges = known.replayable(from.max(topic.base()), to.min(topic.next));
                 let count = ranges.iter().map(|(from, to)| to - from).sum();

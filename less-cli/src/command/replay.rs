@@ -1,0 +1,72 @@
+//! `less replay`: messages once more.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use less_model::quantity::Span;
+use less_runtime::client::{Client, Replay};
+use less_runtime::message::MessageId;
+
+use super::status::Target;
+use crate::cli::ExitStatus;
+use crate::ui;
+
+/// What `replay` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The topic
+    topic: String,
+    /// To this subscriber alone [default: to all of the topic]
+    #[arg(long)]
+    subscriber: Option<String>,
+    /// What was published this long ago or later, such as `24h` [default: everything that is retained]
+    #[arg(long, value_name = "AGO", conflicts_with = "id")]
+    since: Option<Span>,
+    /// This message
+    #[arg(long)]
+    id: Option<MessageId>,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<ExitStatus> {
+    let client = arguments.target.client(folder)?;
+    let which = match (arguments.since, arguments.id) {
+        (Some(ago), _) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let since = now.saturating_sub(ago.duration()).as_millis();
+            Replay::Since(u64::try_from(since)?)
+        }
+        (None, Some(id)) => Replay::Id(id),
+        (None, None) => Replay::All,
+    };
+    for subscriber in subscribers(&client, arguments).await? {
+        let count = client.replay(&arguments.topic, &subscriber, which).await?;
+        ui::say(&format!("{count} of `{}` are delivered once more to `{subscriber}`", arguments.topic));
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// The subscribers that are meant.
+async fn subscribers(client: &Client, arguments: &Args) -> anyhow::Result<Vec<String>> {
+    if let Some(subscriber) = &arguments.subscriber {
+        let (_, subscriber) =
+            super::dlq::resolve(client, &format!("{}/{subscriber}", arguments.topic)).await?;
+        return Ok(vec![subscriber]);
+    }
+    let all = client.status().await?.subscribers;
+    let mut topics: Vec<String> = all.iter().map(|s| s.topic.clone()).collect();
+    topics.dedup();
+    let found: Vec<String> =
+        all.into_iter().filter(|s| s.topic == arguments.topic).map(|s| s.subscriber).collect();
+    if found.is_empty() {
+        let topic = &arguments.topic;
+        let near = less_model::name::nearest(topic, topics.iter().map(String::as_str));
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`less list` shows the topics and their subscribers".to_owned(),
+        };
+        return Err(ui::user_error(format!("there is no subscriber of a topic `{topic}`\nhint: {hint}")));
+    }
+    Ok(found)
+}
