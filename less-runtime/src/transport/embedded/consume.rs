@@ -22,7 +22,7 @@ const READ_AHEAD: u64 = 256 << 10;
 
 /// Acks on their way to the writer: all that come while it works are taken with one look.
 #[derive(Default)]
-pub(super) struct Acks(Mutex<Vec<(QueueId, Seq, u32)>>);
+pub(super) struct Acks(pub(super) Mutex<Vec<(QueueId, Seq, u32)>>);
 
 impl Acks {
     /// What has come since the last time.

@@ -3,6 +3,7 @@
 mod crash;
 mod fault_disk;
 mod folder;
+mod model;
 mod power;
 
 use std::sync::Arc;
