@@ -1,6 +1,6 @@
 //! Leasing, and the endings of a delivery: the second room.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -77,11 +77,11 @@ pub(super) enum Body {
 /// Leased messages on their way to the consumer. What is dropped with it is handed back.
 pub(super) struct Leases {
     shared: Arc<Shared>,
-    list: Vec<Leased>,
+    list: VecDeque<Leased>,
 }
 
 impl Leases {
-    pub(super) fn new(shared: Arc<Shared>, list: Vec<Leased>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, list: VecDeque<Leased>) -> Self {
         Self { shared, list }
     }
 }
@@ -151,13 +151,13 @@ impl Consumer for QueueConsumer {
             };
             let mut deliveries: Vec<Box<dyn Delivery>> = Vec::with_capacity(leases.list.len());
             // Taken one by one, so that those that are left are handed back if this is dropped while it reads.
-            while let Some(at) = leases.list.len().checked_sub(1) {
-                let (seq, attempt) = (leases.list[at].seq, leases.list[at].attempt);
-                let message = match &leases.list[at].body {
+            while let Some(Leased { seq, attempt, body }) = leases.list.front() {
+                let (seq, attempt) = (*seq, *attempt);
+                let message = match body {
                     Body::Cached(message) => Ok(Arc::clone(message)),
                     Body::At(topic, place) => self.load(*topic, seq, *place).await,
                 };
-                leases.list.pop();
+                leases.list.pop_front();
                 match message {
                     Ok(message) => {
                         let shared = Arc::clone(&self.shared);
@@ -167,7 +167,6 @@ impl Consumer for QueueConsumer {
                 }
             }
             if !deliveries.is_empty() {
-                deliveries.reverse();
                 return Ok(deliveries);
             }
             // None could be read. Those that are not damaged come again, and a sick disk is not to be asked without a pause.
