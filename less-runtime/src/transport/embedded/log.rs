@@ -19,9 +19,9 @@ const MAGIC: &[u8; 8] = b"lesscp01";
 
 /// Where the log goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Position {
-    segment: u32,
-    offset: u64,
+pub(super) struct Position {
+    pub(super) segment: u32,
+    pub(super) offset: u64,
 }
 
 /// The writer's end of the log.
@@ -232,11 +232,6 @@ impl Log {
         sync_folder(&*self.disk).map_err(|cause| error("sync the folder of", cause))
     }
 
-    /// The segment that is written.
-    pub(super) fn segment(&self) -> u32 {
-        self.segment
-    }
-
     /// Deletes segments that neither messages nor the checkpoint need.
     pub(super) fn prune(&mut self, state: &State) -> Result<(), TransportError> {
         let live = state.live();
@@ -289,7 +284,7 @@ fn read_all(
     Ok(bytes)
 }
 
-fn read_checkpoint(disk: &dyn Disk) -> Result<(State, Option<Position>), TransportError> {
+pub(super) fn read_checkpoint(disk: &dyn Disk) -> Result<(State, Option<Position>), TransportError> {
     let file = match disk.open(CHECKPOINT) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((State::default(), None)),

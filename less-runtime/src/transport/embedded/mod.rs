@@ -21,6 +21,7 @@ mod state;
 mod tail;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 mod writer;
 
 use std::collections::HashSet;

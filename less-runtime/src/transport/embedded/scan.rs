@@ -36,6 +36,11 @@ impl Scanner {
         Ok(Self { file, size, buffer: Vec::new(), start: from.min(size), at: 0 })
     }
 
+    /// The file's size when this began.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Where the next frame begins.
     pub(super) fn offset(&self) -> u64 {
         self.start + self.at as u64

@@ -414,9 +414,10 @@ impl Writer {
                 if let Some(seq) = picked.behind
                     && let Some(place) = topic.place(seq)
                 {
+                    // Told after the write: the message may be part of it.
                     if let Some(Lease { reply, .. }) = self.waiting.remove(&id) {
-                        // Nothing was changed for it, so that it need not wait for a sync.
-                        let _ = reply.send(LeaseAnswer::Behind { topic: topic_id, seq, place });
+                        let answer = LeaseAnswer::Behind { topic: topic_id, seq, place };
+                        self.answers.push(Answer::Other(Box::new(move || drop(reply.send(answer)))));
                     }
                 } else if let Some(due) = queue.next_due() {
                     self.timers.insert((due, id));

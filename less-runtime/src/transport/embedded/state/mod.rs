@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::index::{Entry, Index, Place, SPAN};
+pub(super) use self::marks::Mark;
 pub(super) use self::queue::{Dead, Queue};
 use super::record::{QueueId, Record, Seq, TopicId};
 use crate::clock::{Timestamp, millis};
