@@ -13,6 +13,8 @@ cd "$here/../.."
 
 ALL=(bare less redis-always redis-everysec jetstream-always jetstream-default rabbitmq-quorum rabbitmq-classic)
 home=$PWD/target/peers
+# Where the unpacked packages find each other's libraries.
+libraries=$home/root/usr/lib/$(uname -m)-linux-gnu
 driver=$home/driver/release/peers
 quick=()
 rounds=
@@ -82,7 +84,7 @@ cp Cargo.lock "$here/app/Cargo.lock"
 
 # Under target/, so that the data lies on the repository's file system; a tmpfs would make every sync free.
 scratch=$(mktemp -d "$home/run.XXXXXX")
-kind=$(stat --file-system --format=%T "$scratch")
+kind=$(df --output=fstype "$scratch" | tail -n 1)
 if [ "$kind" = tmpfs ] || [ "$kind" = ramfs ]; then
     echo "error: $home lies on $kind, where a sync costs nothing" >&2
     echo "hint: clone the repository to a disk" >&2
@@ -130,4 +132,7 @@ for ((round = 1; round <= rounds; round++)); do
         if ((round % 2)); then turn "${systems[index]}" "$round"; else turn "${systems[${#systems[@]} - 1 - index]}" "$round"; fi
     done
 done
-"$driver" report "$out"
+
+versions="Less $(git rev-parse --short HEAD 2>/dev/null || echo without git), RabbitMQ 3.10.8 (Erlang $(cat "$home"/root/usr/lib/erlang/releases/*/OTP_VERSION)), \
+$("$home/nats/bin/nats-server" --version | sed 's/: v/ /'), Redis $(LD_LIBRARY_PATH=$libraries "$home/root/usr/bin/redis-server" --version | sed 's/.* v=\([^ ]*\).*/\1/'), $(rustc --version)"
+"$driver" report "$out" "$kind" "$versions"

@@ -16,7 +16,7 @@ start_redis() {
     port=$("$driver" free-ports 1)
     address=127.0.0.1:$port
     # No snapshots and no rewriting of the file during a run: both would cost Redis speed, and neither makes a message safer.
-    launch "$folder/log" env LD_LIBRARY_PATH="$home/root/usr/lib/x86_64-linux-gnu" "$home/root/usr/bin/redis-server" \
+    launch "$folder/log" env LD_LIBRARY_PATH="$libraries" "$home/root/usr/bin/redis-server" \
         --bind 127.0.0.1 --port "$port" --dir "$folder" --daemonize no \
         --appendonly yes --appendfsync "$fsync" --save "" --auto-aof-rewrite-percentage 0
 }

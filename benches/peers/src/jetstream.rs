@@ -95,8 +95,7 @@ impl Publisher for Stream {
 
     async fn publish(&self, _: usize, bodies: Vec<Vec<u8>>) -> anyhow::Result<()> {
         for body in bodies {
-            let sent =
-                self.context.publish(self.name.clone(), body.into()).await.context("publishing")?;
+            let sent = self.context.publish(self.name.clone(), body.into()).await.context("publishing")?;
             sent.await.context("waiting for an acknowledgement")?;
         }
         Ok(())

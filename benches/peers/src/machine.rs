@@ -1,7 +1,5 @@
 //! What is known of the machine and of processes.
 
-use std::process::Command;
-
 use anyhow::Context as _;
 
 /// Resident memory of a process now and at its most, in KiB.
@@ -9,7 +7,8 @@ pub(crate) fn memory(pid: u32) -> anyhow::Result<(u64, u64)> {
     let path = format!("/proc/{pid}/status");
     let text = std::fs::read_to_string(&path).with_context(|| format!("can't read {path}"))?;
     let value = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
         line.trim().trim_end_matches(" kB").parse::<u64>().with_context(|| format!("{name} is no number"))
     };
     Ok((value("VmRSS:")?, value("VmHWM:")?))
@@ -28,10 +27,4 @@ pub(crate) fn describe() -> String {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let processor = field("/proc/cpuinfo", "model name");
     format!("{cores} cores ({processor}), {gib:.0} GiB, Linux {}", kernel.trim())
-}
-
-/// The file system of a folder, such as `ext4`.
-pub(crate) fn file_system(folder: &str) -> String {
-    let output = Command::new("stat").args(["--file-system", "--format=%T", folder]).output();
-    output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -1,7 +1,7 @@
 //! Measures Less beside the brokers one would install instead. `run.sh` starts the servers and calls this for each of them in turn.
 //!
 //!     peers measure SYSTEM --round N --out FILE [--address IP:PORT] [--pid PID] [--scratch FOLDER] [--quick]
-//!     peers report FILE
+//!     peers report FILE FILE_SYSTEM VERSIONS
 //!     peers free-ports N
 
 #![expect(clippy::print_stdout, reason = "its data is what it prints")]
@@ -19,6 +19,7 @@ mod rabbitmq;
 mod record;
 mod redis;
 mod report;
+mod summary;
 mod system;
 mod table;
 
@@ -52,8 +53,9 @@ fn main() -> anyhow::Result<()> {
             result.with_context(|| format!("measuring `{}`", options.system.id()))
         }
         "report" => {
-            let file = arguments.next().context("`report` needs a file")?;
-            print!("{}", report::report(Path::new(&file))?);
+            let mut next = || arguments.next().context("`report` needs a file, a file system and versions");
+            let (file, file_system, versions) = (next()?, next()?, next()?);
+            print!("{}", report::report(Path::new(&file), &file_system, &versions)?);
             Ok(())
         }
         "free-ports" => free_ports(arguments.next().context("how many ports?")?.parse()?),

@@ -16,7 +16,7 @@ use crate::system::System;
 use crate::{Options, bare, machine};
 
 /// Longest that one run may take: a system that lost something would never be done.
-pub(crate) const LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const LIMIT: Duration = Duration::from_mins(3);
 
 static TALLY: Tally = Tally::new();
 
@@ -104,7 +104,11 @@ fn keep(options: &Options, result: Outcome) -> anyhow::Result<()> {
 }
 
 /// The nearest-rank quantile of sorted nanoseconds, in microseconds.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank lies between 1 and the length")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rank lies between 1 and the length"
+)]
 fn quantile(sorted: &[u64], part: f64) -> anyhow::Result<f64> {
     let rank = (part * sorted.len() as f64).ceil() as usize;
     let value = sorted.get(rank.max(1) - 1).context("no latencies were recorded")?;
@@ -122,7 +126,7 @@ impl<P: Peer> Measured for Broker<P> {
             let batch = P::Publisher::batch(cell.in_flight);
             let pad = pad(cell.bytes);
             let start = Instant::now();
-            let published = window(cell.in_flight / batch, duration, move |slot| {
+            let sending = window(cell.in_flight / batch, duration, move |slot| {
                 let publisher = publisher.clone();
                 let bodies: anyhow::Result<Vec<_>> =
                     (0..batch).map(|_| Body::encode(load::now(), &pad)).collect();
@@ -131,13 +135,9 @@ impl<P: Peer> Measured for Broker<P> {
                     Ok(batch as u64)
                 }
             });
-            let published = published.await?;
-            TALLY.wait(cell.subscribers, published.messages).await;
-            Ok(Throughput {
-                messages: published.messages,
-                published: published.elapsed,
-                delivered: start.elapsed(),
-            })
+            let sent = sending.await?;
+            TALLY.wait(cell.subscribers, sent.messages).await;
+            Ok(Throughput { messages: sent.messages, published: sent.elapsed, delivered: start.elapsed() })
         };
         self.finish(publisher, consumers, cell.subscribers, run).await
     }

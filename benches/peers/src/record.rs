@@ -34,12 +34,7 @@ pub(crate) enum Outcome {
         delivered: f64,
     },
     /// From publish to handler at a steady rate.
-    Latency {
-        per_second: f64,
-        p50_us: f64,
-        p99_us: f64,
-        max_us: f64,
-    },
+    Latency { per_second: f64, p50_us: f64, p99_us: f64, max_us: f64 },
     /// Writes, each synced before the next.
     Bare { bytes: usize, per_second: f64 },
     /// The server's memory after the load, and the most it ever had.

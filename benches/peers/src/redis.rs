@@ -85,7 +85,8 @@ impl Reader {
         let mut read = redis::cmd("XREADGROUP");
         read.arg("GROUP").arg(&self.group).arg("consumer").arg("COUNT").arg(COUNT);
         read.arg("BLOCK").arg(1000).arg("STREAMS").arg(&self.stream).arg(">");
-        entries(read.query_async(&mut self.connection.clone()).await?).context("an unknown answer to XREADGROUP")
+        entries(read.query_async(&mut self.connection.clone()).await?)
+            .context("an unknown answer to XREADGROUP")
     }
 
     async fn acknowledge(&self, entries: &[Entry]) -> anyhow::Result<()> {
@@ -133,7 +134,8 @@ fn entries(reply: Value) -> anyhow::Result<Vec<Entry>> {
         let entries = array(stream)?.and_then(|mut pair| pair.pop());
         for entry in array(entries.context("a stream without entries")?)?.unwrap_or_default() {
             let mut pair = array(entry)?.context("a deleted entry")?;
-            let body = array(pair.pop().context("an entry without fields")?)?.and_then(|mut fields| fields.pop());
+            let body =
+                array(pair.pop().context("an entry without fields")?)?.and_then(|mut fields| fields.pop());
             let id = pair.pop().context("an entry without an id")?;
             found.push(Entry { id: bytes(id)?, body: bytes(body.context("an entry without a body")?)? });
         }
