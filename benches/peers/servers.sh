@@ -1,6 +1,7 @@
 # Sourced by run.sh: how each system is started. Each function starts one, in the background, with its data in the folder $1, on the loopback
 # interface; it sets `address`, and `pid`, the process whose memory is of interest. Every process is noted in `started`.
-# shellcheck shell=bash disable=SC2034
+# It uses `driver`, `home`, `libraries` and `here` of run.sh.
+# shellcheck shell=bash disable=SC2034,SC2154
 
 launch() {
     local log=$1
@@ -54,7 +55,7 @@ start_rabbitmq() {
         RABBITMQ_CONF_ENV_FILE="$folder/none" RABBITMQ_CONFIG_FILE="$folder/rabbitmq.conf" \
         RABBITMQ_ENABLED_PLUGINS_FILE="$folder/enabled_plugins" RABBITMQ_MNESIA_BASE="$folder/mnesia" \
         RABBITMQ_GENERATED_CONFIG_DIR="$folder/config" RABBITMQ_LOG_BASE="$folder" RABBITMQ_PID_FILE="$folder/pid" \
-        "$home/root/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8/sbin/rabbitmq-server"
+        "$(echo "$home"/root/usr/lib/rabbitmq/lib/rabbitmq_server-*)/sbin/rabbitmq-server"
 }
 
 start_less() {

@@ -19,9 +19,12 @@ pub fn handled(subscriber: usize, sent: u64) {
 pub async fn run(job: &Drive) -> anyhow::Result<()> {
     let result = match job.topic.as_str() {
         "one" => publish(job, |sent, pad| async move { topics::one.publish(&One { sent, pad }).await }).await,
-        "four" => publish(job, |sent, pad| async move { topics::four.publish(&Four { sent, pad }).await }).await,
+        "four" => {
+            publish(job, |sent, pad| async move { topics::four.publish(&Four { sent, pad }).await }).await
+        }
         "sixteen" => {
-            publish(job, |sent, pad| async move { topics::sixteen.publish(&Sixteen { sent, pad }).await }).await
+            publish(job, |sent, pad| async move { topics::sixteen.publish(&Sixteen { sent, pad }).await })
+                .await
         }
         other => Err(anyhow::anyhow!("there is no topic `{other}` to publish to")),
     };
