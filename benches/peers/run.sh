@@ -117,7 +117,7 @@ turn() {
     measuring=$!
     if ! wait "$measuring"; then
         measuring=
-        if [ -f "$folder/log" ]; then tail -n 40 "$folder/log" >&2; fi
+        tail -n 20 "$folder"/*log >&2 || true
         echo "error: \`$system\` could not be measured" >&2
         exit 2
     fi

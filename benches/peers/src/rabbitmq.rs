@@ -43,6 +43,8 @@ pub(crate) struct Rabbit {
 pub(crate) struct Exchange {
     name: String,
     channels: Vec<Channel>,
+    /// The subscribers' channels: closed in order, where dropping them would close them at some time, under the next run's feet.
+    subscribed: Vec<Channel>,
 }
 
 impl Rabbit {
@@ -77,7 +79,7 @@ impl Peer for Rabbit {
         channels[0]
             .exchange_declare(name.as_str().into(), ExchangeKind::Fanout, durable, FieldTable::default())
             .await?;
-        let mut consumers = Consumers::new();
+        let (mut consumers, mut subscribed) = (Consumers::new(), Vec::new());
         for subscriber in 0..subscribers {
             let channel = self.consuming[subscriber % CONNECTIONS].create_channel().await?;
             channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
@@ -90,12 +92,16 @@ impl Peer for Rabbit {
             channel.queue_bind(queue.as_str().into(), name.as_str().into(), "".into(), bind, none).await?;
             let (consume, none) = (BasicConsumeOptions::default(), FieldTable::default());
             let consumer = channel.basic_consume(queue.as_str().into(), "".into(), consume, none).await?;
-            consumers.spawn(subscribe(channel, consumer, subscriber, tally));
+            consumers.spawn(subscribe(consumer, subscriber, tally));
+            subscribed.push(channel);
         }
-        Ok((Exchange { name, channels }, consumers))
+        Ok((Exchange { name, channels, subscribed }, consumers))
     }
 
     async fn close(&self, exchange: Exchange, subscribers: usize) -> anyhow::Result<()> {
+        for channel in exchange.subscribed {
+            channel.close(200, "".into()).await?;
+        }
         let channel = &exchange.channels[0];
         for subscriber in 0..subscribers {
             let queue = queue_name(&exchange.name, subscriber);
@@ -109,13 +115,7 @@ impl Peer for Rabbit {
     }
 }
 
-/// Handles what comes. The channel is held because its end would be the consumer's.
-async fn subscribe(
-    _channel: Channel,
-    mut consumer: Consumer,
-    subscriber: usize,
-    tally: &'static Tally,
-) -> anyhow::Result<()> {
+async fn subscribe(mut consumer: Consumer, subscriber: usize, tally: &'static Tally) -> anyhow::Result<()> {
     while let Some(delivery) = consumer.next().await {
         let mut last = delivery?;
         let mut count = 1;
