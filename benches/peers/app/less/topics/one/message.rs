@@ -1,0 +1,6 @@
+#[less::message]
+pub struct One {
+    /// When it was published, in nanoseconds since the Unix epoch.
+    pub sent: u64,
+    pub pad: String,
+}

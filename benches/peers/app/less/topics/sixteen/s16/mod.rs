@@ -1,0 +1,6 @@
+use less::topics::sixteen::Sixteen;
+
+pub async fn process(message: Sixteen) -> less::Result<()> {
+    peers_app::handled(15, message.sent);
+    Ok(())
+}
