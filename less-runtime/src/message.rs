@@ -7,7 +7,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 
 /// Any JSON: what a topic without a message type carries.
 pub type Value = serde_json::Value;
@@ -36,7 +36,9 @@ pub struct MessageId(uuid::Uuid);
 impl MessageId {
     /// A new id.
     pub fn generate() -> Self {
-        Self(uuid::Uuid::now_v7())
+        let now = Clock::System.now();
+        // From the thread's generator: the system's would be asked for every single message.
+        Self(uuid::Builder::from_unix_timestamp_millis(now, &rand::random()).into_uuid())
     }
 
     /// When it was made, in milliseconds since 1970.

@@ -112,7 +112,7 @@ fn start(manifest: &str, topics: &[fn(&mut Registry)]) -> Result<(), HostError> 
         register(&mut registry);
     }
     let main = runtime("less", 2)?;
-    let handlers = runtime("handler", 4)?;
+    let handlers = runtime("handler", 2)?;
     let result = main.block_on(run(manifest, registry, config, drain.duration(), handlers.handle().clone()));
     // A handler that blocks its thread for ever must not keep the process.
     handlers.shutdown_background();

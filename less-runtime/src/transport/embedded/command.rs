@@ -16,8 +16,10 @@ use crate::transport::{AttemptError, DeadReason, Ledger, NewMessage, TransportEr
 pub(super) enum Command {
     Publish { topic: TopicId, messages: Vec<NewMessage>, reply: Sender<Vec<Result<Receipt, PublishError>>> },
     Lease(Lease),
-    /// Acks lie in the queue's common list.
+    /// Acks lie in the common list; nobody waits for them.
     Acks,
+    /// The same, and the next message of a key does.
+    AcksNow,
     HandBack { queue: QueueId, seq: Seq, attempt: u32 },
     Discard { queue: QueueId, seq: Seq, attempt: u32, reason: &'static str },
     Retry { queue: QueueId, seq: Seq, attempt: u32, due: Timestamp, error: AttemptError, reply: Sender<bool> },

@@ -41,13 +41,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn ack(&self, seq: Seq, attempt: u32) -> Result<(), TransportError> {
+    fn ack(&self, seq: Seq, attempt: u32, keyed: bool) -> Result<(), TransportError> {
         let first = {
             let mut acks = self.acks.0.lock().unwrap_or_else(PoisonError::into_inner);
             acks.push((self.queue, seq, attempt));
             acks.len() == 1
         };
         // The writer is told of the first one, and finds the others when it looks.
+        if keyed {
+            return self.commands.send(Command::AcksNow);
+        }
         if first {
             return self.commands.send(Command::Acks);
         }
@@ -259,7 +262,7 @@ impl Delivery for QueueDelivery {
 
     async fn ack(mut self: Box<Self>) -> Result<(), TransportError> {
         self.ended = true;
-        self.shared.ack(self.seq, self.attempt)
+        self.shared.ack(self.seq, self.attempt, self.message.key.is_some())
     }
 
     async fn retry_after(

@@ -9,7 +9,9 @@ mod admin;
 mod command;
 mod compact;
 mod consume;
+mod crowd;
 mod disk;
+mod inbox;
 mod log;
 mod mutant;
 mod provision;
@@ -25,7 +27,6 @@ pub mod verify;
 mod writer;
 
 use std::collections::HashSet;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -83,7 +84,7 @@ pub struct Embedded {
 /// The way to the writer.
 #[derive(Clone)]
 struct Commands {
-    sender: Sender<Command>,
+    inbox: Arc<inbox::Inbox>,
     /// Why the writer answers no more.
     failure: Arc<OnceLock<TransportError>>,
 }
@@ -91,7 +92,7 @@ struct Commands {
 impl Commands {
     /// Sends a command without waiting for anything.
     fn send(&self, command: Command) -> Result<(), TransportError> {
-        self.sender.send(command).map_err(|_| self.why())
+        if self.inbox.send(command) { Ok(()) } else { Err(self.why()) }
     }
 
     /// Sends a command and waits for its answer.

@@ -5,12 +5,13 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use less_model::manifest::Start;
 
 use super::consume::Acks;
 use super::disk::{Disk, RealDisk};
+use super::inbox::Inbox;
 use super::log::Log;
 use super::reader::Segments;
 use super::record::{Record, Seq};
@@ -122,7 +123,8 @@ pub(super) fn open_disk(
     log.sync()?;
     state.rebuild();
     let failure = Arc::new(OnceLock::new());
-    let (sender, receiver) = mpsc::channel();
+    let inbox = Arc::new(Inbox::default());
+    let writers = Arc::clone(&inbox);
     let segments = log.segments().clone();
     let retention: HashMap<String, u64> = layout
         .topics
@@ -134,14 +136,14 @@ pub(super) fn open_disk(
         Writer::new(log, state, options, clock.clone(), retention, Arc::clone(&failure), Arc::clone(&acks), lock);
     let thread = std::thread::Builder::new()
         .name("less-store".to_owned())
-        .spawn(move || writer.run(&receiver))
+        .spawn(move || writer.run(&writers))
         .map_err(|error| TransportError::Io {
             action: "start",
             file: "the store's thread".to_owned(),
             cause: error.to_string(),
         })?;
     Ok(Embedded {
-        commands: Commands { sender, failure },
+        commands: Commands { inbox, failure },
         topics,
         queues,
         topic_of,

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,9 @@ use tokio::sync::oneshot::Sender;
 
 use super::command::{Command, Death, Lease, LeaseAnswer, Letter, Whereabouts};
 use super::compact::Compaction;
+use super::crowd::Crowd;
 use super::consume::{Acks, Body, Leased, Leases};
+use super::inbox::Inbox;
 use super::log::Log;
 use super::mutant::Mutant;
 use super::record::{QueueId, Record, Seq, TopicId};
@@ -81,6 +82,7 @@ pub(super) struct Writer {
     free: Option<(Instant, u64)>,
     warned: bool,
     pub(super) compaction: Option<Compaction>,
+    crowd: Crowd,
     /// Held until this is dropped.
     _lock: Option<File>,
 }
@@ -118,50 +120,48 @@ impl Writer {
             free: None,
             warned: false,
             compaction: None,
+            crowd: Crowd::default(),
             _lock: lock,
         }
     }
 
-    /// Works until it is closed, until nobody can ask any more, or until the disk fails.
-    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+    /// Works until it is closed, or until the disk fails.
+    pub(super) fn run(mut self, inbox: &Inbox) {
+        let guard = inbox.guard();
+        let mut commands = Vec::new();
+        let mut closing = None;
         let result = loop {
-            let first = match self.wait() {
-                None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(wait) => commands.recv_timeout(wait),
-            };
-            let mut next = match first {
-                Ok(command) => Some(command),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => break self.finish(),
-            };
-            let mut close = None;
-            while let Some(command) = next.take() {
+            inbox.wait(self.wait());
+            self.crowd.gather(inbox);
+            inbox.take(&mut commands);
+            let mut result = Ok(());
+            for command in commands.drain(..) {
                 match command {
-                    Command::Close { reply } => close = Some(reply),
+                    Command::Close { reply } => closing = Some(reply),
                     command => self.take(command),
                 }
-                if close.is_none() && self.log.waiting_bytes() < WRITE {
-                    next = commands.try_recv().ok();
+                if self.log.waiting_bytes() >= WRITE {
+                    result = result.and_then(|()| self.commit());
                 }
             }
             self.take_acks();
             self.serve();
-            let result = self.commit();
-            if let Some(reply) = close {
-                let result = result.and_then(|()| self.finish());
-                let _ = self.failure.set(TransportError::Closed);
-                // Whoever closed it may be gone; it is closed all the same.
-                let _ = reply.send(result);
-                return;
-            }
-            if result.is_err() {
+            let result = result.and_then(|()| self.commit());
+            if result.is_err() || closing.is_some() {
                 break result;
             }
         };
-        if let Err(error) = result {
+        let result = result.and_then(|()| if closing.is_some() { self.finish() } else { Ok(()) });
+        if let Err(error) = &result {
             tracing::error!("the store stops, so that nothing is acknowledged that is not stored: {error}");
-            // Set before the answers are dropped, so that whoever waits learns why.
-            let _ = self.failure.set(error);
+        }
+        // Set before the answers are dropped, so that whoever waits learns why.
+        let _ = self.failure.set(result.as_ref().err().cloned().unwrap_or(TransportError::Closed));
+        drop(guard);
+        drop(self);
+        if let Some(reply) = closing {
+            // Whoever closed it may be gone; it is closed all the same.
+            let _ = reply.send(result);
         }
     }
 
@@ -184,6 +184,7 @@ impl Writer {
     fn take(&mut self, command: Command) {
         match command {
             Command::Publish { topic, messages, reply } => {
+                self.crowd.published += 1;
                 let results = self.publish(topic, messages);
                 self.answers.push(Answer::Published(reply, results));
             }
@@ -191,7 +192,7 @@ impl Writer {
                 self.dirty.insert(lease.queue);
                 self.waiting.insert(lease.queue, lease);
             }
-            Command::Acks => {}
+            Command::Acks | Command::AcksNow => {}
             Command::HandBack { queue, seq, attempt } => {
                 if self.holds(queue, seq, attempt) {
                     self.push(queue, &Record::HandBack { queue, seq });
