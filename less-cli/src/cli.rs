@@ -43,6 +43,12 @@ pub enum Command {
     Dlq(crate::command::dlq::Args),
     /// Deliver messages once more that subscribers have finished and the topic still retains
     Replay(crate::command::replay::Args),
+    /// Look through the broker's folder, and say what is wrong; exits 2 if anything is
+    Verify(crate::command::verify::Args),
+    /// Write everything that the broker has stored to one file, while the app runs or not
+    Backup(crate::command::backup::Args),
+    /// Make the broker's folder from a backup
+    Restore(crate::command::backup::RestoreArgs),
     /// Show every setting, and where its value came from
     Config(ConfigArgs),
 }

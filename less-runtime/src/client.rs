@@ -205,6 +205,33 @@ impl Client {
         Ok(answer["replayed"].as_u64().unwrap_or(0))
     }
 
+    /// Everything that the app has stored, as a tar archive, piece by piece.
+    pub async fn backup(&self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), PublishError> {
+        let no_app = |cause: String| PublishError::NoApp { url: self.url.clone(), cause };
+        let broken = |cause: String| PublishError::Unavailable(cause);
+        let mut request = Request::builder().uri(format!("{}/_less/backup", self.url));
+        if let Some(key) = &self.key {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
+        let request = request.body(Full::default()).map_err(|error| no_app(error.to_string()))?;
+        let answer = self.http.request(request).await.map_err(|error| no_app(chain(&error)))?;
+        let status = answer.status();
+        let mut body = answer.into_body();
+        if !status.is_success() {
+            let body = body.collect().await.map_err(|error| no_app(error.to_string()))?.to_bytes();
+            let mut problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+            problem["status"] = json!(status.as_u16());
+            return Err(self.problem(&problem));
+        }
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| broken(chain(&error)))?;
+            if let Some(piece) = frame.data_ref() {
+                take(piece).map_err(|error| broken(error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
     async fn act(
         &self,
         topic: &str,
@@ -285,6 +312,11 @@ impl Client {
             },
         }
     }
+}
+
+/// Writes a snapshot as the archive that [`Client::backup`] gives.
+pub fn write_archive(snapshot: crate::transport::Snapshot, out: impl io::Write) -> io::Result<()> {
+    crate::http::backup::write(snapshot, out)
 }
 
 /// The innermost causes of an HTTP client's error: the outer ones say only that there was one.

@@ -2,6 +2,7 @@
 
 pub mod add;
 pub mod build;
+pub mod backup;
 mod check;
 mod config;
 mod dev;
@@ -12,6 +13,7 @@ pub mod publish;
 pub mod replay;
 mod start;
 pub mod status;
+pub mod verify;
 
 use crate::cli::{Cli, Command, ExitStatus};
 use crate::project::Project;
@@ -31,6 +33,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Status(arguments) => block_on(status::run(folder, &arguments)),
         Command::Dlq(arguments) => block_on(dlq::run(folder, &arguments)),
         Command::Replay(arguments) => block_on(replay::run(folder, &arguments)),
+        Command::Verify(arguments) => verify::run(folder, &arguments),
+        Command::Backup(arguments) => block_on(backup::run(folder, &arguments)),
+        Command::Restore(arguments) => backup::restore(folder, &arguments),
         Command::Config(arguments) => config::run(&Project::find(folder)?, &arguments),
     }
 }

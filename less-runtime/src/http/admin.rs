@@ -87,7 +87,7 @@ pub struct ShownDeadLetter {
     pub body: Value,
 }
 
-fn failed(error: &TransportError) -> Problem {
+pub(super) fn failed(error: &TransportError) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string())
 }
 

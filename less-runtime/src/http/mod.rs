@@ -3,6 +3,7 @@
 //! An accept loop of our own, because `axum::serve` installs no timer, without which hyper's header-read timeout does nothing.
 
 mod admin;
+pub(crate) mod backup;
 mod guard;
 mod problem;
 mod publish;
@@ -128,6 +129,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/_less/dead-letters/{topic}/{subscriber}", get(admin::list))
         .route("/_less/dead-letters/{topic}/{subscriber}/release", post(admin::release))
         .route("/_less/dead-letters/{topic}/{subscriber}/purge", post(admin::purge))
+        .route("/_less/backup", get(backup::backup))
         .route("/_less/replay/{topic}/{subscriber}", post(admin::replay))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this path"))
         .method_not_allowed_fallback(async || {

@@ -132,6 +132,10 @@ pub(super) fn json_type(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json-type", detail))
 }
 
+/// How much of a body that is too large is read on, in bytes, and for how long.
+const DISCARD: usize = 64 << 20;
+const DISCARD_FOR: Duration = Duration::from_secs(5);
+
 /// Reads a body, at most `limit` bytes of it.
 pub(super) async fn read(
     shared: &Shared,
@@ -146,11 +150,16 @@ pub(super) async fn read(
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
+        discard(shared, body).await;
         return Err(too_large());
     }
-    match tokio::time::timeout(shared.options.body_timeout, Limited::new(body, limit).collect()).await {
+    let mut body = body;
+    match tokio::time::timeout(shared.options.body_timeout, Limited::new(&mut body, limit).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            discard(shared, body).await;
+            Err(too_large())
+        }
         Ok(Err(_)) => {
             Err(Problem::new(StatusCode::BAD_REQUEST, "broken-body", "the body did not arrive whole"))
         }
@@ -158,6 +167,22 @@ pub(super) async fn read(
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the body took too long to arrive"))
         }
     }
+}
+
+/// Reads on for a while without keeping anything: a client that is still sending when its connection is closed sees a broken pipe, and not why.
+async fn discard(shared: &Shared, mut body: Body) {
+    let read = async {
+        let mut left = DISCARD;
+        while let Some(Ok(frame)) = body.frame().await {
+            let size = frame.data_ref().map_or(0, Bytes::len);
+            left = left.saturating_sub(size);
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Whoever sends slower than that has had its time.
+    let _ = tokio::time::timeout(shared.options.body_timeout.min(DISCARD_FOR), read).await;
 }
 
 fn options(headers: &HeaderMap) -> Result<Publish, Problem> {

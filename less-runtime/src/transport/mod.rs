@@ -111,6 +111,11 @@ pub trait Transport: Send + Sync + 'static {
     /// are released instead. Returns how many will be.
     async fn replay(&self, subscription: SubscriptionIndex, which: Replay) -> Result<u64, TransportError>;
 
+    /// Everything that is stored, as it is at one moment, while work goes on.
+    async fn snapshot(&self) -> Result<Snapshot, TransportError> {
+        Err(TransportError::Unsupported { transport: self.name(), capability: "backup" })
+    }
+
     /// Writes down whatever is not yet, and refuses further work.
     async fn close(&self) -> Result<(), TransportError>;
 }
@@ -222,6 +227,41 @@ pub enum Selection {
     Ids(Vec<MessageId>),
 }
 
+/// Everything that a transport stores, as files.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The files, in an order in which they can be written one after the other.
+    pub files: Vec<SnapshotFile>,
+}
+
+/// A file of a snapshot: read it to its end.
+pub struct SnapshotFile {
+    /// Its name: no path.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    content: Box<dyn std::io::Read + Send>,
+}
+
+impl SnapshotFile {
+    /// A file with this content, of which there are `size` bytes.
+    pub fn new(name: String, size: u64, content: impl std::io::Read + Send + 'static) -> Self {
+        Self { name, size, content: Box::new(content) }
+    }
+}
+
+impl std::io::Read for SnapshotFile {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.content.read(buffer)
+    }
+}
+
+impl std::fmt::Debug for SnapshotFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnapshotFile").field("name", &self.name).field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
 /// Which retained messages are delivered once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replay {
@@ -297,6 +337,14 @@ pub enum TransportError {
     /// It is closed, or closing.
     #[error("the transport is closed")]
     Closed,
+    /// The transport can't do what was asked for.
+    #[error("the transport `{transport}` can't do this: {capability}")]
+    Unsupported {
+        /// Which transport.
+        transport: &'static str,
+        /// What it can't do.
+        capability: &'static str,
+    },
     /// A subscription's consumer is open already.
     #[error("the subscription has a consumer already")]
     Busy,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot::Sender;
 
 use super::consume::{Leases, Shared};
+use super::disk::DiskFile;
 use super::reader::Run;
 use super::record::{QueueId, Seq, TopicId};
 use super::state::{Dead, Place};
@@ -30,9 +31,12 @@ pub(super) enum Command {
     Where { topic: TopicId, since: Option<Timestamp>, seq: Option<Seq>, reply: Sender<Whereabouts> },
     Ledgers { queues: Vec<QueueId>, reply: Sender<Vec<Books>> },
     DeadLetters { queue: QueueId, after: Option<MessageId>, limit: usize, reply: Sender<Vec<Letter>> },
-    Checkpoint { reply: Sender<Result<Vec<u32>, TransportError>> },
+    Snapshot { reply: Sender<Result<Vec<SnapshotPart>, TransportError>> },
     Close { reply: Sender<Result<(), TransportError>> },
 }
+
+/// A file's name, the file, and how much of it belongs to the snapshot.
+pub(super) type SnapshotPart = (String, Arc<dyn DiskFile>, u64);
 
 /// A consumer asks for messages.
 pub(super) struct Lease {

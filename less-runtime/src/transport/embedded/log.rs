@@ -13,7 +13,7 @@ use super::scan::{Scanned, Scanner, synced_after};
 use super::state::{Place, State};
 use crate::transport::TransportError;
 
-const CHECKPOINT: &str = "checkpoint";
+pub(super) const CHECKPOINT: &str = "checkpoint";
 const CHECKPOINT_NEW: &str = "checkpoint.new";
 const MAGIC: &[u8; 8] = b"lesscp01";
 
@@ -247,6 +247,24 @@ impl Log {
                 .map_err(|error| io_error(&*self.disk, "remove", &file_name, &error))?;
         }
         Ok(())
+    }
+
+    /// The checkpoint and all segments as they are now: their names, and how much of them there is. What is written later is behind that.
+    pub(super) fn files(&self) -> Result<Vec<(String, Arc<dyn DiskFile>, u64)>, TransportError> {
+        let failed = |name: &str, error: io::Error| io_error(&*self.disk, "read", name, &error);
+        let checkpoint = self.disk.open(CHECKPOINT).map_err(|error| failed(CHECKPOINT, error))?;
+        let size = checkpoint.size().map_err(|error| failed(CHECKPOINT, error))?;
+        let mut out = vec![(CHECKPOINT.to_owned(), checkpoint, size)];
+        for (segment, file) in self.segments.files.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            let name = name(*segment);
+            let size = if *segment == self.segment {
+                self.size
+            } else {
+                file.size().map_err(|error| failed(&name, error))?
+            };
+            out.push((name, Arc::clone(file), size));
+        }
+        Ok(out)
     }
 
     /// Segments that are complete, oldest first.

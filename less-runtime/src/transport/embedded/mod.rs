@@ -6,6 +6,7 @@
 //! power cut may cause that much to be delivered again, and never loses anything.
 
 mod admin;
+mod backup;
 mod command;
 mod compact;
 mod consume;
@@ -34,12 +35,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
+pub use self::backup::{RestoreError, restore, snapshot_of_closed};
 pub use self::provision::open;
 use self::command::Command;
 use self::record::{QueueId, TopicId};
 use super::{
-    Consumer, DeadLetter, Ledger, NewMessage, Replay, Selection, SubscriptionIndex, TopicIndex, Transport,
-    TransportError,
+    Consumer, DeadLetter, Ledger, NewMessage, Replay, Selection, Snapshot, SubscriptionIndex, TopicIndex,
+    Transport, TransportError,
 };
 use crate::clock::Clock;
 use crate::message::MessageId;
@@ -152,6 +154,10 @@ impl Transport for Embedded {
 
     async fn replay(&self, subscription: SubscriptionIndex, which: Replay) -> Result<u64, TransportError> {
         self.replay_finished(subscription, which).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, TransportError> {
+        self.take_snapshot().await
     }
 
     async fn close(&self) -> Result<(), TransportError> {

@@ -23,7 +23,7 @@ use crate::message::StoredMessage;
 use crate::transport::Layout;
 
 /// The form of the folder that this version reads and writes.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// Opens a data folder, made where it is missing (only its owner can enter it), and provides what the layout asks for.
 ///
@@ -67,7 +67,7 @@ pub fn open(
     open_disk(Arc::new(RealDisk::new(folder.to_owned())), layout, options, clock, Some(lock))
 }
 
-fn lock(folder: &Path) -> Result<File, TransportError> {
+pub(super) fn lock(folder: &Path) -> Result<File, TransportError> {
     let path = folder.join("lock");
     let failed = |action: &'static str, cause: &io::Error| TransportError::Io {
         action,

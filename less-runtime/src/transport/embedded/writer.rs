@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot::Sender;
 
-use super::command::{Command, Death, Lease, LeaseAnswer, Letter, Whereabouts};
+use super::command::{Command, Death, Lease, LeaseAnswer, Letter, SnapshotPart, Whereabouts};
 use super::compact::Compaction;
 use super::crowd::Crowd;
 use super::consume::{Acks, Body, Leased, Leases};
@@ -83,6 +83,8 @@ pub(super) struct Writer {
     warned: bool,
     pub(super) compaction: Option<Compaction>,
     crowd: Crowd,
+    /// What failed while a command was taken: nothing may be acknowledged any more.
+    broken: Option<TransportError>,
     /// Held until this is dropped.
     _lock: Option<File>,
 }
@@ -121,6 +123,7 @@ impl Writer {
             warned: false,
             compaction: None,
             crowd: Crowd::default(),
+            broken: None,
             _lock: lock,
         }
     }
@@ -268,8 +271,9 @@ impl Writer {
                 let letters: Vec<_> = letters.collect();
                 self.answers.push(Answer::Other(Box::new(move || drop(reply.send(letters)))));
             }
-            Command::Checkpoint { reply } => {
-                let result = self.checkpoint_now();
+            Command::Snapshot { reply } => {
+                let result = self.snapshot();
+                self.broken = result.as_ref().err().cloned();
                 self.answers.push(Answer::Other(Box::new(move || drop(reply.send(result)))));
             }
             Command::Close { reply } => drop(reply),
@@ -466,6 +470,9 @@ impl Writer {
         if Mutant::AckBeforeWrite.on() {
             self.answers.drain(..).for_each(Answer::send);
         }
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
         let wrote = self.log.waits();
         self.log.write()?;
         let late = self.sync_by.is_some_and(|by| by <= Instant::now());
@@ -504,14 +511,14 @@ impl Writer {
         self.log.prune(&self.state)
     }
 
-    /// A checkpoint on request: everything is in it and in the segments that are named.
-    fn checkpoint_now(&mut self) -> Result<Vec<u32>, TransportError> {
+    /// A checkpoint on request, and the files that go with it.
+    fn snapshot(&mut self) -> Result<Vec<SnapshotPart>, TransportError> {
         self.take_acks();
         self.log.write()?;
         self.log.sync()?;
         self.log.rotate()?;
         self.checkpoint()?;
-        Ok(self.log.complete())
+        self.log.files()
     }
 
     pub(super) fn move_messages(&mut self, messages: Vec<(TopicId, Seq)>) {
