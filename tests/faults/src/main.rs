@@ -102,6 +102,9 @@ enum Command {
         /// One call of this many
         #[arg(long, default_value_t = 1)]
         sample: u32,
+        /// Rounds of the sequence whose calls are counted
+        #[arg(long, default_value_t = 6)]
+        rounds: u32,
     },
 }
 
@@ -150,13 +153,13 @@ fn run(command: Command) -> Result<ExitCode> {
             stop::listen()?;
             Ok(code(power::run(power::Settings { cuts, control_cuts, segment_size: LOAD_SEGMENT })?))
         }
-        Command::Points { all, sample } => {
+        Command::Points { all, sample, rounds } => {
             if let Some(why) = device::unavailable().or_else(points::unavailable) {
                 return Ok(skipped("points", &why));
             }
             stop::listen()?;
             let every = if all { 1 } else { sample.max(1) };
-            Ok(code(points::run(points::Settings { every, segment_size: SCRIPT_SEGMENT })?))
+            Ok(code(points::run(points::Settings { every, segment_size: SCRIPT_SEGMENT, rounds })?))
         }
     }
 }

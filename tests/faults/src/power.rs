@@ -60,6 +60,13 @@ pub(crate) fn run(settings: Settings) -> Result<bool> {
     for control in controls {
         let outcome = cut_often(&mut device, *control, settings.control_cuts, settings)?;
         print(*control, &outcome);
+        if std::env::var_os("DBG").is_some() {
+            for p in outcome.findings.problems.iter() {
+                if !p.contains("is gone") {
+                    println!("  {p}");
+                }
+            }
+        }
         if outcome.bad_cuts * 2 <= outcome.cuts {
             well = false;
             println!(
