@@ -1,0 +1,172 @@
+//! One fault at one call, and what is left then: as it is, and with a power cut after it.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result};
+
+use super::strace::{self, Aim, Fault};
+use crate::check::{Book, Findings};
+use crate::device::Device;
+use crate::event::{Event, Line, What, now};
+use crate::power::look;
+use crate::process::{Process, this};
+
+/// Whose calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Opening a folder that is not there.
+    Create,
+    /// Opening a folder that a process left in the middle of a write.
+    Recover,
+    /// Everything that an open store does, to its close.
+    Work,
+}
+
+/// Every stage, with its name in the table.
+pub(crate) const STAGES: [(Stage, &str); 3] = [
+    (Stage::Create, "opening a new folder"),
+    (Stage::Recover, "opening after a crash"),
+    (Stage::Work, "working, and closing"),
+];
+
+/// A folder to begin with, and its books.
+pub(crate) struct Template {
+    folder: tempfile::TempDir,
+    book: Book,
+}
+
+impl Template {
+    /// A store that was left open, with the beginning of one more write.
+    pub(crate) fn new(segment_size: u64, rounds: u32) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("less-faults-").tempdir()?;
+        let data = folder.path().join("data");
+        let mut command = workload(&data, segment_size, rounds)?;
+        command.arg("--abandon");
+        let (lines, _) = Process::start(command)?.end()?;
+        let mut book = Book::default();
+        book.take(&lines);
+        book.crash(now());
+        let logs = std::fs::read_dir(&data)?.collect::<std::io::Result<Vec<_>>>()?;
+        let logs = logs.iter().map(std::fs::DirEntry::path);
+        let last = logs.filter(|path| path.extension().is_some_and(|extension| extension == "log")).max();
+        let last = last.context("there is no log")?;
+        std::fs::OpenOptions::new().append(true).open(last)?.write_all(&[0x55; 37])?;
+        Ok(Self { folder, book })
+    }
+}
+
+/// What came of a shot.
+pub(crate) struct Shot {
+    /// Whether the process made that call at all.
+    pub(crate) hit: bool,
+    pub(crate) findings: Findings,
+}
+
+/// Fires.
+pub(crate) fn fire(
+    device: &mut Device,
+    template: &Template,
+    stage: Stage,
+    aim: Aim,
+    segment_size: u64,
+    rounds: u32,
+) -> Result<Shot> {
+    let (folder, copy, trace) = (device.path("data"), device.beside("copy"), device.beside("trace"));
+    for old in [&folder, &copy] {
+        if old.exists() {
+            std::fs::remove_dir_all(old)?;
+        }
+    }
+    let mut book = Book::default();
+    if stage == Stage::Recover {
+        copy_folder(&template.folder.path().join("data"), &folder)?;
+        // What a crash long ago left is on the disk.
+        rustix::fs::syncfs(std::fs::File::open(&folder)?)?;
+        book = template.book.clone();
+    }
+    let (lines, well) = match stage {
+        Stage::Create | Stage::Recover => {
+            let command = workload(&folder, segment_size, 1)?;
+            let mut strace = aim.around(&trace, &folder, &command);
+            strace.stderr(Stdio::null());
+            Process::start(strace)?.end()?
+        }
+        Stage::Work => {
+            let mut command = workload(&folder, segment_size, rounds)?;
+            command.arg("--wait").stdin(Stdio::piped()).stderr(Stdio::null());
+            let mut process = Process::start(command)?;
+            anyhow::ensure!(process.wait_for(What::Opened)?, "the workload did not open the store");
+            let mut strace = aim.attach(&trace, process.id())?;
+            process.child().stdin.take().context("it has a stdin")?.write_all(b"\n")?;
+            let ended = process.end();
+            // It ends with the thread that it traces.
+            strace.wait()?;
+            ended?
+        }
+    };
+    let failed_at = strace::injected(&trace)?;
+    let hit = match aim.fault {
+        Fault::Kill => !well,
+        Fault::Io | Fault::Full => failed_at.is_some(),
+    };
+    if !hit {
+        return Ok(Shot { hit, findings: Findings::default() });
+    }
+    book.take(&lines);
+    book.crash(now());
+    if folder.exists() {
+        // Elsewhere: looking at it must not sync this file system.
+        copy_folder(&folder, &copy)?;
+    }
+    device.cut()?;
+    device.restart()?;
+    let mut as_it_is = book.clone();
+    look(&mut as_it_is, &copy, segment_size, true)?;
+    look(&mut book, &folder, segment_size, true)?;
+    let mut findings = book.findings;
+    findings.problems.iter_mut().for_each(|problem| problem.insert_str(0, "after a power cut: "));
+    findings.lost += as_it_is.findings.lost;
+    findings.problems.extend(as_it_is.findings.problems);
+    if let (Some(at), "fdatasync" | "fsync") = (failed_at, aim.call) {
+        findings.problems.extend(answered_after(&lines, at));
+    }
+    Ok(Shot { hit, findings })
+}
+
+fn workload(folder: &Path, segment_size: u64, rounds: u32) -> Result<std::process::Command> {
+    let (size, rounds) = (segment_size.to_string(), rounds.to_string());
+    this(&["workload", "--scripted", "--segment-size", &size, "--rounds", &rounds], folder)
+}
+
+/// What the store said yes to although it was asked only after a sync had failed.
+fn answered_after(lines: &[Line], failed_at: u64) -> Vec<String> {
+    let mut asked: Vec<&Event> = Vec::new();
+    let mut out = Vec::new();
+    for line in lines {
+        let Line::Event(event) = line else { continue };
+        let Some(question) = event.what.asked() else {
+            asked.push(event);
+            continue;
+        };
+        let same = |asked: &&&Event| {
+            asked.what == question
+                && asked.place == event.place
+                && (asked.id.is_none() || asked.id == event.id)
+        };
+        if asked.iter().rev().find(same).is_some_and(|asked| asked.at > failed_at) {
+            out.push(format!("after a failed sync: {:?} {} {:?}", event.what, event.place, event.id));
+        }
+    }
+    out
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
