@@ -4,11 +4,15 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "telling is what these programs are for")]
 
+mod app;
 mod check;
 mod device;
 mod event;
+mod http;
+mod kill;
 mod observe;
 mod points;
+mod poison;
 mod power;
 mod process;
 mod stop;
@@ -94,6 +98,24 @@ enum Command {
         #[arg(long, default_value_t = 20)]
         control_cuts: u32,
     },
+    /// Proof: the shipped program is killed at random moments under load over HTTP
+    Kill {
+        /// The `less` command
+        #[arg(long)]
+        less: PathBuf,
+        /// How often
+        #[arg(long, default_value_t = 300)]
+        kills: u32,
+    },
+    /// Proof: one message that ends its process, among good ones
+    Poison {
+        /// The `less` command
+        #[arg(long)]
+        less: PathBuf,
+        /// How many good ones
+        #[arg(long, default_value_t = 10_000)]
+        good: u64,
+    },
     /// Proof: every system call of the store is killed at, and fails, once
     Points {
         /// Every call
@@ -153,6 +175,8 @@ fn run(command: Command) -> Result<ExitCode> {
             stop::listen()?;
             Ok(code(power::run(power::Settings { cuts, control_cuts, segment_size: LOAD_SEGMENT })?))
         }
+        Command::Kill { less, kills } => Ok(code(kill::run(&less.canonicalize()?, kills)?)),
+        Command::Poison { less, good } => Ok(code(poison::run(&less.canonicalize()?, good)?)),
         Command::Points { all, sample, rounds } => {
             if let Some(why) = device::unavailable().or_else(points::unavailable) {
                 return Ok(skipped("points", &why));

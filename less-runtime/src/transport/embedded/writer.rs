@@ -74,6 +74,8 @@ pub(super) struct Writer {
     dirty: BTreeSet<QueueId>,
     /// When queues that wait have something due.
     timers: BTreeSet<(Timestamp, QueueId)>,
+    /// The message that runs now and may have ended the process before: no other such runs beside it.
+    isolated: Option<(QueueId, Seq)>,
     answers: Vec<Answer>,
     /// When what is written and not synced must be.
     sync_by: Option<Instant>,
@@ -117,6 +119,7 @@ impl Writer {
             waiting: BTreeMap::new(),
             dirty: BTreeSet::new(),
             timers: BTreeSet::new(),
+            isolated: None,
             answers: Vec::new(),
             sync_by: None,
             free: None,
@@ -286,7 +289,13 @@ impl Writer {
         self.dirty.insert(queue);
     }
 
-    fn holds(&self, queue: QueueId, seq: Seq, attempt: u32) -> bool {
+    fn holds(&mut self, queue: QueueId, seq: Seq, attempt: u32) -> bool {
+        if self.isolated == Some((queue, seq)) {
+            // It ends, so that the next one of its kind may go, wherever it waits.
+            self.isolated = None;
+            let queues = (0..).zip(&self.state.queues).filter(|(_, queue)| queue.suspects());
+            self.dirty.extend(queues.map(|(id, _)| id));
+        }
         let held = self.state.queues[queue as usize].holds(seq, attempt);
         if !held {
             tracing::debug!("an ending of attempt {attempt} of message {seq} comes too late");
@@ -414,7 +423,10 @@ impl Writer {
                 };
                 tail.key(topic_id, seq).or_else(run)
             };
-            let picked = queue.pick(topic, now, waiting.max, key);
+            let picked = queue.pick(topic, now, waiting.max, self.isolated.is_none(), key);
+            if let Some(seq) = picked.suspect {
+                self.isolated = Some((id, seq));
+            }
             if picked.seqs.is_empty() {
                 if let Some(seq) = picked.behind
                     && let Some(place) = topic.place(seq)

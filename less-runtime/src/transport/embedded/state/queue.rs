@@ -14,6 +14,10 @@ use crate::transport::{AttemptError, AttemptErrorKind, DeadReason, Ledger, Repla
 /// Messages of a subscription that may wait for others with the same key. With more, no further ones are looked at until some are finished.
 pub(super) const PARKED: usize = 100_000;
 
+/// A message that was being handled when the process ended, this many times in a row, is attempted alone among such: one that ends its process then
+/// takes nobody along, and those that were only near it lose no more attempts than this.
+pub(super) const SUSPECT: usize = 2;
+
 /// A subscription's queue.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 pub(in super::super) struct Queue {
@@ -39,6 +43,9 @@ pub(in super::super) struct Queue {
     replay_cursor: Seq,
     #[serde(skip)]
     ready: BTreeSet<Seq>,
+    /// The same, of those that are to be attempted alone.
+    #[serde(skip)]
+    suspects: BTreeSet<Seq>,
     #[serde(skip)]
     by_due: BTreeSet<(Timestamp, Seq)>,
     /// Keys that a message holds until it is finished, with those that wait for it, and when those are due.
@@ -66,6 +73,13 @@ pub(in super::super) struct Open {
     pub(in super::super) history: Vec<AttemptError>,
 }
 
+impl Open {
+    fn suspect(&self) -> bool {
+        let crashes = self.history.iter().rev().take_while(|error| error.kind == AttemptErrorKind::Crash);
+        crashes.take(SUSPECT).count() == SUSPECT
+    }
+}
+
 /// A dead letter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in super::super) struct Dead {
@@ -84,6 +98,8 @@ pub(in super::super) struct Picked {
     pub(in super::super) seqs: Vec<(Seq, u64)>,
     /// The next message's key is not known: its block must be read first.
     pub(in super::super) behind: Option<Seq>,
+    /// The one among them that no other such may run beside.
+    pub(in super::super) suspect: Option<Seq>,
 }
 
 impl Queue {
@@ -92,16 +108,21 @@ impl Queue {
     }
 
     /// Messages to lease now, at most `max`: those that came back first, then new ones, then replays. `key` knows the keys of messages that are at
-    /// hand, and is asked only where the topic has keys.
+    /// hand, and is asked only where the topic has keys. Without `suspects` none is picked that is to be attempted alone.
     pub(in super::super) fn pick(
         &mut self,
         topic: &Topic,
         now: Timestamp,
         max: usize,
+        suspects: bool,
         key: impl Fn(Seq) -> Option<u64>,
     ) -> Picked {
         self.wake(now);
         let mut picked = Picked::default();
+        if suspects && let Some(seq) = self.suspects.pop_first() {
+            picked.seqs.push((seq, self.keyed.get(&seq).copied().unwrap_or(0)));
+            picked.suspect = Some(seq);
+        }
         while picked.seqs.len() < max {
             let Some(seq) = self.ready.pop_first() else { break };
             picked.seqs.push((seq, self.keyed.get(&seq).copied().unwrap_or(0)));
@@ -154,8 +175,18 @@ impl Queue {
             && due <= now
         {
             self.by_due.pop_first();
-            self.ready.insert(seq);
+            self.make_ready(seq);
         }
+    }
+
+    fn make_ready(&mut self, seq: Seq) {
+        let suspect = self.open.get(&seq).is_some_and(Open::suspect);
+        if suspect { self.suspects.insert(seq) } else { self.ready.insert(seq) };
+    }
+
+    /// Whether messages wait that are to be attempted alone.
+    pub(in super::super) fn suspects(&self) -> bool {
+        !self.suspects.is_empty()
     }
 
     /// Looks at an unfinished message: it waits for the holder of its key, for its time, or (true) for nothing.
@@ -229,7 +260,7 @@ impl Queue {
             }
             None => self.marks.set(seq, Mark::Waiting),
         }
-        self.ready.insert(seq);
+        self.make_ready(seq);
     }
 
     pub(super) fn dead(&mut self, seq: Seq, id: MessageId, reason: DeadReason, error: &AttemptError) {
@@ -325,6 +356,7 @@ impl Queue {
         self.cursor = self.marks.floor();
         self.replay_cursor = 0;
         self.ready.clear();
+        self.suspects.clear();
         self.by_due.clear();
         self.busy.clear();
         self.parked = 0;
@@ -337,7 +369,7 @@ impl Queue {
             let key = self.keyed.get(&seq).copied().unwrap_or(0);
             // Everything that has a time is found by `wake`, also what is due already.
             if self.admit(seq, key, due, 0) {
-                self.ready.insert(seq);
+                self.make_ready(seq);
             }
         }
     }

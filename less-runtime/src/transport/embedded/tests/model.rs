@@ -77,6 +77,8 @@ struct Known {
     due: u64,
     /// Attempts that were charged: at least and at most. They differ where a power cut may have taken an ending back.
     attempts: (u32, u32),
+    /// Power cuts in a row that came while it was handled, likewise: from two on it is leased alone among such.
+    crashes: (u32, u32),
     state: State,
     /// An ack that no sync has confirmed yet.
     unsure: bool,
@@ -161,13 +163,23 @@ impl Bench {
             if !waits && known.state != State::MaybeDone {
                 continue;
             }
+            let suspect = |leased: bool| {
+                self.model.iter().flat_map(BTreeMap::values).any(|other| {
+                    let crashes = if leased { other.crashes.0 } else { other.crashes.1 };
+                    crashes >= 2 && other.state == State::Leased
+                })
+            };
+            if known.crashes.0 >= 2 && suspect(true) {
+                continue;
+            }
+            let alone = known.crashes.1 >= 2 && suspect(false);
             let open = |other: &Known| matches!(other.state, State::Waits | State::Leased | State::MaybeDone);
             let same = |(other, with): &(&usize, &Known)| known.key.is_some() && with.key == known.key && other != &n;
             // Behind an earlier one of its key, or behind one that came back while this waits.
             let in_the_way = |(other, with): &(&usize, &Known)| {
                 open(with) && (*other < n || with.state == State::Leased || with.again || known.again)
             };
-            if !model.iter().filter(same).any(|other| in_the_way(&other)) && waits {
+            if !model.iter().filter(same).any(|other| in_the_way(&other)) && waits && !alone {
                 must.push(*n);
             }
             let certain = |(other, with): &(&usize, &Known)| {
@@ -267,7 +279,7 @@ impl Bench {
                 false
             }
             Ending::Retry(delay) => {
-                (known.state, known.due) = (State::Waits, now + u64::from(delay));
+                (known.state, known.due, known.crashes) = (State::Waits, now + u64::from(delay), (0, 0));
                 let delay = Duration::from_millis(u64::from(delay));
                 delivery.retry_after(delay, error).await.expect("a retry");
                 true
@@ -314,6 +326,7 @@ impl Bench {
             let known = self.model[subscriber].get_mut(&n).expect("it is known");
             if release {
                 (known.state, known.attempts, known.due, known.again) = (State::Waits, (0, 0), 0, true);
+                known.crashes = (0, 0);
             } else {
                 known.state = State::Purged;
             }
@@ -333,6 +346,7 @@ impl Bench {
         let mut expected = 0;
         for known in self.model[subscriber].values_mut().filter(finished) {
             (known.state, known.attempts, known.due, known.again, known.replay) = (State::Waits, (0, 0), 0, true, true);
+            known.crashes = (0, 0);
             expected += 1;
         }
         prop_assert_eq!(count, expected);
@@ -366,6 +380,7 @@ impl Bench {
             // Its attempt was durable, and is charged.
             let known = self.model[subscriber].get_mut(&n).expect("it is known");
             known.state = State::Waits;
+            known.crashes = (known.crashes.0 + 1, known.crashes.1 + 1);
             std::mem::forget(delivery);
         }
         self.consumers.clear();
@@ -376,6 +391,7 @@ impl Bench {
                 // Handed back, and that may be forgotten: then the attempt is charged.
                 _ => known.attempts.1 += 1,
             }
+            known.crashes.1 += 1;
             known.unsure = false;
         }
         self.disk = left;

@@ -129,6 +129,12 @@ pub(super) fn check(scan: &Scan, events: &[Event], rules: &Rules) -> Findings {
     let kills: Vec<Timestamp> =
         events.iter().filter(|event| event.kind == EventKind::Killed).map(|event| event.at).collect();
     findings.kills = kills.len() as u64;
+    let mut last: HashMap<(&str, &str, &str), u32> = HashMap::new();
+    for event in events {
+        if let EventKind::Started { topic, subscriber, message, attempt, .. } = &event.kind {
+            last.insert((topic, subscriber, message), *attempt);
+        }
+    }
     for event in events {
         match &event.kind {
             EventKind::Publishing { topic, message } => {
@@ -176,14 +182,16 @@ pub(super) fn check(scan: &Scan, events: &[Event], rules: &Rules) -> Findings {
                 let known = handled.entry((topic, subscriber, message)).or_default();
                 (known.attempt, known.done, known.running) = (*attempt, None, true);
             }
-            EventKind::Ended { topic, subscriber, message, done, .. } => {
+            EventKind::Ended { topic, subscriber, message, attempt, done } => {
                 let known = handled.entry((topic, subscriber, message)).or_default();
                 known.running = false;
                 if *done {
                     known.done = Some(event.at);
                     known.ever_done = true;
                 }
-                in_key.retain(|(t, s, _), held| !(t == topic && s == subscriber && held == message && *done));
+                // A dead letter frees its key too: with the last of its attempts.
+                let over = *done || last.get(&(topic.as_str(), subscriber.as_str(), message.as_str())) == Some(attempt);
+                in_key.retain(|(t, s, _), held| !(t == topic && s == subscriber && held == message && over));
             }
             EventKind::Killed => {
                 handled.values_mut().for_each(|known| known.running = false);

@@ -1,0 +1,4 @@
+#[less::message]
+pub struct Ordered {
+    pub n: u64,
+}

@@ -1,0 +1,4 @@
+#[less::message]
+pub struct Poison {
+    pub n: u64,
+}

@@ -1,0 +1,4 @@
+#[less::message]
+pub struct Work {
+    pub n: u64,
+}
