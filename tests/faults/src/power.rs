@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::check::{Book, Findings};
 use crate::device::Device;
-use crate::event::{Line, What, now};
+use crate::event::{What, now};
 use crate::process::{Process, this};
 use crate::stop;
 
@@ -109,6 +109,8 @@ fn cut_often(device: &mut Device, subject: Subject, cuts: u32, settings: Setting
             if folder.exists() {
                 std::fs::remove_dir_all(&folder)?;
             }
+            // Or a cut would bring it back.
+            device.sync()?;
             fresh = CUTS_PER_STORE;
         }
         fresh -= 1;
@@ -159,7 +161,8 @@ pub(crate) fn look(book: &mut Book, folder: &Path, segment_size: u64, close: boo
     command.stderr(std::process::Stdio::piped());
     let mut process = Process::start(command)?;
     let stderr = process.child().stderr.take().context("it has a stderr")?;
-    let (lines, well): (Vec<Line>, bool) = process.end()?;
+    let (lines, status) = process.end()?;
+    let well = status.success();
     book.look();
     book.take(&lines);
     if well {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -111,8 +111,8 @@ impl Process {
         kill_process(pid, signal).with_context(|| format!("can't signal process {}", self.id()))
     }
 
-    /// Waits for its end. Returns everything that it told, and whether it ended by itself and well.
-    pub(crate) fn end(mut self) -> Result<(Vec<Line>, bool)> {
+    /// Waits for its end. Returns everything that it told, and how it ended.
+    pub(crate) fn end(mut self) -> Result<(Vec<Line>, ExitStatus)> {
         let until = Instant::now() + PATIENCE;
         while !self.finished() {
             if Instant::now() > until {
@@ -121,12 +121,12 @@ impl Process {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        let well = self.child.wait()?.success();
+        let status = self.child.wait()?;
         if let Some(reader) = self.reader.take() {
             reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
         }
         let lines = std::mem::take(&mut self.told.lines.lock().unwrap_or_else(PoisonError::into_inner).0);
-        Ok((lines, well))
+        Ok((lines, status))
     }
 
     /// Whether it has closed its stdout, which only its end does.

@@ -7,7 +7,7 @@ mod strace;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use self::shot::{STAGES, Stage, Template, fire};
 use self::strace::{Aim, CALLS, FAULTS, Fault};
@@ -104,7 +104,8 @@ fn shoot(
         else {
             return Ok(());
         };
-        let shot = fire(&mut device, template, stage, aim, settings.segment_size, settings.rounds)?;
+        let shot = fire(&mut device, template, stage, aim, settings.segment_size, settings.rounds)
+            .with_context(|| format!("{stage:?}, {aim:?}"))?;
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
         let series = &mut all[index];
         if !shot.hit {

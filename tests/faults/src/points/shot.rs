@@ -1,10 +1,11 @@
 //! One fault at one call, and what is left then: as it is, and with a power cut after it.
 
 use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::strace::{self, Aim, Fault};
 use crate::check::{Book, Findings};
@@ -82,11 +83,11 @@ pub(crate) fn fire(
     let mut book = Book::default();
     if stage == Stage::Recover {
         copy_folder(&template.folder.path().join("data"), &folder)?;
-        // What a crash long ago left is on the disk.
-        rustix::fs::syncfs(std::fs::File::open(&folder)?)?;
         book = template.book.clone();
     }
-    let (lines, well) = match stage {
+    // What was done so far was done long ago: the cut must not take it back.
+    device.sync()?;
+    let (lines, status) = match stage {
         Stage::Create | Stage::Recover => {
             let command = workload(&folder, segment_size, 1)?;
             let mut strace = aim.around(&trace, &folder, &command);
@@ -98,7 +99,7 @@ pub(crate) fn fire(
             command.arg("--wait").stdin(Stdio::piped()).stderr(Stdio::null());
             let mut process = Process::start(command)?;
             anyhow::ensure!(process.wait_for(What::Opened)?, "the workload did not open the store");
-            let mut strace = aim.attach(&trace, process.id())?;
+            let mut strace = aim.attach(&trace, &folder, process.id())?;
             process.child().stdin.take().context("it has a stdin")?.write_all(b"\n")?;
             let ended = process.end();
             // It ends with the thread that it traces.
@@ -106,9 +107,12 @@ pub(crate) fn fire(
             ended?
         }
     };
+    if status.code().is_some_and(|code| code != 0) {
+        bail!("the workload ended with {status}");
+    }
     let failed_at = strace::injected(&trace)?;
     let hit = match aim.fault {
-        Fault::Kill => !well,
+        Fault::Kill => status.signal() == Some(9),
         Fault::Io | Fault::Full => failed_at.is_some(),
     };
     if !hit {

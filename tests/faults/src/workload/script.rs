@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use less_runtime::clock::Clock;
 use less_runtime::message::MessageId;
-use less_runtime::transport::{Consumer, SubscriptionIndex, Transport};
+use less_runtime::transport::{Consumer, Delivery, Ledger, SubscriptionIndex, Transport};
 
 use super::{Care, Ending, care, end, failed, lease, message, publish};
 use crate::event::{What, tell};
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Reader {
     subscription: u32,
     consumer: Box<dyn Consumer>,
-    open: u32,
+    open: u64,
 }
 
 /// Runs it. After an error it goes on: nothing that follows may be acknowledged then.
@@ -25,9 +25,15 @@ struct Reader {
 /// that hold little that is needed, and are compacted.
 pub(super) async fn run(store: &dyn Transport, rounds: u32) {
     let mut readers = Vec::new();
-    for subscription in 0..3 {
+    let ledgers = match store.ledgers().await {
+        Ok(ledgers) => ledgers,
+        Err(error) => return failed("read the books", &error),
+    };
+    for (subscription, ledger) in (0..).zip(ledgers) {
+        let Ledger { replay, .. } = &ledger;
+        let open = ledger.pending + ledger.scheduled + replay.pending + replay.scheduled;
         match store.consumer(SubscriptionIndex(subscription)).await {
-            Ok(consumer) => readers.push(Reader { subscription, consumer, open: 0 }),
+            Ok(consumer) => readers.push(Reader { subscription, consumer, open }),
             Err(error) => return failed("open a consumer", &error),
         }
     }
@@ -85,7 +91,7 @@ pub(super) async fn run(store: &dyn Transport, rounds: u32) {
 
 impl Reader {
     /// Leases what is due, and waits for it if there is something to come.
-    async fn some(&mut self) -> Vec<Box<dyn less_runtime::transport::Delivery>> {
+    async fn some(&mut self) -> Vec<Box<dyn Delivery>> {
         if self.open == 0 {
             return Vec::new();
         }
