@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::check::{Book, Findings};
 use crate::device::Device;
 use crate::event::{What, now};
-use crate::process::{Process, this};
+use crate::process::{End, Process, this};
 use crate::stop;
 
 /// A new store is begun after this many cuts.
@@ -60,13 +60,6 @@ pub(crate) fn run(settings: Settings) -> Result<bool> {
     for control in controls {
         let outcome = cut_often(&mut device, *control, settings.control_cuts, settings)?;
         print(*control, &outcome);
-        if std::env::var_os("DBG").is_some() {
-            for p in outcome.findings.problems.iter() {
-                if !p.contains("is gone") {
-                    println!("  {p}");
-                }
-            }
-        }
         if outcome.bad_cuts * 2 <= outcome.cuts {
             well = false;
             println!(
@@ -144,7 +137,7 @@ fn cut_once(device: &mut Device, subject: Subject, book: &mut Book, segment_size
     let at = now();
     device.cut()?;
     process.kill()?;
-    let (lines, _) = process.end()?;
+    let lines = process.end()?.lines;
     book.take(&lines);
     book.crash(at);
     device.restart()?;
@@ -161,14 +154,15 @@ pub(crate) fn look(book: &mut Book, folder: &Path, segment_size: u64, close: boo
     command.stderr(std::process::Stdio::piped());
     let mut process = Process::start(command)?;
     let stderr = process.child().stderr.take().context("it has a stderr")?;
-    let (lines, status) = process.end()?;
-    let well = status.success();
+    let End { lines, status, hung } = process.end()?;
+    let well = status.success() && !hung;
     book.look();
     book.take(&lines);
     if well {
         book.looked();
     } else {
-        book.refused(std::io::read_to_string(stderr)?.trim());
+        let said = std::io::read_to_string(stderr)?;
+        book.refused(if hung { "looking at the store takes for ever" } else { said.trim() });
     }
     if !well || !close {
         book.crash(now());

@@ -29,6 +29,15 @@ struct Told {
     more: Condvar,
 }
 
+/// How a process ended.
+pub(crate) struct End {
+    /// Everything that it told.
+    pub(crate) lines: Vec<Line>,
+    pub(crate) status: ExitStatus,
+    /// Whether it had to be killed because it went on for too long.
+    pub(crate) hung: bool,
+}
+
 /// A process whose events are read while it runs. It is killed when this is dropped.
 pub(crate) struct Process {
     child: Child,
@@ -111,13 +120,18 @@ impl Process {
         kill_process(pid, signal).with_context(|| format!("can't signal process {}", self.id()))
     }
 
-    /// Waits for its end. Returns everything that it told, and how it ended.
-    pub(crate) fn end(mut self) -> Result<(Vec<Line>, ExitStatus)> {
+    /// Waits for its end, for a while: one that hangs is killed, with those that it started.
+    pub(crate) fn end(mut self) -> Result<End> {
         let until = Instant::now() + PATIENCE;
+        let mut hung = false;
         while !self.finished() {
-            if Instant::now() > until {
+            if Instant::now() > until && !hung {
+                hung = true;
+                for child in children(self.id()) {
+                    // It may end by itself meanwhile.
+                    let _ = kill_process(child, Signal::KILL);
+                }
                 self.kill()?;
-                bail!("process {} did not end within {} s", self.id(), PATIENCE.as_secs());
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -126,7 +140,7 @@ impl Process {
             reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
         }
         let lines = std::mem::take(&mut self.told.lines.lock().unwrap_or_else(PoisonError::into_inner).0);
-        Ok((lines, status))
+        Ok(End { lines, status, hung })
     }
 
     /// Whether it has closed its stdout, which only its end does.
@@ -158,6 +172,13 @@ fn read(stdout: ChildStdout, told: &Told) -> Result<()> {
         // What is asked for is told early, and looked for by few.
         told.more.notify_all();
     }
+}
+
+/// The processes that a process started.
+fn children(process: u32) -> Vec<Pid> {
+    let text =
+        std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    text.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
 }
 
 /// Whether every thread of a process is stopped.

@@ -108,11 +108,10 @@ fn shoot(
             .with_context(|| format!("{stage:?}, {aim:?}"))?;
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
         let series = &mut all[index];
-        if !shot.hit {
+        let Some(Findings { problems, .. }) = shot else {
             series.end = Some(series.end.unwrap_or(aim.number).min(aim.number));
             continue;
-        }
-        let Findings { problems, .. } = shot.findings;
+        };
         series.points += 1;
         series.failures += u32::from(!problems.is_empty());
         series.problems.extend(problems.into_iter().map(|problem| format!("call {}: {problem}", aim.number)));

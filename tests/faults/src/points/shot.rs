@@ -5,14 +5,14 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use super::strace::{self, Aim, Fault};
 use crate::check::{Book, Findings};
 use crate::device::Device;
 use crate::event::{Event, Line, What, now};
 use crate::power::look;
-use crate::process::{Process, this};
+use crate::process::{End, Process, this};
 
 /// Whose calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Template {
         let data = folder.path().join("data");
         let mut command = workload(&data, segment_size, rounds)?;
         command.arg("--abandon");
-        let (lines, _) = Process::start(command)?.end()?;
+        let lines = Process::start(command)?.end()?.lines;
         let mut book = Book::default();
         book.take(&lines);
         book.crash(now());
@@ -58,14 +58,7 @@ impl Template {
     }
 }
 
-/// What came of a shot.
-pub(crate) struct Shot {
-    /// Whether the process made that call at all.
-    pub(crate) hit: bool,
-    pub(crate) findings: Findings,
-}
-
-/// Fires.
+/// Fires. `None` when the process did not make that call.
 pub(crate) fn fire(
     device: &mut Device,
     template: &Template,
@@ -73,7 +66,7 @@ pub(crate) fn fire(
     aim: Aim,
     segment_size: u64,
     rounds: u32,
-) -> Result<Shot> {
+) -> Result<Option<Findings>> {
     let (folder, copy, trace) = (device.path("data"), device.beside("copy"), device.beside("trace"));
     for old in [&folder, &copy] {
         if old.exists() {
@@ -87,7 +80,7 @@ pub(crate) fn fire(
     }
     // What was done so far was done long ago: the cut must not take it back.
     device.sync()?;
-    let (lines, status) = match stage {
+    let End { lines, status, hung } = match stage {
         Stage::Create | Stage::Recover => {
             let command = workload(&folder, segment_size, 1)?;
             let mut strace = aim.around(&trace, &folder, &command);
@@ -107,16 +100,18 @@ pub(crate) fn fire(
             ended?
         }
     };
-    if status.code().is_some_and(|code| code != 0) {
-        bail!("the workload ended with {status}");
-    }
     let failed_at = strace::injected(&trace)?;
     let hit = match aim.fault {
         Fault::Kill => status.signal() == Some(9),
         Fault::Io | Fault::Full => failed_at.is_some(),
     };
-    if !hit {
-        return Ok(Shot { hit, findings: Findings::default() });
+    let end = match status.code() {
+        _ if hung => Some("the workload hung".to_owned()),
+        Some(1..) => Some(format!("the workload ended with {status}")),
+        Some(_) | None => None,
+    };
+    if !hit && end.is_none() {
+        return Ok(None);
     }
     book.take(&lines);
     book.crash(now());
@@ -133,10 +128,11 @@ pub(crate) fn fire(
     findings.problems.iter_mut().for_each(|problem| problem.insert_str(0, "after a power cut: "));
     findings.lost += as_it_is.findings.lost;
     findings.problems.extend(as_it_is.findings.problems);
+    findings.problems.extend(end);
     if let (Some(at), "fdatasync" | "fsync") = (failed_at, aim.call) {
         findings.problems.extend(answered_after(&lines, at));
     }
-    Ok(Shot { hit, findings })
+    Ok(Some(findings))
 }
 
 fn workload(folder: &Path, segment_size: u64, rounds: u32) -> Result<std::process::Command> {
