@@ -33,7 +33,6 @@ enum Subject {
     /// The store, by a process that says that publishes were acknowledged before they are.
     Liar,
     /// The store with its deliberate bug `no_sync`.
-    #[cfg_attr(not(feature = "mutants"), expect(dead_code, reason = "other builds have no such store"))]
     Unsynced,
 }
 

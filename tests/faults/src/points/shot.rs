@@ -170,3 +170,30 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use less_runtime::message::MessageId;
+
+    use super::answered_after;
+    use crate::event::{Event, Line, What};
+
+    #[test]
+    fn what_was_asked_for_after_a_failed_sync_and_granted_is_told() {
+        let (early, late) = (MessageId::generate(), MessageId::generate());
+        let event = |what, id, at| Line::Event(Event { what, place: 0, id, number: 0, at });
+        let lines = [
+            event(What::Publishing, Some(early), 10),
+            // Asked for before the failure, which came between the answer and this.
+            event(What::Published, Some(early), 30),
+            event(What::Publishing, Some(late), 40),
+            event(What::Published, Some(late), 50),
+            event(What::Leasing, None, 60),
+            event(What::Started, Some(early), 70),
+        ];
+        let told = answered_after(&lines, 20);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains(&late.to_string()) && told[1].contains("Started"), "{told:?}");
+        assert!(answered_after(&lines, 65).is_empty());
+    }
+}

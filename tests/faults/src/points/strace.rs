@@ -17,7 +17,7 @@ pub(crate) const CALLS: [&str; 8] =
     ["write", "fdatasync", "fsync", "openat", "rename", "ftruncate", "unlink", "mkdir"];
 
 /// Log files whose calls are looked for.
-const SEGMENTS: u32 = 12;
+const SEGMENTS: u32 = 32;
 
 /// What befalls a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,5 +118,24 @@ pub(crate) fn unavailable() -> Option<String> {
         Ok(status) if status.success() => None,
         Ok(status) => Some(format!("`strace --version` ends with {status}")),
         Err(error) => Some(format!("can't start `strace`: {error}\nhint: apt-get install -y strace")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::injected;
+
+    #[test]
+    fn the_time_of_a_call_that_was_made_to_fail_is_found() {
+        let trace = tempfile::NamedTempFile::new().unwrap();
+        let call = "1795233638.949308 fdatasync(11) = ";
+        std::fs::write(
+            trace.path(),
+            format!("{call}0\n1795233638.950558 fdatasync(11) = -1 EIO (Input/output error) (INJECTED)\n"),
+        )
+        .unwrap();
+        assert_eq!(injected(trace.path()).unwrap(), Some(1_795_233_638_950_558));
+        std::fs::write(trace.path(), format!("{call}0\n")).unwrap();
+        assert_eq!(injected(trace.path()).unwrap(), None);
     }
 }

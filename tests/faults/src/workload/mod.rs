@@ -132,7 +132,9 @@ async fn publish(store: &dyn Transport, topic: u32, messages: Vec<NewMessage>, l
         tell(What::Publishing, topic, Some(message.id), key);
     }
     if lie {
-        ids.iter().for_each(|id| tell(What::Published, topic, Some(*id), 0));
+        for id in &ids {
+            tell(What::Published, topic, Some(*id), 0);
+        }
         // So that there is always something that was told and is not stored.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
