@@ -1,5 +1,6 @@
 //! A small ext4 file system of its own, whose power can be cut.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -32,7 +33,7 @@ impl Device {
     pub(crate) fn new(megabytes: u64) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("less-faults-").tempdir()?;
         let image = folder.path().join("image");
-        std::fs::File::create(&image)?.set_len(megabytes << 20)?;
+        File::create(&image)?.set_len(megabytes << 20)?;
         run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(&image))?;
         std::fs::create_dir(folder.path().join("mount"))?;
         let mut switch = Command::new("python3");
@@ -57,6 +58,11 @@ impl Device {
     /// A path beside it, on the machine's own disk.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Makes everything last that was done so far.
+    pub(crate) fn sync(&self) -> Result<()> {
+        Ok(rustix::fs::syncfs(File::open(self.path(""))?)?)
     }
 
     /// Cuts the power: what was not synced is gone. What runs on it gets errors from here on.

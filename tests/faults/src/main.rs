@@ -56,7 +56,7 @@ enum Command {
         #[arg(long, requires = "load")]
         lie: bool,
         /// With --scripted: how many rounds
-        #[arg(long, default_value_t = 6)]
+        #[arg(long, default_value_t = 10)]
         rounds: u32,
         /// With --scripted: waits for a line on stdin once the store is open
         #[arg(long, requires = "scripted")]
@@ -125,7 +125,7 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         sample: u32,
         /// Rounds of the sequence whose calls are counted
-        #[arg(long, default_value_t = 6)]
+        #[arg(long, default_value_t = 10)]
         rounds: u32,
     },
 }

@@ -20,10 +20,13 @@ const BATCH: usize = 256;
 pub(crate) fn run(folder: &Path, segment_size: u64, close: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
-        let inspection =
-            verify::inspect(folder, Clock::System.now()).context("the store can't be looked at")?;
-        let problems: Vec<String> = inspection.problems.iter().map(ToString::to_string).collect();
-        ensure!(problems.is_empty(), "the store is damaged: {}", problems.join("; "));
+        // A crash may have come before there was one.
+        if folder.exists() {
+            let inspection =
+                verify::inspect(folder, Clock::System.now()).context("the store can't be looked at")?;
+            let problems: Vec<String> = inspection.problems.iter().map(ToString::to_string).collect();
+            ensure!(problems.is_empty(), "the store is damaged: {}", problems.join("; "));
+        }
         let store = workload::open(folder, segment_size).context("the store can't be opened")?;
         tell(What::Opened, 0, None, 0);
         let ledgers = store.ledgers().await.context("no books")?;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -27,6 +27,15 @@ pub(crate) fn this(arguments: &[&str], folder: &Path) -> Result<Command> {
 struct Told {
     lines: Mutex<(Vec<Line>, bool)>,
     more: Condvar,
+}
+
+/// How a process ended.
+pub(crate) struct End {
+    /// Everything that it told.
+    pub(crate) lines: Vec<Line>,
+    pub(crate) status: ExitStatus,
+    /// Whether it had to be killed because it went on for too long.
+    pub(crate) hung: bool,
 }
 
 /// A process whose events are read while it runs. It is killed when this is dropped.
@@ -111,22 +120,27 @@ impl Process {
         kill_process(pid, signal).with_context(|| format!("can't signal process {}", self.id()))
     }
 
-    /// Waits for its end. Returns everything that it told, and whether it ended by itself and well.
-    pub(crate) fn end(mut self) -> Result<(Vec<Line>, bool)> {
+    /// Waits for its end, for a while: one that hangs is killed, with those that it started.
+    pub(crate) fn end(mut self) -> Result<End> {
         let until = Instant::now() + PATIENCE;
+        let mut hung = false;
         while !self.finished() {
-            if Instant::now() > until {
+            if Instant::now() > until && !hung {
+                hung = true;
+                for child in children(self.id()) {
+                    // It may end by itself meanwhile.
+                    let _ = kill_process(child, Signal::KILL);
+                }
                 self.kill()?;
-                bail!("process {} did not end within {} s", self.id(), PATIENCE.as_secs());
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        let well = self.child.wait()?.success();
+        let status = self.child.wait()?;
         if let Some(reader) = self.reader.take() {
             reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
         }
         let lines = std::mem::take(&mut self.told.lines.lock().unwrap_or_else(PoisonError::into_inner).0);
-        Ok((lines, well))
+        Ok(End { lines, status, hung })
     }
 
     /// Whether it has closed its stdout, which only its end does.
@@ -158,6 +172,13 @@ fn read(stdout: ChildStdout, told: &Told) -> Result<()> {
         // What is asked for is told early, and looked for by few.
         told.more.notify_all();
     }
+}
+
+/// The processes that a process started.
+fn children(process: u32) -> Vec<Pid> {
+    let text =
+        std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    text.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
 }
 
 /// Whether every thread of a process is stopped.

@@ -7,7 +7,7 @@ mod strace;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use self::shot::{STAGES, Stage, Template, fire};
 use self::strace::{Aim, CALLS, FAULTS, Fault};
@@ -104,14 +104,14 @@ fn shoot(
         else {
             return Ok(());
         };
-        let shot = fire(&mut device, template, stage, aim, settings.segment_size, settings.rounds)?;
+        let shot = fire(&mut device, template, stage, aim, settings.segment_size, settings.rounds)
+            .with_context(|| format!("{stage:?}, {aim:?}"))?;
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
         let series = &mut all[index];
-        if !shot.hit {
+        let Some(Findings { problems, .. }) = shot else {
             series.end = Some(series.end.unwrap_or(aim.number).min(aim.number));
             continue;
-        }
-        let Findings { problems, .. } = shot.findings;
+        };
         series.points += 1;
         series.failures += u32::from(!problems.is_empty());
         series.problems.extend(problems.into_iter().map(|problem| format!("call {}: {problem}", aim.number)));

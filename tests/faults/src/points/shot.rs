@@ -1,6 +1,7 @@
 //! One fault at one call, and what is left then: as it is, and with a power cut after it.
 
 use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -11,7 +12,7 @@ use crate::check::{Book, Findings};
 use crate::device::Device;
 use crate::event::{Event, Line, What, now};
 use crate::power::look;
-use crate::process::{Process, this};
+use crate::process::{End, Process, this};
 
 /// Whose calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Template {
         let data = folder.path().join("data");
         let mut command = workload(&data, segment_size, rounds)?;
         command.arg("--abandon");
-        let (lines, _) = Process::start(command)?.end()?;
+        let lines = Process::start(command)?.end()?.lines;
         let mut book = Book::default();
         book.take(&lines);
         book.crash(now());
@@ -57,14 +58,7 @@ impl Template {
     }
 }
 
-/// What came of a shot.
-pub(crate) struct Shot {
-    /// Whether the process made that call at all.
-    pub(crate) hit: bool,
-    pub(crate) findings: Findings,
-}
-
-/// Fires.
+/// Fires. `None` when the process did not make that call.
 pub(crate) fn fire(
     device: &mut Device,
     template: &Template,
@@ -72,7 +66,7 @@ pub(crate) fn fire(
     aim: Aim,
     segment_size: u64,
     rounds: u32,
-) -> Result<Shot> {
+) -> Result<Option<Findings>> {
     let (folder, copy, trace) = (device.path("data"), device.beside("copy"), device.beside("trace"));
     for old in [&folder, &copy] {
         if old.exists() {
@@ -82,11 +76,11 @@ pub(crate) fn fire(
     let mut book = Book::default();
     if stage == Stage::Recover {
         copy_folder(&template.folder.path().join("data"), &folder)?;
-        // What a crash long ago left is on the disk.
-        rustix::fs::syncfs(std::fs::File::open(&folder)?)?;
         book = template.book.clone();
     }
-    let (lines, well) = match stage {
+    // What was done so far was done long ago: the cut must not take it back.
+    device.sync()?;
+    let End { lines, status, hung } = match stage {
         Stage::Create | Stage::Recover => {
             let command = workload(&folder, segment_size, 1)?;
             let mut strace = aim.around(&trace, &folder, &command);
@@ -98,7 +92,7 @@ pub(crate) fn fire(
             command.arg("--wait").stdin(Stdio::piped()).stderr(Stdio::null());
             let mut process = Process::start(command)?;
             anyhow::ensure!(process.wait_for(What::Opened)?, "the workload did not open the store");
-            let mut strace = aim.attach(&trace, process.id())?;
+            let mut strace = aim.attach(&trace, &folder, process.id())?;
             process.child().stdin.take().context("it has a stdin")?.write_all(b"\n")?;
             let ended = process.end();
             // It ends with the thread that it traces.
@@ -108,11 +102,16 @@ pub(crate) fn fire(
     };
     let failed_at = strace::injected(&trace)?;
     let hit = match aim.fault {
-        Fault::Kill => !well,
+        Fault::Kill => status.signal() == Some(9),
         Fault::Io | Fault::Full => failed_at.is_some(),
     };
-    if !hit {
-        return Ok(Shot { hit, findings: Findings::default() });
+    let end = match status.code() {
+        _ if hung => Some("the workload hung".to_owned()),
+        Some(1..) => Some(format!("the workload ended with {status}")),
+        Some(_) | None => None,
+    };
+    if !hit && end.is_none() {
+        return Ok(None);
     }
     book.take(&lines);
     book.crash(now());
@@ -129,10 +128,11 @@ pub(crate) fn fire(
     findings.problems.iter_mut().for_each(|problem| problem.insert_str(0, "after a power cut: "));
     findings.lost += as_it_is.findings.lost;
     findings.problems.extend(as_it_is.findings.problems);
+    findings.problems.extend(end);
     if let (Some(at), "fdatasync" | "fsync") = (failed_at, aim.call) {
         findings.problems.extend(answered_after(&lines, at));
     }
-    Ok(Shot { hit, findings })
+    Ok(Some(findings))
 }
 
 fn workload(folder: &Path, segment_size: u64, rounds: u32) -> Result<std::process::Command> {
@@ -169,4 +169,31 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         std::fs::copy(entry.path(), to.join(entry.file_name()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use less_runtime::message::MessageId;
+
+    use super::answered_after;
+    use crate::event::{Event, Line, What};
+
+    #[test]
+    fn what_was_asked_for_after_a_failed_sync_and_granted_is_told() {
+        let (early, late) = (MessageId::generate(), MessageId::generate());
+        let event = |what, id, at| Line::Event(Event { what, place: 0, id, number: 0, at });
+        let lines = [
+            event(What::Publishing, Some(early), 10),
+            // Asked for before the failure, which came between the answer and this.
+            event(What::Published, Some(early), 30),
+            event(What::Publishing, Some(late), 40),
+            event(What::Published, Some(late), 50),
+            event(What::Leasing, None, 60),
+            event(What::Started, Some(early), 70),
+        ];
+        let told = answered_after(&lines, 20);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains(&late.to_string()) && told[1].contains("Started"), "{told:?}");
+        assert!(answered_after(&lines, 65).is_empty());
+    }
 }

@@ -6,15 +6,18 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::process::PATIENCE;
 
 /// System calls by which a store changes its folder.
 pub(crate) const CALLS: [&str; 8] =
     ["write", "fdatasync", "fsync", "openat", "rename", "ftruncate", "unlink", "mkdir"];
 
 /// Log files whose calls are looked for.
-const SEGMENTS: u32 = 12;
+const SEGMENTS: u32 = 32;
 
 /// What befalls a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +44,8 @@ pub(crate) struct Aim {
 }
 
 impl Aim {
-    fn strace(self, trace: &Path) -> Command {
+    /// strace for this aim: only calls on the files of a data folder count. Without that the runtime's own wake-ups would.
+    fn strace(self, trace: &Path, folder: &Path) -> Command {
         let Self { call, fault, number } = self;
         let what = match fault {
             Fault::Kill => "signal=KILL",
@@ -52,45 +56,49 @@ impl Aim {
         command.arg("-o").arg(trace).args(["-ttt", "-e", "signal=none"]);
         command.arg("-e").arg(format!("trace={call}"));
         command.arg("-e").arg(format!("inject={call}:{what}:when={number}"));
-        command
-    }
-
-    /// A command under strace: the calls of its main thread on the files of a data folder count.
-    pub(crate) fn around(self, trace: &Path, folder: &Path, command: &Command) -> Command {
-        let mut strace = self.strace(trace);
         let files = ["lock", "format", "checkpoint", "checkpoint.new"].map(str::to_owned);
         let files = files.into_iter().chain((0..SEGMENTS).map(|n| format!("{n:010}.log")));
         for path in files.map(|file| folder.join(file)).chain([folder.to_owned()]) {
-            strace.arg("-P").arg(path);
+            command.arg("-P").arg(path);
         }
+        command
+    }
+
+    /// A command under strace: the calls of its main thread count.
+    pub(crate) fn around(self, trace: &Path, folder: &Path, command: &Command) -> Command {
+        let mut strace = self.strace(trace, folder);
         strace.arg("--").arg(command.get_program()).args(command.get_args());
         strace
     }
 
-    /// strace on the thread of a process that writes the store: all its calls count. It is attached when this returns.
-    pub(crate) fn attach(self, trace: &Path, process: u32) -> Result<Child> {
+    /// strace on the thread of a process that writes the store: its calls count. It is attached when this returns.
+    pub(crate) fn attach(self, trace: &Path, folder: &Path, process: u32) -> Result<Child> {
         let thread = store_thread(process)?;
-        let mut command = self.strace(trace);
+        let mut command = self.strace(trace, folder);
         let mut strace =
             command.args(["-p", &thread]).stderr(Stdio::piped()).spawn().context("can't start strace")?;
-        let mut said = String::new();
-        let stderr = strace.stderr.take().context("it has a stderr")?;
+        let mut said = BufReader::new(strace.stderr.take().context("it has a stderr")?).lines();
         // Once it says so, the thread is about to stop at its next call.
-        BufReader::new(stderr).read_line(&mut said)?;
-        ensure!(said.contains("attached"), "strace is not attached: {said}");
+        let attached = said.any(|line| line.is_ok_and(|line| line.ends_with("attached")));
+        ensure!(attached, "strace can't attach to thread {thread}");
         Ok(strace)
     }
 }
 
-/// The thread that writes the store, by its name.
+/// The thread that writes the store, by its name, which it gives itself when it begins.
 fn store_thread(process: u32) -> Result<String> {
-    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
-        let task = task?;
-        if std::fs::read_to_string(task.path().join("comm"))?.trim() == "less-store" {
-            return Ok(task.file_name().to_string_lossy().into_owned());
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+            let task = task?;
+            if std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == "less-store")
+            {
+                return Ok(task.file_name().to_string_lossy().into_owned());
+            }
         }
+        std::thread::yield_now();
     }
-    anyhow::bail!("process {process} has no thread `less-store`")
+    bail!("process {process} has no thread `less-store`")
 }
 
 /// When a call was made to fail, in microseconds since 1970; `None` if none was.
@@ -110,5 +118,24 @@ pub(crate) fn unavailable() -> Option<String> {
         Ok(status) if status.success() => None,
         Ok(status) => Some(format!("`strace --version` ends with {status}")),
         Err(error) => Some(format!("can't start `strace`: {error}\nhint: apt-get install -y strace")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::injected;
+
+    #[test]
+    fn the_time_of_a_call_that_was_made_to_fail_is_found() {
+        let trace = tempfile::NamedTempFile::new().unwrap();
+        let call = "1795233638.949308 fdatasync(11) = ";
+        std::fs::write(
+            trace.path(),
+            format!("{call}0\n1795233638.950558 fdatasync(11) = -1 EIO (Input/output error) (INJECTED)\n"),
+        )
+        .unwrap();
+        assert_eq!(injected(trace.path()).unwrap(), Some(1_795_233_638_950_558));
+        std::fs::write(trace.path(), format!("{call}0\n")).unwrap();
+        assert_eq!(injected(trace.path()).unwrap(), None);
     }
 }

@@ -87,7 +87,7 @@ async fn subscriber(store: Arc<dyn Transport>, subscription: u32) {
 /// Releases and purges dead letters that are too many, and replays a message that was done.
 async fn look_after(store: &dyn Transport, subscription: u32, done: Option<MessageId>) -> bool {
     if let Some(id) = done.filter(|_| rand::random_ratio(1, 4))
-        && !care(store, subscription, id, Care::Replay).await
+        && care(store, subscription, id, Care::Replay).await.is_none()
     {
         return false;
     }
@@ -96,7 +96,7 @@ async fn look_after(store: &dyn Transport, subscription: u32, done: Option<Messa
     };
     for letter in letters.iter().skip(LETTERS) {
         let what = if rand::random_ratio(1, 2) { Care::Release } else { Care::Purge };
-        if !care(store, subscription, letter.message.id, what).await {
+        if care(store, subscription, letter.message.id, what).await.is_none() {
             return false;
         }
     }

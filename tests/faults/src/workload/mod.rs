@@ -70,7 +70,7 @@ pub(crate) fn run(folder: &Path, segment_size: u64, kind: Kind) -> Result<()> {
                 if wait {
                     io::stdin().read_line(&mut String::new())?;
                 }
-                script::run(&*store, rounds).await;
+                script::run(&*store, rounds).await?;
                 if abandon {
                     // Dropping it would close it.
                     std::process::exit(0);
@@ -131,9 +131,12 @@ async fn publish(store: &dyn Transport, topic: u32, messages: Vec<NewMessage>, l
         let key = message.key.as_ref().and_then(|key| key.parse().ok()).unwrap_or(0);
         tell(What::Publishing, topic, Some(message.id), key);
     }
-    let published = || ids.iter().for_each(|id| tell(What::Published, topic, Some(*id), 0));
     if lie {
-        published();
+        for id in &ids {
+            tell(What::Published, topic, Some(*id), 0);
+        }
+        // So that there is always something that was told and is not stored.
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let results = store.publish(TopicIndex(topic), messages).await;
     let mut well = true;
@@ -225,8 +228,8 @@ enum Care {
     Replay,
 }
 
-/// Does it, and tells.
-async fn care(store: &dyn Transport, subscription: u32, id: MessageId, care: Care) -> bool {
+/// Does it, and tells. Returns to how many messages it was done, `None` where that failed.
+async fn care(store: &dyn Transport, subscription: u32, id: MessageId, care: Care) -> Option<u64> {
     let index = SubscriptionIndex(subscription);
     let (before, after) = match care {
         Care::Release => (What::Releasing, What::Released),
@@ -240,12 +243,15 @@ async fn care(store: &dyn Transport, subscription: u32, id: MessageId, care: Car
         Care::Replay => store.replay(index, Replay::Id(id)).await,
     };
     match result {
-        Ok(1) => tell(after, subscription, Some(id), 0),
-        Ok(_) => {}
+        Ok(count) => {
+            if count == 1 {
+                tell(after, subscription, Some(id), 0);
+            }
+            Some(count)
+        }
         Err(error) => {
             failed("release, purge or replay", &error);
-            return false;
+            None
         }
     }
-    true
 }

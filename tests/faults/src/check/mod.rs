@@ -324,9 +324,9 @@ impl Book {
         let (open, dead) = (seen(&look.open), seen(&look.dead));
         let Ledger { replay, .. } = ledger;
         let (least, most) = self.published.get(&TOPIC_OF[subscription as usize]).copied().unwrap_or_default();
-        let purges = self.purged.get(&subscription).copied().unwrap_or_default();
-        let purged = |discarded: &BTreeMap<String, u64>| discarded.get("purged").copied().unwrap_or(0);
-        let purged = purged(&ledger.discarded) + purged(&replay.discarded);
+        let (confirmed, begun) = self.purged.get(&subscription).copied().unwrap_or_default();
+        let discarded = |reasons: &BTreeMap<String, u64>| reasons.get("purged").copied().unwrap_or(0);
+        let purged = discarded(&ledger.discarded) + discarded(&replay.discarded);
         let mut wrong = Vec::new();
         if !(least..=most).contains(&ledger.published) {
             wrong.push(format!("{least} to {most} messages were published"));
@@ -337,8 +337,8 @@ impl Book {
         if ledger.dead + replay.dead != dead {
             wrong.push(format!("{dead} dead letters are listed"));
         }
-        if !(purges.0..=purges.1).contains(&purged) {
-            wrong.push(format!("{} to {} dead letters were purged", purges.0, purges.1));
+        if !(confirmed..=begun).contains(&purged) {
+            wrong.push(format!("{confirmed} to {begun} dead letters were purged"));
         }
         if ledger.discarded.keys().chain(replay.discarded.keys()).any(|reason| reason != "purged") {
             wrong.push("something was discarded".to_owned());
@@ -352,3 +352,6 @@ impl Book {
 fn subscriptions_of(topic: u32) -> impl Iterator<Item = u32> {
     (0..).zip(TOPIC_OF).filter(move |(_, of)| *of == topic).map(|(subscription, _)| subscription)
 }
+
+#[cfg(test)]
+mod tests;
