@@ -72,7 +72,7 @@ run() {
     grep -q "inline 8-bit counters" "$log" || fail "$target is not instrumented, see $log"
     local executions features
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-    features=$(sed -n 's/^#.* DONE .*cov: \([0-9]*\) ft: \([0-9]*\) .*/\1 edges, \2 features/p' "$log")
+    features=$(sed -n 's/^#.*DONE  *cov: \([0-9]*\) ft: \([0-9]*\) .*/\1 edges, \2 features/p' "$log")
     [ "${executions:-0}" -gt 0 ] || fail "$target ran nothing, see $log"
     echo "$target: $executions executions in $seconds s, $features, no crash"
 }

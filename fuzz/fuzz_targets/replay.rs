@@ -1,5 +1,5 @@
-//! The replay of a segment whose checksums are all right, whatever the records in it say: never a panic; it opens with books that balance, or says
-//! that it is damaged.
+//! The replay of a segment whose checksums are all right, whatever the records in it say: never a panic; it opens, or says that it is
+//! damaged.
 //!
 //! The bytes are payloads, each with its length before it (two bytes, little endian; a last one may be cut short). The target puts frames around them:
 //! a checksum is nothing that a fuzzer guesses.
