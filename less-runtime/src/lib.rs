@@ -14,6 +14,9 @@ pub mod clock;
 pub mod codegen;
 pub mod context;
 pub mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod handler;
 mod host;
 mod http;
