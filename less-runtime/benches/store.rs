@@ -28,8 +28,10 @@ const BODY: usize = 256;
 type Anything = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Anything> {
-    let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let wants = |section: &str| chosen.is_empty() && section != "large" || chosen.iter().any(|name| name == section);
+    let chosen: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wants =
+        |section: &str| chosen.is_empty() && section != "large" || chosen.iter().any(|name| name == section);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     // On the same kind of file system as a data folder: a folder in memory would flatter.
     let place = tempfile::Builder::new().prefix("less-bench").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
@@ -57,7 +59,11 @@ fn layout(subscribers: usize) -> Result<Layout, Anything> {
     };
     for n in 0..subscribers {
         let subscriber = format!("s{n}").parse()?;
-        layout.subscriptions.push(SubscriptionSpec { topic: TopicIndex(0), subscriber, policy: Policy::default() });
+        layout.subscriptions.push(SubscriptionSpec {
+            topic: TopicIndex(0),
+            subscriber,
+            policy: Policy::default(),
+        });
     }
     Ok(layout)
 }
@@ -150,12 +156,16 @@ async fn publish(place: &Path) -> Result<(), Anything> {
             took.push(began.elapsed());
         }
         bare.push(percentile(&mut took, 50).as_secs_f64() * 1e6);
-        let store = open(&place.join(format!("serial{round}")), &layout(1)?, Options::default(), Clock::System)?;
+        let store =
+            open(&place.join(format!("serial{round}")), &layout(1)?, Options::default(), Clock::System)?;
         ours.push(percentile(&mut serially(&store, 2_000).await?, 50).as_secs_f64() * 1e6);
         store.close().await?;
     }
     let (bare, ours) = (median(&mut bare), median(&mut ours));
-    println!("  one at a time: bare write+fdatasync {bare:.0} us, publish {ours:.0} us, ratio {:.2}", ours / bare);
+    println!(
+        "  one at a time: bare write+fdatasync {bare:.0} us, publish {ours:.0} us, ratio {:.2}",
+        ours / bare
+    );
     for in_flight in [16, 256] {
         let mut rates = Vec::new();
         for round in 0..5 {
@@ -174,7 +184,9 @@ async fn publish(place: &Path) -> Result<(), Anything> {
 async fn consume(store: Arc<Embedded>, index: u32, stop: Arc<AtomicBool>) -> Result<(), Anything> {
     let mut consumer = store.consumer(SubscriptionIndex(index)).await?;
     while !stop.load(Ordering::Relaxed) {
-        let Ok(leased) = tokio::time::timeout(Duration::from_millis(50), consumer.lease(64)).await else { continue };
+        let Ok(leased) = tokio::time::timeout(Duration::from_millis(50), consumer.lease(64)).await else {
+            continue;
+        };
         for delivery in leased? {
             delivery.ack().await?;
         }
@@ -226,7 +238,11 @@ async fn backlog(place: &Path, count: usize) -> Result<(), Anything> {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let mut took = serially(&store, 2_000).await?;
-    println!("  publish beside the backlog: p50 {} us, p99 {} us", percentile(&mut took, 50).as_micros(), percentile(&mut took, 99).as_micros());
+    println!(
+        "  publish beside the backlog: p50 {} us, p99 {} us",
+        percentile(&mut took, 50).as_micros(),
+        percentile(&mut took, 99).as_micros()
+    );
     stop.store(true, Ordering::Relaxed);
     consumer.await??;
     // As a kill leaves it: without the checkpoint that closing makes.
@@ -244,7 +260,11 @@ async fn backlog(place: &Path, count: usize) -> Result<(), Anything> {
         let store = open(folder, &layout(2)?, Options::default(), Clock::System)?;
         let opened = began.elapsed();
         let pending = store.ledgers().await?[0].pending;
-        println!("  reopened ({what}) with {pending} pending: {} ms, resident {} MiB ({before} before)", opened.as_millis(), resident()?);
+        println!(
+            "  reopened ({what}) with {pending} pending: {} ms, resident {} MiB ({before} before)",
+            opened.as_millis(),
+            resident()?
+        );
         let mut consumer = store.consumer(SubscriptionIndex(0)).await?;
         let (began, mut taken) = (Instant::now(), 0_usize);
         while taken < pending.min(500_000) as usize {

@@ -43,8 +43,9 @@ impl MessageId {
 
     /// When it was made, in milliseconds since 1970.
     pub fn time(self) -> Timestamp {
-        let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
-        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+        let mut bytes = [0; 8];
+        bytes[2..].copy_from_slice(&self.0.as_bytes()[..6]);
+        u64::from_be_bytes(bytes)
     }
 
     /// The id's 16 bytes.

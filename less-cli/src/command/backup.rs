@@ -89,7 +89,8 @@ async fn from_running(client: &Client, file: &mut File) -> anyhow::Result<()> {
 
 pub(super) fn restore(folder: Option<&Path>, arguments: &RestoreArgs) -> anyhow::Result<ExitStatus> {
     let path = &arguments.file;
-    let file = File::open(path).map_err(|error| ui::user_error(format!("can't open {}: {error}", path.display())))?;
+    let file = File::open(path)
+        .map_err(|error| ui::user_error(format!("can't open {}: {error}", path.display())))?;
     let data = super::verify::data_folder(folder, arguments.data.as_deref())?;
     let mut archive = tar::Archive::new(file);
     let entries = archive.entries()?.map(|entry| {

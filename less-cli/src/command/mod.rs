@@ -1,8 +1,8 @@
 //! The sub-commands, one file each.
 
 pub mod add;
-pub mod build;
 pub mod backup;
+pub mod build;
 mod check;
 mod config;
 mod dev;

@@ -64,8 +64,10 @@ pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<Exi
     let (inspection, findings) = match &arguments.history {
         None => (inspect(&data, now)?, None),
         Some(file) => {
-            let text = std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
-            let events = parse(&text).map_err(|error| ui::user_error(format!("{}: {error}", file.display())))?;
+            let text =
+                std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
+            let events =
+                parse(&text).map_err(|error| ui::user_error(format!("{}: {error}", file.display())))?;
             let mut rules = Rules::default();
             rules.identity.clone_from(&arguments.identity);
             rules.max_attempts = arguments.max_attempts;
@@ -90,7 +92,9 @@ fn show(inspection: &Inspection, findings: Option<&Findings>) {
     let Inspection { segments, bytes, records, messages, torn, .. } = inspection;
     ui::data(&format!("{segments} log files, {bytes} bytes, {records} records, {messages} messages"));
     if *torn > 0 {
-        ui::data(&format!("{torn} bytes at the end were never acknowledged: a crash left them, the next start cuts them off"));
+        ui::data(&format!(
+            "{torn} bytes at the end were never acknowledged: a crash left them, the next start cuts them off"
+        ));
     }
     for books in &inspection.subscriptions {
         let ledger = &books.ledger;

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::Shared;
 use super::problem::Problem;
 use super::publish::{json_type, read};
-use crate::message::MessageId;
 use crate::clock::Timestamp;
+use crate::message::MessageId;
 use crate::transport::{Replay, ReplayLedger, Selection, SubscriptionIndex, TransportError};
 
 /// Largest body of an administrative request, in bytes.
@@ -233,7 +233,7 @@ pub(super) async fn replay(
         Once { all: false, since: None, id: Some(id) } => Replay::Id(id),
         _ => {
             return Err(bad(
-                "say `{\"all\": true}`, `{\"since\": MILLISECONDS}` or `{\"id\": \"…\"}`".to_owned(),
+                "say `{\"all\": true}`, `{\"since\": MILLISECONDS}` or `{\"id\": \"…\"}`".to_owned()
             ));
         }
     };

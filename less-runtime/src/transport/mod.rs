@@ -258,7 +258,10 @@ impl std::io::Read for SnapshotFile {
 
 impl std::fmt::Debug for SnapshotFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SnapshotFile").field("name", &self.name).field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("SnapshotFile")
+            .field("name", &self.name)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 

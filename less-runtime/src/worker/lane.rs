@@ -97,12 +97,15 @@ impl Lanes {
             let leased: Vec<Leased> = leased.collect();
             let alive = inner.alive();
             drop(inner);
-            leased.into_iter().for_each(|leased| self.apart(leased, alive.clone()));
+            for leased in leased {
+                self.apart(leased, alive.clone());
+            }
             return;
         }
         inner.waiting.extend(leased);
         // A handler that takes its time gets more than one thread.
-        let wanted = if self.usual.load(Ordering::Relaxed) > SLOW { inner.waiting.len().min(MOST) } else { 1 };
+        let wanted =
+            if self.usual.load(Ordering::Relaxed) > SLOW { inner.waiting.len().min(MOST) } else { 1 };
         let begin: Vec<Arc<Lane>> = (inner.lanes.len()..wanted).map(|_| Lane::new()).collect();
         inner.lanes.extend(begin.iter().map(Arc::clone));
         let watch = !std::mem::replace(&mut inner.watched, true);
@@ -153,8 +156,12 @@ impl Lanes {
         }
         let began = attempt.began;
         let (message, number) = (Arc::clone(attempt.delivery.message()), attempt.delivery.attempt());
-        let context =
-            Context::new(Arc::clone(&worker.topic), Arc::clone(&worker.subscriber), number, Arc::clone(&message));
+        let context = Context::new(
+            Arc::clone(&worker.topic),
+            Arc::clone(&worker.subscriber),
+            number,
+            Arc::clone(&message),
+        );
         lane.set(Now::Polls(attempt));
         // Called in here, so that a panic of the handler's first lines is caught like any other.
         let polled = catch_unwind(AssertUnwindSafe(|| {
@@ -279,7 +286,9 @@ impl Lanes {
             let waiting = std::mem::take(&mut inner.waiting);
             let alive = inner.alive();
             drop(inner);
-            waiting.into_iter().for_each(|leased| self.apart(leased, alive.clone()));
+            for leased in waiting {
+                self.apart(leased, alive.clone());
+            }
             self.worker.home.spawn(supervise(Arc::clone(&self.worker), attempt, wait_for(watched)));
         }
         !lanes.is_empty()

@@ -41,7 +41,8 @@ impl History {
 /// Builds the app with this `less`. Returns its program.
 pub(crate) fn build(less: &Path) -> Result<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("app");
-    let built = Command::new(less).arg("build").current_dir(&folder).output().context("can't start `less`")?;
+    let built =
+        Command::new(less).arg("build").current_dir(&folder).output().context("can't start `less`")?;
     ensure!(built.status.success(), "`less build`: {}", String::from_utf8_lossy(&built.stderr));
     Ok(folder.join(".less/bin/faults_app"))
 }
@@ -70,7 +71,10 @@ impl App {
         let began = Instant::now();
         while app.get("/readyz").is_err() {
             if let Some(status) = app.child.try_wait()? {
-                bail!("the app ended by itself: {status}; see {}", history.path.with_extension("log").display());
+                bail!(
+                    "the app ended by itself: {status}; see {}",
+                    history.path.with_extension("log").display()
+                );
             }
             ensure!(began.elapsed() < PATIENCE, "the app does not answer");
             std::thread::sleep(Duration::from_millis(1));
@@ -95,9 +99,8 @@ impl App {
         let began = Instant::now();
         loop {
             let books = self.status()?;
-            let done = |book: &Value| {
-                ["pending", "scheduled", "in_flight"].iter().all(|state| book[*state] == 0)
-            };
+            let done =
+                |book: &Value| ["pending", "scheduled", "in_flight"].iter().all(|state| book[*state] == 0);
             if books.iter().all(done) {
                 return Ok(books);
             }
@@ -158,17 +161,28 @@ pub(crate) fn verify(
     for list in [&report["store"]["problems"], &report["history"]["problems"]] {
         problems.extend(list.as_array().into_iter().flatten().map(ToString::to_string));
     }
-    ensure!(output.status.success() == problems.is_empty(), "`less verify` ended with {} and {problems:?}", output.status);
+    ensure!(
+        output.status.success() == problems.is_empty(),
+        "`less verify` ended with {} and {problems:?}",
+        output.status
+    );
     for book in books {
         let (topic, subscriber) = (&book["topic"], &book["subscriber"]);
         let stored = report["store"]["subscriptions"].as_array().into_iter().flatten();
-        let stored = stored.clone().find(|stored| stored["topic"] == *topic && stored["subscriber"] == *subscriber);
+        let stored =
+            stored.clone().find(|stored| stored["topic"] == *topic && stored["subscriber"] == *subscriber);
         for state in ["published", "pending", "scheduled", "in_flight", "done", "dead"] {
             let on_disk = stored.map(|stored| &stored["ledger"][state]);
             if on_disk != Some(&book[state]) {
-                problems.push(format!("{topic}/{subscriber}: {state} is {} by the API and {on_disk:?} on the disk", book[state]));
+                problems.push(format!(
+                    "{topic}/{subscriber}: {state} is {} by the API and {on_disk:?} on the disk",
+                    book[state]
+                ));
             }
-            let series = format!("less_messages{{topic={topic},subscriber={subscriber},state=\"{state}\"}} {}", book[state]);
+            let series = format!(
+                "less_messages{{topic={topic},subscriber={subscriber},state=\"{state}\"}} {}",
+                book[state]
+            );
             if !metrics.lines().any(|line| line == series) {
                 problems.push(format!("the metrics have no `{series}`"));
             }

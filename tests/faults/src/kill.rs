@@ -85,7 +85,8 @@ fn publish(
         }
         let n = next.fetch_add(1, Ordering::Relaxed);
         history.publish("publishing", topic, n)?;
-        let answer = connection.ask("POST", &format!("/topics/{topic}"), header, &format!("{{\"n\":{n}}}"))?;
+        let answer =
+            connection.ask("POST", &format!("/topics/{topic}"), header, &format!("{{\"n\":{n}}}"))?;
         anyhow::ensure!(answer.status == 202, "{}: {}", answer.status, answer.body);
         history.publish("published", topic, n)?;
     }

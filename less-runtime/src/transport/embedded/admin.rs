@@ -41,8 +41,7 @@ impl Embedded {
     ) -> Result<Vec<DeadLetter>, TransportError> {
         let queue = self.queues[subscription.0 as usize];
         let limit = limit.clamp(1, 1000);
-        let letters =
-            self.commands.ask(|reply| Command::DeadLetters { queue, after, limit, reply }).await?;
+        let letters = self.commands.ask(|reply| Command::DeadLetters { queue, after, limit, reply }).await?;
         let segments = self.segments.clone();
         let read = tokio::task::spawn_blocking(move || {
             let letters = letters.into_iter().filter_map(|letter| {
@@ -125,13 +124,15 @@ impl Embedded {
         wanted: impl Fn(&StoredMessage) -> bool + Send + Sync + 'static,
     ) -> Result<Option<Seq>, TransportError> {
         let wanted = Arc::new(wanted);
-        let places = self.commands.ask(|reply| Command::Where { topic, since: Some(since), seq: None, reply }).await?;
+        let places =
+            self.commands.ask(|reply| Command::Where { topic, since: Some(since), seq: None, reply }).await?;
         let mut next = places.found;
         while let Some((seq, place)) = next {
             let (segments, test): (Segments, _) = (self.segments.clone(), Arc::clone(&wanted));
             let read = tokio::task::spawn_blocking(move || {
                 let run = segments.read_run(topic, seq, place, SEARCH)?;
-                let found = run.iter().find(|(_, message)| message.as_ref().is_ok_and(|message| test(message)));
+                let found =
+                    run.iter().find(|(_, message)| message.as_ref().is_ok_and(|message| test(message)));
                 let last = run.iter().last().map_or(seq, |(seq, _)| seq);
                 Ok::<_, TransportError>((found.map(|(seq, _)| seq), last + 1))
             });
@@ -139,8 +140,10 @@ impl Embedded {
             if found.is_some() {
                 return Ok(found);
             }
-            let places =
-                self.commands.ask(|reply| Command::Where { topic, since: None, seq: Some(after), reply }).await?;
+            let places = self
+                .commands
+                .ask(|reply| Command::Where { topic, since: None, seq: Some(after), reply })
+                .await?;
             next = places.found;
         }
         Ok(None)

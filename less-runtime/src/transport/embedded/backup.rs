@@ -20,7 +20,9 @@ const PIECE: usize = 256 << 10;
 
 /// A file that may be part of a backup.
 fn known(name: &str) -> bool {
-    name == "format" || name == CHECKPOINT || number(name).is_some_and(|segment| super::log::name(segment) == name)
+    name == "format"
+        || name == CHECKPOINT
+        || number(name).is_some_and(|segment| super::log::name(segment) == name)
 }
 
 impl Embedded {
@@ -30,9 +32,11 @@ impl Embedded {
         let format = format!("{FORMAT}\n").into_bytes();
         let size = format.len() as u64;
         let mut out = vec![SnapshotFile::new("format".to_owned(), size, io::Cursor::new(format))];
-        out.extend(files.into_iter().map(|(name, file, size)| {
-            SnapshotFile::new(name, size, Reading { file, at: 0, size })
-        }));
+        out.extend(
+            files
+                .into_iter()
+                .map(|(name, file, size)| SnapshotFile::new(name, size, Reading { file, at: 0, size })),
+        );
         Ok(Snapshot { files: out })
     }
 }
@@ -84,10 +88,14 @@ impl Read for Reading {
 #[non_exhaustive]
 pub enum RestoreError {
     /// There is something already.
-    #[error("{0} exists and is not empty\nhint: stop the app and move that folder away, or restore to another one with `--data`")]
+    #[error(
+        "{0} exists and is not empty\nhint: stop the app and move that folder away, or restore to another one with `--data`"
+    )]
     Occupied(String),
     /// The backup holds something that a backup does not hold.
-    #[error("the backup holds `{0}`, which is no file of a data folder: this is no backup of Less, or it was changed")]
+    #[error(
+        "the backup holds `{0}`, which is no file of a data folder: this is no backup of Less, or it was changed"
+    )]
     Foreign(String),
     /// The backup is not whole.
     #[error("the backup is damaged: {0}")]
@@ -182,9 +190,11 @@ fn fill<R: Read>(
         }
         out.sync_all().map_err(failed("sync"))?;
     }
-    File::open(place)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|cause| RestoreError::Io { action: "sync", file: place.display().to_string(), cause })
+    File::open(place).and_then(|folder| folder.sync_all()).map_err(|cause| RestoreError::Io {
+        action: "sync",
+        file: place.display().to_string(),
+        cause,
+    })
 }
 
 fn judge(place: &Path) -> Result<(), RestoreError> {

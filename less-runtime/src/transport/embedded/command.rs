@@ -15,24 +15,74 @@ use crate::publish::{PublishError, Receipt};
 use crate::transport::{AttemptError, DeadReason, Ledger, NewMessage, TransportError};
 
 pub(super) enum Command {
-    Publish { topic: TopicId, messages: Vec<NewMessage>, reply: Sender<Vec<Result<Receipt, PublishError>>> },
+    Publish {
+        topic: TopicId,
+        messages: Vec<NewMessage>,
+        reply: Sender<Vec<Result<Receipt, PublishError>>>,
+    },
     Lease(Lease),
     /// Acks lie in the common list; nobody waits for them.
     Acks,
     /// The same, and the next message of a key does.
     AcksNow,
-    HandBack { queue: QueueId, seq: Seq, attempt: u32 },
-    Discard { queue: QueueId, seq: Seq, attempt: u32, reason: &'static str },
-    Retry { queue: QueueId, seq: Seq, attempt: u32, due: Timestamp, error: AttemptError, reply: Sender<bool> },
+    HandBack {
+        queue: QueueId,
+        seq: Seq,
+        attempt: u32,
+    },
+    Discard {
+        queue: QueueId,
+        seq: Seq,
+        attempt: u32,
+        reason: &'static str,
+    },
+    Retry {
+        queue: QueueId,
+        seq: Seq,
+        attempt: u32,
+        due: Timestamp,
+        error: AttemptError,
+        reply: Sender<bool>,
+    },
     Dead(Box<Death>),
-    Release { queue: QueueId, which: Option<Vec<MessageId>>, reply: Sender<u64> },
-    Purge { queue: QueueId, which: Option<Vec<MessageId>>, reply: Sender<u64> },
-    Replay { queue: QueueId, from: Seq, to: Seq, reply: Sender<u64> },
-    Where { topic: TopicId, since: Option<Timestamp>, seq: Option<Seq>, reply: Sender<Whereabouts> },
-    Ledgers { queues: Vec<QueueId>, reply: Sender<Vec<Books>> },
-    DeadLetters { queue: QueueId, after: Option<MessageId>, limit: usize, reply: Sender<Vec<Letter>> },
-    Snapshot { reply: Sender<Result<Vec<SnapshotPart>, TransportError>> },
-    Close { reply: Sender<Result<(), TransportError>> },
+    Release {
+        queue: QueueId,
+        which: Option<Vec<MessageId>>,
+        reply: Sender<u64>,
+    },
+    Purge {
+        queue: QueueId,
+        which: Option<Vec<MessageId>>,
+        reply: Sender<u64>,
+    },
+    Replay {
+        queue: QueueId,
+        from: Seq,
+        to: Seq,
+        reply: Sender<u64>,
+    },
+    Where {
+        topic: TopicId,
+        since: Option<Timestamp>,
+        seq: Option<Seq>,
+        reply: Sender<Whereabouts>,
+    },
+    Ledgers {
+        queues: Vec<QueueId>,
+        reply: Sender<Vec<Books>>,
+    },
+    DeadLetters {
+        queue: QueueId,
+        after: Option<MessageId>,
+        limit: usize,
+        reply: Sender<Vec<Letter>>,
+    },
+    Snapshot {
+        reply: Sender<Result<Vec<SnapshotPart>, TransportError>>,
+    },
+    Close {
+        reply: Sender<Result<(), TransportError>>,
+    },
 }
 
 /// A file's name, the file, and how much of it belongs to the snapshot.
@@ -52,7 +102,11 @@ pub(super) struct Lease {
 pub(super) enum LeaseAnswer {
     Leased(Leases),
     /// The next message has to be read before it is known whether it can be leased: it is there, or a little later.
-    Behind { topic: TopicId, seq: Seq, place: Place },
+    Behind {
+        topic: TopicId,
+        seq: Seq,
+        place: Place,
+    },
 }
 
 /// A message becomes a dead letter.

@@ -25,7 +25,8 @@ impl Compaction {
     /// The complete segment of which the least is needed, if that is little enough.
     pub(super) fn choose(writer: &Writer) -> Option<Self> {
         let live: BTreeMap<u32, u64> = writer.state.live();
-        let candidates = writer.log.complete().into_iter().filter_map(|segment| Some((*live.get(&segment)?, segment)));
+        let candidates =
+            writer.log.complete().into_iter().filter_map(|segment| Some((*live.get(&segment)?, segment)));
         let (bytes, segment) = candidates.min()?;
         if bytes > writer.options.segment_size / SPARSE {
             return None;
@@ -85,7 +86,10 @@ impl Writer {
             bytes += self.log.waiting_bytes() - before;
         }
         let (Some(place), true) = (place, covered == until) else {
-            tracing::error!("messages {} to {until} of a topic can't be moved: they are damaged", entry.first);
+            tracing::error!(
+                "messages {} to {until} of a topic can't be moved: they are damaged",
+                entry.first
+            );
             return;
         };
         let entry = Entry { place, bytes: u32::try_from(bytes).unwrap_or(u32::MAX), ..entry };

@@ -164,7 +164,13 @@ impl Consumer for QueueConsumer {
                 match message {
                     Ok(message) => {
                         let shared = Arc::clone(&self.shared);
-                        deliveries.push(Box::new(QueueDelivery { shared, seq, attempt, message, ended: false }));
+                        deliveries.push(Box::new(QueueDelivery {
+                            shared,
+                            seq,
+                            attempt,
+                            message,
+                            ended: false,
+                        }));
                     }
                     Err(error) => self.unreadable(seq, attempt, &error),
                 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::command::SnapshotPart;
 use super::disk::{Disk, DiskFile};
 use super::mutant::Mutant;
 use super::reader::{Segments, missing};
@@ -237,7 +238,11 @@ impl Log {
         let live = state.live();
         let gone: Vec<u32> = {
             let files = self.segments.files.read().unwrap_or_else(PoisonError::into_inner);
-            files.range(..self.segment).map(|(segment, _)| *segment).filter(|s| !live.contains_key(s)).collect()
+            files
+                .range(..self.segment)
+                .map(|(segment, _)| *segment)
+                .filter(|s| !live.contains_key(s))
+                .collect()
         };
         for segment in gone {
             self.segments.files.write().unwrap_or_else(PoisonError::into_inner).remove(&segment);
@@ -250,7 +255,7 @@ impl Log {
     }
 
     /// The checkpoint and all segments as they are now: their names, and how much of them there is. What is written later is behind that.
-    pub(super) fn files(&self) -> Result<Vec<(String, Arc<dyn DiskFile>, u64)>, TransportError> {
+    pub(super) fn files(&self) -> Result<Vec<SnapshotPart>, TransportError> {
         let failed = |name: &str, error: io::Error| io_error(&*self.disk, "read", name, &error);
         let checkpoint = self.disk.open(CHECKPOINT).map_err(|error| failed(CHECKPOINT, error))?;
         let size = checkpoint.size().map_err(|error| failed(CHECKPOINT, error))?;

@@ -36,8 +36,8 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 pub use self::backup::{RestoreError, restore, snapshot_of_closed};
-pub use self::provision::open;
 use self::command::Command;
+pub use self::provision::open;
 use self::record::{QueueId, TopicId};
 use super::{
     Consumer, DeadLetter, Ledger, NewMessage, Replay, Selection, Snapshot, SubscriptionIndex, TopicIndex,

@@ -132,8 +132,15 @@ pub(super) fn open_disk(
         .map(|topic| (topic.name.as_str().to_owned(), topic.retention.as_millis()))
         .collect();
     let acks = Arc::new(Acks::default());
-    let writer =
-        Writer::new(log, state, options, clock.clone(), retention, Arc::clone(&failure), Arc::clone(&acks), lock);
+    let writer = Writer::new(
+        (log, state),
+        options,
+        clock.clone(),
+        retention,
+        Arc::clone(&failure),
+        Arc::clone(&acks),
+        lock,
+    );
     let thread = std::thread::Builder::new()
         .name("less-store".to_owned())
         .spawn(move || writer.run(&writers))
@@ -193,12 +200,7 @@ fn provide_queue(
 }
 
 /// The first retained message that was published at `since` or later.
-fn first_since(
-    segments: &Segments,
-    id: u32,
-    topic: &Topic,
-    since: Timestamp,
-) -> Result<Seq, TransportError> {
+fn first_since(segments: &Segments, id: u32, topic: &Topic, since: Timestamp) -> Result<Seq, TransportError> {
     let mut next = topic.index.before(since).map_or(topic.next, |entry| entry.first);
     while let Some(place) = topic.place(next) {
         let run = segments.read_run(id, next, place, 1 << 20)?;

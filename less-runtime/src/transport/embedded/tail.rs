@@ -56,7 +56,8 @@ impl Tail {
 
     /// Lets the oldest sixteenth go.
     fn evict(&mut self) {
-        let oldest = self.topics.iter().filter_map(|recent| recent.messages.front()).map(|held| held.number).min();
+        let oldest =
+            self.topics.iter().filter_map(|recent| recent.messages.front()).map(|held| held.number).min();
         let Some(oldest) = oldest else { return };
         let until = oldest + ((self.inserted - oldest) / 16).max(1);
         for at in 0..self.topics.len() {

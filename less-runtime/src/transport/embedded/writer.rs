@@ -10,8 +10,8 @@ use tokio::sync::oneshot::Sender;
 
 use super::command::{Command, Death, Lease, LeaseAnswer, Letter, SnapshotPart, Whereabouts};
 use super::compact::Compaction;
-use super::crowd::Crowd;
 use super::consume::{Acks, Body, Leased, Leases};
+use super::crowd::Crowd;
 use super::inbox::Inbox;
 use super::log::Log;
 use super::mutant::Mutant;
@@ -93,8 +93,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        log: Log,
-        state: State,
+        (log, state): (Log, State),
         options: Options,
         clock: Clock,
         retention: HashMap<String, u64>,
@@ -178,9 +177,7 @@ impl Writer {
         }
         let sync = self.sync_by.map(|by| by.saturating_duration_since(Instant::now()));
         let due = self.timers.first().map(|(due, _)| match self.clock {
-            Clock::System => {
-                Duration::from_millis(due.saturating_sub(self.clock.now())).min(LONGEST_WAIT)
-            }
+            Clock::System => Duration::from_millis(due.saturating_sub(self.clock.now())).min(LONGEST_WAIT),
             Clock::Manual(_) => MANUAL_WAIT,
         });
         [sync, due].into_iter().flatten().min()
@@ -352,30 +349,34 @@ impl Writer {
 
     /// Refuses what would take the room that acks and dead letters need.
     fn room(&mut self, size: u64) -> Result<(), PublishError> {
-        let known = self.free.filter(|(at, free)| at.elapsed() < FREE_FOR && *free > self.options.reserve + size);
-        let free = match known {
-            Some((_, free)) => free,
-            None => {
-                let free = self.log.free().unwrap_or(u64::MAX);
-                self.free = Some((Instant::now(), free));
-                let low = free < self.options.reserve.saturating_mul(WARN_AT);
-                if low && !self.warned {
-                    let reserve = self.options.reserve;
-                    tracing::warn!("{free} bytes are free for the data folder; publishing is refused from {reserve} on");
-                }
-                self.warned = low;
-                free
-            }
-        };
+        let known =
+            self.free.filter(|(at, free)| at.elapsed() < FREE_FOR && *free > self.options.reserve + size);
+        let free = if let Some((_, free)) = known { free } else { self.look_for_room() };
         if free < self.options.reserve.saturating_add(size) {
             let reserve = self.options.reserve;
-            let need = format!("{free} bytes are free on the data folder's disk, {reserve} are kept for acks");
+            let need =
+                format!("{free} bytes are free on the data folder's disk, {reserve} are kept for acks");
             return Err(PublishError::Full(need));
         }
         if let Some((_, free)) = &mut self.free {
             *free = free.saturating_sub(size + 64);
         }
         Ok(())
+    }
+
+    /// Asks what the disk has free, and warns where that is little.
+    fn look_for_room(&mut self) -> u64 {
+        let free = self.log.free().unwrap_or(u64::MAX);
+        self.free = Some((Instant::now(), free));
+        let reserve = self.options.reserve;
+        let low = free < reserve.saturating_mul(WARN_AT);
+        if low && !self.warned {
+            tracing::warn!(
+                "{free} bytes are free for the data folder; below {reserve} publishing is refused"
+            );
+        }
+        self.warned = low;
+        free
     }
 
     /// Writes down what was acknowledged since the last time, as runs.
@@ -389,7 +390,9 @@ impl Writer {
         let mut done: Vec<(QueueId, Seq, u32)> = Vec::new();
         for (queue, seq, _) in &acks {
             match done.last_mut() {
-                Some((last, first, count)) if last == queue && *first + u64::from(*count) == *seq => *count += 1,
+                Some((last, first, count)) if last == queue && *first + u64::from(*count) == *seq => {
+                    *count += 1;
+                }
                 _ => done.push((*queue, *seq, 1)),
             }
         }
@@ -448,7 +451,9 @@ impl Writer {
                     continue;
                 }
                 match runs.last_mut() {
-                    Some((last, first, count)) if *last == id && *first + u64::from(*count) == *seq => *count += 1,
+                    Some((last, first, count)) if *last == id && *first + u64::from(*count) == *seq => {
+                        *count += 1;
+                    }
                     _ => runs.push((id, *seq, 1)),
                 }
             }
@@ -465,15 +470,14 @@ impl Writer {
         for (id, seqs) in leased {
             let Some(Lease { shared, reply, .. }) = self.waiting.remove(&id) else { continue };
             let (queue, topic) = self.state.both(id);
-            let leases = seqs.into_iter().map(|(seq, _)| {
+            let list = seqs.into_iter().map(|(seq, _)| {
                 let body = match self.tail.get(queue.topic, seq) {
                     Some(message) => Body::Cached(message),
                     None => Body::At(queue.topic, topic.place(seq)),
                 };
                 Leased { seq, attempt: queue.attempt(seq), body }
             });
-            let leases = Leases::new(shared, leases.collect());
-            self.answers.push(Answer::Leased(reply, leases));
+            self.answers.push(Answer::Leased(reply, Leases::new(shared, list.collect())));
         }
     }
 

@@ -135,7 +135,9 @@ mod tests {
     #[test]
     fn what_is_stored_as_runs_reads_back_the_same() {
         let mut marks = Marks::new(100);
-        for (seq, mark) in [(101, Mark::Finished), (102, Mark::Finished), (103, Mark::Open), (110, Mark::Leased)] {
+        for (seq, mark) in
+            [(101, Mark::Finished), (102, Mark::Finished), (103, Mark::Open), (110, Mark::Leased)]
+        {
             marks.set(seq, mark);
         }
         let bytes = postcard::to_allocvec(&marks).expect("it can be written");

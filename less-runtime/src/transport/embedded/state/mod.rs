@@ -31,6 +31,9 @@ pub(super) struct State {
     opened_at: Timestamp,
 }
 
+/// What is needed of a segment: messages one by one, and whole entries with the message that follows each.
+pub(super) type Needed = (Vec<(TopicId, Seq)>, Vec<(TopicId, Entry, Seq)>);
+
 /// A topic.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Topic {
@@ -261,9 +264,7 @@ impl State {
             let first = first_kept[queue.topic as usize];
             let seqs = queue.dead.range(..first).map(|(seq, _)| seq);
             let seqs = seqs.chain(queue.open.range(..first).map(|(seq, _)| seq));
-            out.extend(
-                seqs.filter(|seq| !topic.moved.contains_key(seq)).map(|seq| (queue.topic, *seq)),
-            );
+            out.extend(seqs.filter(|seq| !topic.moved.contains_key(seq)).map(|seq| (queue.topic, *seq)));
         }
         out.into_iter().collect()
     }
@@ -282,8 +283,8 @@ impl State {
         out
     }
 
-    /// What a segment holds that is still needed: messages one by one, and whole entries with the message that follows each.
-    pub(super) fn in_segment(&self, segment: u32) -> (Vec<(TopicId, Seq)>, Vec<(TopicId, Entry, Seq)>) {
+    /// What a segment holds that is still needed.
+    pub(super) fn in_segment(&self, segment: u32) -> Needed {
         let (mut moved, mut entries) = (Vec::new(), Vec::new());
         for (id, topic) in (0..).zip(&self.topics) {
             let here = topic.moved.iter().filter(|(_, (place, _))| place.segment == segment);

@@ -181,7 +181,11 @@ impl Queue {
 
     fn make_ready(&mut self, seq: Seq) {
         let suspect = self.open.get(&seq).is_some_and(Open::suspect);
-        if suspect { self.suspects.insert(seq) } else { self.ready.insert(seq) };
+        if suspect {
+            self.suspects.insert(seq)
+        } else {
+            self.ready.insert(seq)
+        };
     }
 
     /// Whether messages wait that are to be attempted alone.
@@ -378,7 +382,8 @@ impl Queue {
         if self.marks.get(seq) == Mark::Leased {
             self.marks.set(seq, Mark::Open);
         }
-        let open = self.open.entry(seq).or_insert_with(|| Open { attempts: 1, leased: true, ..Open::default() });
+        let open =
+            self.open.entry(seq).or_insert_with(|| Open { attempts: 1, leased: true, ..Open::default() });
         if open.history.len() == HISTORY {
             open.history.remove(0);
         }

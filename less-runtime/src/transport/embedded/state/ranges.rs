@@ -65,7 +65,10 @@ mod tests {
         ranges.add(5, 8);
         ranges.add(10, 11);
         assert!(ranges.remove(6) && !ranges.remove(6) && !ranges.remove(9));
-        assert_eq!((ranges.next(0), ranges.next(6), ranges.next(8), ranges.next(11)), (Some(5), Some(7), Some(10), None));
+        assert_eq!(
+            (ranges.next(0), ranges.next(6), ranges.next(8), ranges.next(11)),
+            (Some(5), Some(7), Some(10), None)
+        );
         assert_eq!(ranges.len(), 3);
         assert!(ranges.remove(5) && ranges.remove(7) && ranges.remove(10) && ranges.is_empty());
     }

@@ -16,8 +16,8 @@ use crate::transport::conformance::{layout, message};
 use crate::transport::embedded::Embedded;
 use crate::transport::embedded::command::Command;
 use crate::transport::{
-    AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Ledger, Replay, Selection, SubscriptionIndex,
-    TopicIndex, Transport as _,
+    AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Ledger, Replay, Selection,
+    SubscriptionIndex, TopicIndex, Transport as _,
 };
 
 const SUBSCRIBERS: [&str; 2] = ["a", "b"];
@@ -124,8 +124,15 @@ impl Bench {
     async fn new() -> Self {
         let (disk, clock) = (Arc::new(FaultDisk::default()), ManualClock::new(NOON));
         let model = vec![BTreeMap::new(); SUBSCRIBERS.len()];
-        let mut bench =
-            Self { disk, clock, store: None, consumers: Vec::new(), held: Vec::new(), ids: Vec::new(), model };
+        let mut bench = Self {
+            disk,
+            clock,
+            store: None,
+            consumers: Vec::new(),
+            held: Vec::new(),
+            ids: Vec::new(),
+            model,
+        };
         bench.open().await;
         bench
     }
@@ -174,7 +181,9 @@ impl Bench {
             }
             let alone = known.crashes.1 >= 2 && suspect(false);
             let open = |other: &Known| matches!(other.state, State::Waits | State::Leased | State::MaybeDone);
-            let same = |(other, with): &(&usize, &Known)| known.key.is_some() && with.key == known.key && other != &n;
+            let same = |(other, with): &(&usize, &Known)| {
+                known.key.is_some() && with.key == known.key && other != &n
+            };
             // Behind an earlier one of its key, or behind one that came back while this waits.
             let in_the_way = |(other, with): &(&usize, &Known)| {
                 open(with) && (*other < n || with.state == State::Leased || with.again || known.again)
@@ -252,9 +261,12 @@ impl Bench {
             let n = n.ok_or_else(|| TestCaseError::fail("a message that was never published"))?;
             prop_assert!(may.contains(&n), "message {n} is leased, but only {may:?} may be");
             let known = self.model[subscriber].get_mut(&n).expect("it is known");
-            let (least, most) = known.attempts;
+            let (fewest, highest) = known.attempts;
             let attempt = delivery.attempt();
-            prop_assert!((least + 1..=most + 1).contains(&attempt), "message {n}: attempt {attempt} after {least}..={most}");
+            prop_assert!(
+                (fewest + 1..=highest + 1).contains(&attempt),
+                "message {n}: attempt {attempt} after {fewest}..={highest}"
+            );
             known.attempts = (attempt, attempt);
             known.state = State::Leased;
             known.due = 0;
@@ -311,11 +323,8 @@ impl Bench {
         let dead: Vec<usize> = dead.map(|(n, _)| *n).collect();
         prop_assert_eq!(&listed, &dead.iter().map(|n| self.ids[*n]).collect::<Vec<_>>());
         let chosen = if all { dead } else { dead.into_iter().take(1).collect() };
-        let which = if all {
-            Selection::All
-        } else {
-            Selection::Ids(chosen.iter().map(|n| self.ids[*n]).collect())
-        };
+        let which =
+            if all { Selection::All } else { Selection::Ids(chosen.iter().map(|n| self.ids[*n]).collect()) };
         let count = if release {
             self.store().release(index, which).await
         } else {
@@ -345,7 +354,8 @@ impl Bench {
         let finished = |known: &&mut Known| matches!(known.state, State::Done | State::Purged);
         let mut expected = 0;
         for known in self.model[subscriber].values_mut().filter(finished) {
-            (known.state, known.attempts, known.due, known.again, known.replay) = (State::Waits, (0, 0), 0, true, true);
+            (known.state, known.attempts, known.due, known.again, known.replay) =
+                (State::Waits, (0, 0), 0, true, true);
             known.crashes = (0, 0);
             expected += 1;
         }
@@ -373,7 +383,8 @@ impl Bench {
     }
 
     async fn power_cut(&mut self, kind: u8) {
-        let unsynced = [Unsynced::Lost, Unsynced::Kept, Unsynced::Torn, Unsynced::Reordered][usize::from(kind) % 4];
+        let unsynced =
+            [Unsynced::Lost, Unsynced::Kept, Unsynced::Torn, Unsynced::Reordered][usize::from(kind) % 4];
         let left = self.disk.after_power_cut(unsynced);
         for Held { subscriber, delivery } in std::mem::take(&mut self.held) {
             let n = self.ids.iter().position(|id| *id == delivery.message().id).expect("it is known");
@@ -410,7 +421,10 @@ impl Bench {
             let maybe = count(State::MaybeDone);
             let waits = ledger.pending + ledger.scheduled + ledger.replay.pending + ledger.replay.scheduled;
             let waiting = count(State::Waits);
-            prop_assert!((waiting..=waiting + maybe).contains(&waits), "{waits} wait, {waiting} should: {ledger:?}");
+            prop_assert!(
+                (waiting..=waiting + maybe).contains(&waits),
+                "{waits} wait, {waiting} should: {ledger:?}"
+            );
             prop_assert_eq!(ledger.in_flight + ledger.replay.in_flight, count(State::Leased));
             prop_assert_eq!(ledger.dead + ledger.replay.dead, count(State::Dead));
             prop_assert_eq!(ledger.published, self.ids.len() as u64);

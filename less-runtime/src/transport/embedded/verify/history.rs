@@ -129,12 +129,7 @@ pub(super) fn check(scan: &Scan, events: &[Event], rules: &Rules) -> Findings {
     let kills: Vec<Timestamp> =
         events.iter().filter(|event| event.kind == EventKind::Killed).map(|event| event.at).collect();
     findings.kills = kills.len() as u64;
-    let mut last: HashMap<(&str, &str, &str), u32> = HashMap::new();
-    for event in events {
-        if let EventKind::Started { topic, subscriber, message, attempt, .. } = &event.kind {
-            last.insert((topic, subscriber, message), *attempt);
-        }
-    }
+    let last = last_attempts(events);
     for event in events {
         match &event.kind {
             EventKind::Publishing { topic, message } => {
@@ -149,7 +144,9 @@ pub(super) fn check(scan: &Scan, events: &[Event], rules: &Rules) -> Findings {
                 let known = handled.entry((topic, subscriber, message)).or_default();
                 let mut wrong = |what: &str| {
                     let at = event.at;
-                    findings.problems.push(format!("{topic}/{subscriber}: {message}, attempt {attempt} at {at}: {what}"));
+                    findings
+                        .problems
+                        .push(format!("{topic}/{subscriber}: {message}, attempt {attempt} at {at}: {what}"));
                 };
                 if !attempted.contains(&(topic.as_str(), message.as_str())) {
                     wrong("it was never published");
@@ -190,11 +187,14 @@ pub(super) fn check(scan: &Scan, events: &[Event], rules: &Rules) -> Findings {
                     known.ever_done = true;
                 }
                 // A dead letter frees its key too: with the last of its attempts.
-                let over = *done || last.get(&(topic.as_str(), subscriber.as_str(), message.as_str())) == Some(attempt);
+                let over = *done
+                    || last.get(&(topic.as_str(), subscriber.as_str(), message.as_str())) == Some(attempt);
                 in_key.retain(|(t, s, _), held| !(t == topic && s == subscriber && held == message && over));
             }
             EventKind::Killed => {
-                handled.values_mut().for_each(|known| known.running = false);
+                for known in handled.values_mut() {
+                    known.running = false;
+                }
                 in_key.clear();
             }
         }
@@ -210,12 +210,27 @@ pub(super) fn check(scan: &Scan, events: &[Event], rules: &Rules) -> Findings {
             let done = known.is_some_and(|known| known.ever_done);
             if fate(queue, seq) == Fate::Finished && !done {
                 let mut text = String::new();
-                let _ = write!(text, "{topic}/{}: {message} was acknowledged, and is gone unhandled", queue.name);
+                let _ =
+                    write!(text, "{topic}/{}: {message} was acknowledged, and is gone unhandled", queue.name);
                 findings.problems.push(text);
             }
         }
     }
     findings
+}
+
+/// The last attempt of each message of each subscriber.
+fn last_attempts(events: &[Event]) -> HashMap<(&str, &str, &str), u32> {
+    let started = events.iter().filter_map(|event| match &event.kind {
+        EventKind::Started { topic, subscriber, message, attempt, .. } => {
+            Some(((topic.as_str(), subscriber.as_str(), message.as_str()), *attempt))
+        }
+        EventKind::Publishing { .. }
+        | EventKind::Published { .. }
+        | EventKind::Ended { .. }
+        | EventKind::Killed => None,
+    });
+    started.collect()
 }
 
 /// The stored messages by what they are known by.

@@ -152,7 +152,11 @@ fn judge(scan: &Scan, now: Timestamp) -> Inspection {
             }
         }
         let topic = &topic.name;
-        problems.extend(gone.into_iter().map(|(first, last)| Problem::Gone { topic: topic.clone(), first, last }));
+        problems.extend(gone.into_iter().map(|(first, last)| Problem::Gone {
+            topic: topic.clone(),
+            first,
+            last,
+        }));
     }
     let subscriptions: Vec<Books> = scan
         .state

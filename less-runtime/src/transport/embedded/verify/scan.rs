@@ -62,7 +62,13 @@ impl Scan {
     }
 
     /// Reads a segment; records from `start` on change the state.
-    fn segment(&mut self, disk: &dyn Disk, segment: u32, start: u64, last: bool) -> Result<(), TransportError> {
+    fn segment(
+        &mut self,
+        disk: &dyn Disk,
+        segment: u32,
+        start: u64,
+        last: bool,
+    ) -> Result<(), TransportError> {
         let file_name = name(segment);
         let failed = |error: io::Error| io_error(disk, "read", &file_name, &error);
         let file = disk.open(&file_name).map_err(failed)?;
