@@ -4,7 +4,6 @@
 //! reopening, memory, and what they cost the others), `large` (ten million).
 
 #![expect(clippy::print_stdout, reason = "a benchmark's result is its output")]
-#![expect(missing_docs, reason = "a program")]
 
 use std::collections::BTreeMap;
 use std::fs::File;

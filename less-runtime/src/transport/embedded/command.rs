@@ -8,7 +8,7 @@ use super::consume::{Leases, Shared};
 use super::disk::DiskFile;
 use super::reader::Run;
 use super::record::{QueueId, Seq, TopicId};
-use super::state::{Dead, Place};
+use super::state::{Dead, Spot};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 use crate::publish::{PublishError, Receipt};
@@ -105,7 +105,7 @@ pub(super) enum LeaseAnswer {
     Behind {
         topic: TopicId,
         seq: Seq,
-        place: Place,
+        spot: Spot,
     },
 }
 
@@ -121,18 +121,18 @@ pub(super) struct Death {
 }
 
 /// A ledger, and where the oldest message is that waits: its time is read there.
-pub(super) type Books = (Ledger, Option<(TopicId, Seq, Place)>);
+pub(super) type Books = (Ledger, Option<(TopicId, Seq, Spot)>);
 
 /// A dead letter without its body.
 pub(super) struct Letter {
     pub(super) topic: TopicId,
     pub(super) seq: Seq,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<Spot>,
     pub(super) dead: Dead,
 }
 
 /// Where to begin to look for a message.
 pub(super) struct Whereabouts {
     /// A message that comes no later than the first one since the time that was asked for, or the one with that number; and its place.
-    pub(super) found: Option<(Seq, Place)>,
+    pub(super) found: Option<(Seq, Spot)>,
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::record::{Record, Seq, TopicId};
-use super::state::{Entry, Place, SPAN};
+use super::state::{Entry, Place, SPAN, Spot};
 use super::writer::Writer;
 
 /// A segment of which less than one part in this many is needed is compacted.
@@ -65,7 +65,8 @@ impl Writer {
             return;
         }
         let ahead = u64::from(SPAN) + u64::from(entry.bytes);
-        let run = match self.log.segments().read_run(id, entry.first, entry.place, ahead) {
+        let spot = Spot { place: entry.place, until };
+        let run = match self.log.segments().read_run(id, entry.first, spot, ahead) {
             Ok(run) => run,
             Err(error) => {
                 tracing::error!("messages can't be moved: {error}");

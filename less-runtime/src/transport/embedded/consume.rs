@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::command::{Command, Death, Lease, LeaseAnswer};
 use super::reader::{Run, Segments};
 use super::record::{QueueId, Seq, TopicId};
-use super::state::Place;
+use super::state::Spot;
 use super::{Commands, Embedded, TransportError};
 use crate::clock::{Clock, millis};
 use crate::message::StoredMessage;
@@ -74,7 +74,7 @@ pub(super) enum Body {
     /// In memory.
     Cached(Arc<StoredMessage>),
     /// On the disk, there or a little later.
-    At(TopicId, Option<Place>),
+    At(TopicId, Option<Spot>),
 }
 
 /// Leased messages on their way to the consumer. What is dropped with it is handed back.
@@ -144,8 +144,8 @@ impl Consumer for QueueConsumer {
             let asked = |reply| Command::Lease(Lease { queue, max, shared, run, reply });
             let mut leases = match self.shared.commands.ask(asked).await? {
                 LeaseAnswer::Leased(leases) => leases,
-                LeaseAnswer::Behind { topic, seq, place } => {
-                    if let Err(error) = self.read(topic, seq, place).await {
+                LeaseAnswer::Behind { topic, seq, spot } => {
+                    if let Err(error) = self.read(topic, seq, spot).await {
                         tracing::error!("messages can't be read: {error}");
                         tokio::time::sleep(PAUSE).await;
                     }
@@ -190,7 +190,7 @@ impl QueueConsumer {
         &mut self,
         topic: TopicId,
         seq: Seq,
-        place: Option<Place>,
+        place: Option<Spot>,
     ) -> Result<Arc<StoredMessage>, TransportError> {
         if let Some(message) = self.run.as_ref().and_then(|run| run.get(seq)) {
             return message.clone();
@@ -205,9 +205,9 @@ impl QueueConsumer {
         run.cloned().unwrap_or(Err(TransportError::Closed))
     }
 
-    async fn read(&mut self, topic: TopicId, seq: Seq, place: Place) -> Result<(), TransportError> {
+    async fn read(&mut self, topic: TopicId, seq: Seq, spot: Spot) -> Result<(), TransportError> {
         let segments = self.segments.clone();
-        let read = tokio::task::spawn_blocking(move || segments.read_run(topic, seq, place, READ_AHEAD));
+        let read = tokio::task::spawn_blocking(move || segments.read_run(topic, seq, spot, READ_AHEAD));
         self.run = Some(Arc::new(read.await.map_err(|_| TransportError::Closed)??));
         Ok(())
     }

@@ -58,13 +58,20 @@ pub fn open(
             });
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            std::fs::write(&format, format!("{FORMAT}\n"))
-                .and_then(|()| File::open(&format)?.sync_all())
-                .map_err(|error| io_error("write", &format, &error))?;
+            write_format(folder, &format).map_err(|error| io_error("write", &format, &error))?;
         }
         Err(error) => return Err(io_error("read", &format, &error)),
     }
     open_disk(Arc::new(RealDisk::new(folder.to_owned())), layout, options, clock, Some(lock))
+}
+
+/// Appears whole or not at all: a folder with half a format could not be opened any more.
+fn write_format(folder: &Path, format: &Path) -> io::Result<()> {
+    let new = folder.join("format.new");
+    std::fs::write(&new, format!("{FORMAT}\n"))?;
+    File::open(&new)?.sync_all()?;
+    std::fs::rename(&new, format)?;
+    File::open(folder)?.sync_all()
 }
 
 pub(super) fn lock(folder: &Path) -> Result<File, TransportError> {

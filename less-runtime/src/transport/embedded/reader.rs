@@ -8,7 +8,7 @@ use super::disk::{Disk, DiskFile};
 use super::log::{io_error, name};
 use super::record::{self, Record, Seq, TopicId};
 use super::scan::{Scanned, Scanner};
-use super::state::{Place, SPAN};
+use super::state::{SPAN, Spot};
 use crate::message::StoredMessage;
 use crate::transport::TransportError;
 
@@ -47,20 +47,21 @@ impl Segments {
         &self,
         topic: TopicId,
         seq: Seq,
-        place: Place,
+        spot: Spot,
     ) -> Result<Arc<StoredMessage>, TransportError> {
-        let mut run = self.read_run(topic, seq, place, 0)?;
+        let mut run = self.read_run(topic, seq, spot, 0)?;
         run.messages.swap_remove(0)
     }
 
-    /// Reads a message that is at `place` or at most [`SPAN`] bytes behind it, and those that follow in the next `ahead` bytes.
+    /// Reads a message, and those that follow it in the next `ahead` bytes.
     pub(super) fn read_run(
         &self,
         topic: TopicId,
         seq: Seq,
-        place: Place,
+        spot: Spot,
         ahead: u64,
     ) -> Result<Run, TransportError> {
+        let Spot { place, until } = spot;
         let file_name = name(place.segment);
         let failed = |error: io::Error| io_error(&*self.disk, "read", &file_name, &error);
         let damaged = |offset: u64| TransportError::Damaged {
@@ -74,7 +75,7 @@ impl Segments {
         // Where the first of the messages that could not be read was.
         let mut damage = u64::from(place.offset);
         let mut end = None;
-        while scanner.offset() < end.unwrap_or(u64::MAX) {
+        while scanner.offset() < end.unwrap_or(u64::MAX) && seq + (run.messages.len() as u64) < until {
             let Some(next) = scanner.next().map_err(failed)? else { break };
             let (offset, payload) = match next {
                 Scanned::Frame { offset, payload, .. } => (offset, payload),
@@ -85,7 +86,7 @@ impl Segments {
             };
             let wanted = seq + run.messages.len() as u64;
             let found = match record::heading(&payload) {
-                Some((owner, found)) if owner == topic && found >= wanted => found,
+                Some((owner, found)) if owner == topic && (wanted..until).contains(&found) => found,
                 _ => {
                     // An entry covers no more than this; a message that is not in it is damaged.
                     if end.is_none() && offset > u64::from(place.offset) + u64::from(SPAN) {
@@ -95,12 +96,7 @@ impl Segments {
                 }
             };
             // Those between were there when the log was written.
-            for _ in wanted..found.min(wanted + u64::from(SPAN)) {
-                run.messages.push(Err(damaged(damage)));
-            }
-            if found != seq + run.messages.len() as u64 {
-                break;
-            }
+            run.messages.extend((wanted..found).map(|_| Err(damaged(damage))));
             run.messages.push(match record::read(&payload) {
                 Some(
                     Record::Publish { message, .. }

@@ -237,7 +237,7 @@ impl Writer {
             Command::Where { topic, since, seq, reply } => {
                 let topic = &self.state.topics[topic as usize];
                 let since = since.and_then(|since| topic.index.before(since));
-                let since = since.map(|entry| (entry.first, entry.place));
+                let since = since.and_then(|entry| Some((entry.first, topic.place(entry.first)?)));
                 let found = since.or_else(|| Some((seq?, topic.place(seq?)?)));
                 self.answers.push(Answer::Other(Box::new(move || drop(reply.send(Whereabouts { found })))));
             }
@@ -432,11 +432,11 @@ impl Writer {
             }
             if picked.seqs.is_empty() {
                 if let Some(seq) = picked.behind
-                    && let Some(place) = topic.place(seq)
+                    && let Some(spot) = topic.place(seq)
                 {
                     // Told after the write: the message may be part of it.
                     if let Some(Lease { reply, .. }) = self.waiting.remove(&id) {
-                        let answer = LeaseAnswer::Behind { topic: topic_id, seq, place };
+                        let answer = LeaseAnswer::Behind { topic: topic_id, seq, spot };
                         self.answers.push(Answer::Other(Box::new(move || drop(reply.send(answer)))));
                     }
                 } else if let Some(due) = queue.next_due() {

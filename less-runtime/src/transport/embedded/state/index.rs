@@ -10,11 +10,23 @@ use crate::clock::Timestamp;
 /// Bytes of log that one entry may cover: who looks for a message reads at most this much before it.
 pub(in super::super) const SPAN: u32 = 32 << 10;
 
+/// Bytes that a reader may be told of at once.
+const CHAIN: u32 = 512 << 10;
+
 /// A place in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(in super::super) struct Place {
     pub(in super::super) segment: u32,
     pub(in super::super) offset: u32,
+}
+
+/// Where to look for a message, and how far the messages that follow it do so in the log too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Spot {
+    /// It is here, or at most [`SPAN`] bytes later.
+    pub(in super::super) place: Place,
+    /// Messages before this one come one after the other from there on; what comes behind them may be any.
+    pub(in super::super) until: Seq,
 }
 
 /// Some messages that follow each other, in one segment.
@@ -52,6 +64,23 @@ impl Index {
     pub(in super::super) fn find(&self, seq: Seq) -> Option<Entry> {
         let after = self.0.partition_point(|entry| entry.first <= seq);
         self.0.get(after.checked_sub(1)?).copied()
+    }
+
+    /// Where a message is, `next` being the number after the last one.
+    pub(super) fn spot(&self, seq: Seq, next: Seq) -> Option<Spot> {
+        let mut at = self.0.partition_point(|entry| entry.first <= seq).checked_sub(1)?;
+        let place = self.0.get(at)?.place;
+        // Entries that moved stand elsewhere than those beside them: what is read on must not take the one for the other's follower.
+        let until = loop {
+            let Some(after) = self.0.get(at + 1) else { break next };
+            let here = self.0.get(at)?.place;
+            let far = after.place.offset.saturating_sub(place.offset) > CHAIN;
+            if after.place.segment != here.segment || after.place.offset < here.offset || far {
+                break after.first;
+            }
+            at += 1;
+        };
+        (seq < until).then_some(Spot { place, until })
     }
 
     /// The last entry whose first message was published before `time`; else the first one.
@@ -121,5 +150,10 @@ mod tests {
         index.rehome(&[entry], 3);
         let segments: Vec<_> = index.iter().map(|entry| (entry.first, entry.place.segment)).collect();
         assert_eq!(segments, [(0, 0), (1, 9), (3, 3)]);
+        assert_eq!(
+            index.spot(2, 4).map(|spot| spot.until),
+            Some(3),
+            "what follows it in the log is not message 3"
+        );
     }
 }

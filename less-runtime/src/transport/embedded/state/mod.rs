@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::index::{Entry, Index, Place, SPAN};
+pub(super) use self::index::{Entry, Index, Place, SPAN, Spot};
 pub(super) use self::marks::Mark;
 pub(super) use self::queue::{Dead, Queue};
 use super::record::{QueueId, Record, Seq, TopicId};
@@ -60,12 +60,12 @@ impl Topic {
         self.index.first().map_or(self.next, |entry| entry.first)
     }
 
-    /// Where to begin to look for a message: it is there, or at most [`SPAN`] bytes later.
-    pub(super) fn place(&self, seq: Seq) -> Option<Place> {
+    /// Where to look for a message.
+    pub(super) fn place(&self, seq: Seq) -> Option<Spot> {
         if let Some((place, _)) = self.moved.get(&seq) {
-            return Some(*place);
+            return Some(Spot { place: *place, until: seq + 1 });
         }
-        self.index.find(seq).filter(|_| seq < self.next).map(|entry| entry.place)
+        self.index.spot(seq, self.next)
     }
 
     /// The message that this idempotency key published within the window.
