@@ -129,6 +129,8 @@ fn cut_once(device: &mut Device, subject: Subject, book: &mut Book, segment_size
         Subject::Liar => drop(command.arg("--lie")),
         Subject::Unsynced => drop(command.env("LESS_MUTANT", "no_sync")),
     }
+    // What it logs is seen by running it by hand.
+    command.stderr(std::process::Stdio::null());
     let process = Process::start(command)?;
     ensure!(process.wait_for(What::Published)?, "the workload ended before its first publish");
     // The moment is to be random: this waits for nothing.
