@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -39,6 +40,7 @@ impl Device {
         let mut switch = Command::new("python3");
         let mut switch = switch
             .args(["-c", SWITCH])
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -95,7 +97,8 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        if self.mounted && self.unmount().is_err() {
+        // Tried even where mounting was told to have failed: that may have been the telling.
+        if self.unmount().is_err() && self.mounted {
             // Something may still be on its way out of it.
             let _ = run(Command::new("umount").arg("--lazy").arg(self.path("")));
         }
@@ -107,7 +110,8 @@ impl Drop for Device {
 
 /// Runs a command to its end, and says what it said if that was bad.
 fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("can't start {command:?}"))?;
+    // A group of its own: a signal from the terminal is not for it.
+    let output = command.process_group(0).output().with_context(|| format!("can't start {command:?}"))?;
     if !output.status.success() {
         bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }

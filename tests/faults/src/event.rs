@@ -49,7 +49,7 @@ pub(crate) enum What {
     Replaying,
     /// `Z`: it will be delivered once more.
     Replayed,
-    /// `O`: the store was opened, to be looked at.
+    /// `O`: the store was opened: what follows comes from another process.
     Opened,
     /// `Q`: it lists this dead letter.
     Listed,
@@ -142,6 +142,16 @@ pub(crate) fn now() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
+impl Line {
+    /// When it was told, in microseconds since 1970.
+    pub(crate) fn at(&self) -> u64 {
+        match self {
+            Self::Event(event) => event.at,
+            Self::Books { at, .. } => *at,
+        }
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -195,8 +205,11 @@ pub(crate) fn tell_books(subscription: u32, ledger: Ledger) {
 }
 
 fn say(line: &Line) {
-    // A whole line goes through the standard library's line buffer in one call. When nobody listens any more there is nobody to tell.
-    let _ = io::stdout().lock().write_all(format!("{line}\n").as_bytes());
+    // A whole line goes through the standard library's line buffer in one call.
+    if io::stdout().lock().write_all(format!("{line}\n").as_bytes()).is_err() {
+        // Nobody listens any more: whoever started this is gone.
+        std::process::exit(1);
+    }
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ enum Command {
         #[arg(long, default_value_t = 200)]
         cuts: u32,
         /// How often in each control, whose losses must be seen
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 12)]
         control_cuts: u32,
     },
     /// Proof: the shipped program is killed at random moments under load over HTTP
@@ -161,7 +161,14 @@ fn run(command: Command) -> Result<ExitCode> {
                 .with_context(|| format!("can't read {}", events.display()))?;
             let lines = text.lines().map(str::parse).collect::<Result<Vec<_>>>()?;
             let mut book = check::Book::default();
-            book.take(&lines);
+            // Every process begins by telling that it opened the store.
+            let opened = |line: &event::Line| matches!(line, event::Line::Event(event) if event.what == event::What::Opened);
+            for (n, lines) in lines.chunk_by(|_, next| !opened(next)).enumerate() {
+                if n > 0 {
+                    book.crash(lines[0].at());
+                }
+                book.take(lines);
+            }
             book.crash(event::now());
             power::look(&mut book, &folder, segment_size.unwrap_or(LOAD_SEGMENT), true)?;
             book.findings.problems.iter().for_each(|problem| println!("{problem}"));

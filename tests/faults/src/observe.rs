@@ -18,6 +18,7 @@ const BATCH: usize = 256;
 
 /// Runs it; every message that is handed out is acked. Without `close` the process ends as if it were killed, after its last ack.
 pub(crate) fn run(folder: &Path, segment_size: u64, close: bool) -> Result<()> {
+    workload::log();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         // A crash may have come before there was one.

@@ -1,5 +1,6 @@
 //! Proof 2: the power is cut at random moments under load, and nothing that was acknowledged is lost; where nothing is synced, it is.
 
+use std::io::Seek as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -128,6 +129,8 @@ fn cut_once(device: &mut Device, subject: Subject, book: &mut Book, segment_size
         Subject::Liar => drop(command.arg("--lie")),
         Subject::Unsynced => drop(command.env("LESS_MUTANT", "no_sync")),
     }
+    // What it logs is seen by running it by hand.
+    command.stderr(std::process::Stdio::null());
     let process = Process::start(command)?;
     ensure!(process.wait_for(What::Published)?, "the workload ended before its first publish");
     // The moment is to be random: this waits for nothing.
@@ -150,18 +153,22 @@ pub(crate) fn look(book: &mut Book, folder: &Path, segment_size: u64, close: boo
     let mut arguments = vec!["observe", "--segment-size", &size];
     arguments.extend(close.then_some("--close"));
     let mut command = this(&arguments, folder)?;
-    command.stderr(std::process::Stdio::piped());
-    let mut process = Process::start(command)?;
-    let stderr = process.child().stderr.take().context("it has a stderr")?;
-    let End { lines, status, hung } = process.end()?;
+    // A file takes whatever the store has to complain about.
+    let mut stderr = tempfile::tempfile()?;
+    command.stderr(stderr.try_clone()?);
+    let End { lines, status, hung } = Process::start(command)?.end()?;
     let well = status.success() && !hung;
     book.look();
     book.take(&lines);
     if well {
         book.looked();
     } else {
+        stderr.rewind()?;
         let said = std::io::read_to_string(stderr)?;
-        book.refused(if hung { "looking at the store takes for ever" } else { said.trim() });
+        book.refused(match said.lines().last() {
+            Some(last) if !hung => last,
+            Some(_) | None => "looking at the store takes for ever",
+        });
     }
     if !well || !close {
         book.crash(now());

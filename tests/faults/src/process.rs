@@ -1,6 +1,7 @@
 //! Processes under test: started from this same program, listened to, stopped, killed.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -48,7 +49,8 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it.
     pub(crate) fn start(mut command: Command) -> Result<Self> {
-        command.stdout(Stdio::piped());
+        // A group of its own: a signal from the terminal is not for it.
+        command.stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().with_context(|| format!("can't start {command:?}"))?;
         let stdout = child.stdout.take().context("it has a stdout")?;
         let told = Arc::<Told>::default();

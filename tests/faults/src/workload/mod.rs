@@ -49,11 +49,16 @@ pub(crate) enum Kind {
 
 /// Runs it.
 pub(crate) fn run(folder: &Path, segment_size: u64, kind: Kind) -> Result<()> {
+    log();
     match kind {
         Kind::Load { lie } => {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-            runtime.block_on(async { load::run(open(folder, segment_size)?, lie).await })
+            runtime.block_on(async {
+                let store = open(folder, segment_size)?;
+                tell(What::Opened, 0, None, 0);
+                load::run(store, lie).await
+            })
         }
         Kind::Script { rounds, wait, abandon } => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -80,6 +85,15 @@ pub(crate) fn run(folder: &Path, segment_size: u64, kind: Kind) -> Result<()> {
             })
         }
     }
+}
+
+/// What the store logs goes to stderr.
+pub(crate) fn log() {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .init();
 }
 
 /// Opens the store: `orders` keeps nothing that its two subscribers are done with, `notes` keeps everything for its one.
