@@ -12,7 +12,7 @@ use less_runtime::message::{MessageId, StoredMessage};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
-struct Published {
+struct Given {
     id: [u8; 16],
     published_at: u64,
     key: Option<String>,
@@ -26,15 +26,15 @@ struct Published {
 fuzz_target!(|bytes: &[u8]| {
     decode(bytes);
     replay(bytes);
-    if let Ok(published) = Published::arbitrary_take_rest(Unstructured::new(bytes)) {
+    if let Ok(given) = Given::arbitrary_take_rest(Unstructured::new(bytes)) {
         let message = StoredMessage {
-            id: MessageId::from_bytes(published.id),
-            published_at: published.published_at,
-            key: published.key,
-            attributes: published.attributes,
-            traceparent: published.traceparent,
-            body: published.body.into(),
+            id: MessageId::from_bytes(given.id),
+            published_at: given.published_at,
+            key: given.key,
+            attributes: given.attributes,
+            traceparent: given.traceparent,
+            body: given.body.into(),
         };
-        round_trip(&message, published.due, published.idempotency_key);
+        round_trip(&message, given.due, given.idempotency_key);
     }
 });

@@ -19,7 +19,7 @@ const FILES: [&str; 4] = [
 fuzz_target!(|text: &str| {
     let mut fixture = String::from("//- less/topics/user_created/audit/index.js\n");
     for (path, text) in FILES.iter().zip(text.split("\n---\n")) {
-        fixture += &format!("//- {path}\n{text}\n");
+        fixture.extend(["//- ", path, "\n", text, "\n"]);
     }
     let tree = SourceTree::fixture(&fixture);
     let (app, diagnostics) = scan(&tree, "shop");

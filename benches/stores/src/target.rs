@@ -22,7 +22,7 @@ pub(crate) enum Kind {
     Redb,
     /// fjall, synced explicitly.
     Fjall,
-    /// SQLite, WAL, `synchronous=FULL`.
+    /// `SQLite`, WAL, `synchronous=FULL`.
     Sqlite,
     /// The embedded transport of Less, whole.
     Less,

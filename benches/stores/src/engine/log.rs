@@ -34,7 +34,7 @@ impl Log {
     /// Opens the log, or begins one. Only the last segment is read: those before it were whole when it was begun.
     pub(crate) fn open(folder: &Path, prefill: bool) -> Result<Self> {
         let prefilled = prefill.then(|| fill(folder));
-        let last = (0_u32..).take_while(|segment| path(folder, *segment).exists()).last();
+        let last = (0..u32::MAX).take_while(|segment| path(folder, *segment).exists()).last();
         let mut log = Self {
             folder: folder.to_owned(),
             file: File::open(folder)?,
