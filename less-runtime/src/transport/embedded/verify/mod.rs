@@ -1,7 +1,7 @@
 //! Looks through a data folder and says what is wrong with it; changes nothing.
 //!
 //! Every byte of every segment is read: each record's checksum, that every message that is still needed is there, that the books balance. With a
-//! [`History`] of what publishers and handlers saw, also that nothing acknowledged is missing, that every delivery has a cause, and that messages of a
+//! history of what publishers and handlers saw, also that nothing acknowledged is missing, that every delivery has a cause, and that messages of a
 //! key came in their order. A folder in use can be looked at: what is being written meanwhile counts as a torn end.
 
 mod history;

@@ -4,17 +4,24 @@
 
 #![expect(clippy::missing_panics_doc, reason = "these are tests: panicking is how they fail")]
 
+mod retained;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use less_model::manifest::{DEFAULT_RETENTION, Policy, Start};
+use less_model::manifest::{DEFAULT_RETENTION, Policy};
 
+pub use self::retained::{
+    a_new_subscriber_can_start_some_time_ago, a_new_subscriber_starts_now_or_with_the_earliest,
+    a_replay_delivers_finished_messages_once_more_and_counts_apart, a_replay_goes_on_after_a_restart,
+    a_replay_since_a_time_or_of_one_message_takes_no_other,
+};
 use super::{
-    AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Layout, Ledger, NewMessage, Replay,
-    ReplayLedger, Selection, SubscriptionIndex, SubscriptionSpec, TopicIndex, TopicSpec, Transport,
+    AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Layout, Ledger, NewMessage, Selection,
+    SubscriptionIndex, SubscriptionSpec, TopicIndex, TopicSpec, Transport,
 };
 use crate::clock::ManualClock;
 use crate::message::{MessageId, StoredMessage};
@@ -433,135 +440,6 @@ pub async fn messages_of_a_key_come_one_after_the_other(harness: &dyn Harness) {
         assert_eq!(body(&*delivery), expected);
         delivery.ack().await.expect("an ack");
     }
-}
-
-/// Promise: `start` says where a new subscriber begins.
-pub async fn a_new_subscriber_starts_now_or_with_the_earliest(harness: &dyn Harness) {
-    let mut bench = Bench::new(harness, &["a"]).await;
-    bench.say("\"old\"").await;
-    let mut late = layout(&["a", "late", "earliest"]).subscriptions;
-    late[2].policy.start = Start::Earliest;
-    bench.layout.subscriptions = late;
-    bench.restart().await;
-    bench.say("\"new\"").await;
-    let mut now = bench.consumer(1).await;
-    assert_eq!(body(&*lease_one(&mut *now).await), "\"new\"");
-    let mut earliest = bench.consumer(2).await;
-    assert_eq!(body(&*lease_one(&mut *earliest).await), "\"old\"");
-    assert_eq!((bench.ledger(1).await.published, bench.ledger(2).await.published), (1, 2));
-}
-
-/// Promise: `start` may be a time ago.
-pub async fn a_new_subscriber_can_start_some_time_ago(harness: &dyn Harness) {
-    let mut bench = Bench::new(harness, &["a"]).await;
-    for hour in ["\"0\"", "\"1\"", "\"2\""] {
-        bench.say(hour).await;
-        harness.clock().advance(Duration::from_secs(3600));
-    }
-    bench.layout.subscriptions = layout(&["a", "late"]).subscriptions;
-    bench.layout.subscriptions[1].policy.start = Start::Ago(less_model::quantity::Span::from_secs(2 * 3600));
-    bench.restart().await;
-    let mut late = bench.consumer(1).await;
-    assert_eq!(body(&*lease_one(&mut *late).await), "\"1\"");
-    assert_eq!(bench.ledger(1).await.published, 2);
-}
-
-/// Promise: a replay hands finished messages out once more, in their order, dead letters excepted; the ledger itself stays as it was.
-pub async fn a_replay_delivers_finished_messages_once_more_and_counts_apart(harness: &dyn Harness) {
-    let bench = Bench::new(harness, &["a", "b"]).await;
-    for body in ["1", "2", "3", "4"] {
-        bench.say(body).await;
-    }
-    let mut consumer = bench.consumer(0).await;
-    for n in 0..3 {
-        let delivery = lease_one(&mut *consumer).await;
-        if n == 1 {
-            delivery.dead_letter(DeadReason::Rejected, error("no")).await.expect("a dead letter");
-        } else {
-            delivery.ack().await.expect("an ack");
-        }
-    }
-    let before = bench.ledger(0).await;
-    assert_eq!((before.done, before.dead, before.pending), (2, 1, 1));
-    let replay = |which| bench.transport.replay(SubscriptionIndex(0), which);
-    assert_eq!(replay(Replay::All).await.expect("a replay"), 2);
-    assert_eq!(replay(Replay::All).await.expect("a replay"), 0, "they are being replayed already");
-    assert_eq!(bench.ledger(0).await.replay.pending, 2);
-    let mut seen = Vec::new();
-    for n in 0..3 {
-        let delivery = lease_one(&mut *consumer).await;
-        assert_eq!(delivery.attempt(), 1);
-        seen.push(body(&*delivery).to_owned());
-        if n == 2 {
-            delivery.dead_letter(DeadReason::Rejected, error("no")).await.expect("a dead letter");
-        } else {
-            delivery.ack().await.expect("an ack");
-        }
-    }
-    assert_eq!(seen, ["4", "1", "3"]);
-    let after = bench.ledger(0).await;
-    assert_eq!((after.done, after.dead, after.pending), (3, 1, 0));
-    assert_eq!(after.replay, ReplayLedger { requested: 2, done: 1, dead: 1, ..ReplayLedger::default() });
-    assert_eq!(bench.ledger(1).await.pending, 4, "the other subscriber is not concerned");
-}
-
-/// Promise: a replay can be narrowed to a time or to a message.
-pub async fn a_replay_since_a_time_or_of_one_message_takes_no_other(harness: &dyn Harness) {
-    let bench = Bench::new(harness, &["a"]).await;
-    let mut ids = Vec::new();
-    for body in ["1", "2", "3"] {
-        ids.push(bench.say(body).await);
-        harness.clock().advance(Duration::from_secs(60));
-    }
-    let mut consumer = bench.consumer(0).await;
-    for _ in 0..3 {
-        lease_one(&mut *consumer).await.ack().await.expect("an ack");
-    }
-    let now = crate::clock::Clock::Manual(harness.clock().clone()).now();
-    let replay = |which| bench.transport.replay(SubscriptionIndex(0), which);
-    assert_eq!(replay(Replay::Since(now - 60_000)).await.expect("a replay"), 1);
-    let delivery = lease_one(&mut *consumer).await;
-    assert_eq!(body(&*delivery), "3");
-    delivery.ack().await.expect("an ack");
-    assert_eq!(replay(Replay::Since(now)).await.expect("a replay"), 0);
-    assert_eq!(replay(Replay::Id(MessageId::generate())).await.expect("a replay"), 0);
-    assert_eq!(replay(Replay::Id(ids[1])).await.expect("a replay"), 1);
-    let delivery = lease_one(&mut *consumer).await;
-    assert_eq!(delivery.message().id, ids[1]);
-    delivery.ack().await.expect("an ack");
-    assert_eq!(bench.ledger(0).await.replay.done, 2);
-}
-
-/// Promise: what a replay has not handed out yet is handed out after a restart.
-pub async fn a_replay_goes_on_after_a_restart(harness: &dyn Harness) {
-    let mut bench = Bench::new(harness, &["a"]).await;
-    bench.publish((0..5).map(|n| bench.message(&n.to_string())).collect()).await;
-    {
-        let mut consumer = bench.consumer(0).await;
-        for _ in 0..5 {
-            lease_one(&mut *consumer).await.ack().await.expect("an ack");
-        }
-        assert_eq!(bench.transport.replay(SubscriptionIndex(0), Replay::All).await.expect("a replay"), 5);
-        lease_one(&mut *consumer).await.ack().await.expect("an ack");
-        let held = lease_one(&mut *consumer).await;
-        held.retry_after(Duration::from_secs(1), error("later")).await.expect("a retry");
-    }
-    bench.restart().await;
-    let ledger = bench.ledger(0).await;
-    assert_eq!((ledger.replay.done, ledger.replay.scheduled, ledger.replay.pending), (1, 1, 3));
-    harness.clock().advance(Duration::from_secs(1));
-    let mut consumer = bench.consumer(0).await;
-    let mut seen = Vec::new();
-    while seen.len() < 4 {
-        for delivery in lease(&mut *consumer, 10).await {
-            seen.push((body(&*delivery).to_owned(), delivery.attempt()));
-            delivery.ack().await.expect("an ack");
-        }
-    }
-    seen.sort();
-    let text = |n: &str| n.to_owned();
-    assert_eq!(seen, [(text("1"), 2), (text("2"), 1), (text("3"), 1), (text("4"), 1)]);
-    assert_eq!(bench.ledger(0).await.replay.done, 5);
 }
 
 /// Promise: an attempt ends once. A delivery that was handed back and leased anew belongs to its new holder alone.
