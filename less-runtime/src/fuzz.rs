@@ -118,7 +118,7 @@ fn look_through(mut log: Log, mut state: State) {
     for id in (0..state.queues.len()).filter_map(|id| u32::try_from(id).ok()) {
         let (queue, topic) = state.both(id);
         let _ = queue.ledger(topic, NOON);
-        let picked = queue.pick(topic, NOON, 100, |_| Some(0));
+        let picked = queue.pick(topic, NOON, 100, true, |_| Some(0));
         let _ = queue.next_due();
         for (seq, _) in picked.seqs {
             if let Some(place) = topic.place(seq) {

@@ -4,6 +4,7 @@
 
 mod admin;
 pub(crate) mod backup;
+mod extract;
 mod guard;
 mod problem;
 mod publish;

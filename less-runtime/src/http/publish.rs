@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Shared;
+use super::extract::Path;
 use super::problem::Problem;
 use crate::publish::{Publish, PublishError, Receipt};
 
@@ -132,9 +133,10 @@ pub(super) fn json_type(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json-type", detail))
 }
 
-/// How much of a body that is too large is read on, in bytes, and for how long.
+/// How much of a body that is too large is read on, in bytes, for how long, and how long for a part of it.
 const DISCARD: usize = 64 << 20;
 const DISCARD_FOR: Duration = Duration::from_secs(5);
+const DISCARD_PAUSE: Duration = Duration::from_millis(500);
 
 /// Reads a body, at most `limit` bytes of it.
 pub(super) async fn read(
@@ -150,7 +152,10 @@ pub(super) async fn read(
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
-        discard(shared, body).await;
+        // Who asks first sends nothing after a no; reading would be a yes.
+        if !headers.contains_key(header::EXPECT) {
+            discard(shared, body).await;
+        }
         return Err(too_large());
     }
     let mut body = body;
@@ -173,7 +178,7 @@ pub(super) async fn read(
 async fn discard(shared: &Shared, mut body: Body) {
     let read = async {
         let mut left = DISCARD;
-        while let Some(Ok(frame)) = body.frame().await {
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout(DISCARD_PAUSE, body.frame()).await {
             let size = frame.data_ref().map_or(0, Bytes::len);
             left = left.saturating_sub(size);
             if left == 0 {

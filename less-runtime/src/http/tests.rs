@@ -283,6 +283,10 @@ async fn bad_requests_are_told_where_they_are_bad() {
     assert!(answer.head.contains("allow: post"), "{}", answer.head);
     let request = post("/topics/user_created", "", GOOD).replace("application/json", "text/plain");
     assert_eq!(server.raw(&request).await.status, 415);
+    let answer = server.post("/topics/%ff", "", GOOD).await;
+    assert_eq!((answer.status, answer.json()["type"].as_str()), (400, Some("urn:less:bad-path")));
+    let answer = server.get("/_less/dead-letters/user_created/send_welcome_email?limit=x", "").await;
+    assert_eq!((answer.status, answer.json()["type"].as_str()), (400, Some("urn:less:bad-query")));
     assert!(server.fake.stored.lock().unwrap().is_empty());
 }
 
@@ -293,9 +297,26 @@ async fn a_large_body_is_refused_before_it_is_all_there() {
     let head = "POST /topics/user_created HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n";
     let answer = server.raw(&format!("{head}content-length: 1001\r\n\r\n")).await;
     assert_eq!((answer.status, answer.json()["limit"].as_u64()), (413, Some(1000)));
+    // Asked for: the answer is no, and not first yes.
+    let answer = server.raw(&format!("{head}content-length: 1001\r\nexpect: 100-continue\r\n\r\n")).await;
+    assert_eq!(answer.status, 413);
     // In chunks: the last one never comes.
     let chunk = "x".repeat(1001);
     let answer = server.raw(&format!("{head}transfer-encoding: chunked\r\n\r\n3e9\r\n{chunk}\r\n")).await;
+    assert_eq!(answer.status, 413);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_all_of_a_large_body_first_is_told_why_it_is_refused() {
+    let server = server(options()).await;
+    // More than the buffers between the two hold: were it not read, the client would see a broken pipe and nothing else.
+    let body = "x".repeat(32 << 20);
+    let answer = server.publish("", &body).await;
+    assert_eq!((answer.status, answer.json()["limit"].as_u64()), (413, Some(1000)));
+    let chunk = "x".repeat(1 << 20);
+    let chunks = format!("100000\r\n{chunk}\r\n").repeat(32);
+    let head = "POST /topics/user_created HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let answer = server.raw(&format!("{head}transfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")).await;
     assert_eq!(answer.status, 413);
 }
 

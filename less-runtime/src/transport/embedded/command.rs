@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot::Sender;
 
 use super::consume::{Leases, Shared};
-use super::disk::DiskFile;
+use super::disk::SnapshotPart;
 use super::reader::Run;
 use super::record::{QueueId, Seq, TopicId};
 use super::state::{Dead, Spot};
@@ -84,9 +84,6 @@ pub(super) enum Command {
         reply: Sender<Result<(), TransportError>>,
     },
 }
-
-/// A file's name, the file, and how much of it belongs to the snapshot.
-pub(super) type SnapshotPart = (String, Arc<dyn DiskFile>, u64);
 
 /// A consumer asks for messages.
 pub(super) struct Lease {

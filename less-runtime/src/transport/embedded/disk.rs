@@ -6,6 +6,9 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// A file's name, the file, and how much of it belongs to the snapshot.
+pub(super) type SnapshotPart = (String, Arc<dyn DiskFile>, u64);
+
 /// One folder of files.
 pub(crate) trait Disk: Send + Sync {
     /// Makes an empty file; one of that name is emptied.

@@ -5,8 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::command::SnapshotPart;
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, SnapshotPart};
 use super::mutant::Mutant;
 use super::reader::{Segments, missing};
 use super::record::{self, Record};

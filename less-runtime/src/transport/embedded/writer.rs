@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot::Sender;
 
-use super::command::{Command, Death, Lease, LeaseAnswer, Letter, SnapshotPart, Whereabouts};
+use super::command::{Command, Death, Lease, LeaseAnswer, Letter, Whereabouts};
 use super::compact::Compaction;
 use super::consume::{Acks, Body, Leased, Leases};
 use super::crowd::Crowd;
+use super::disk::SnapshotPart;
 use super::inbox::Inbox;
 use super::log::Log;
 use super::mutant::Mutant;

@@ -117,6 +117,10 @@ impl State {
                 self.topics.push(Topic { name: name.clone().into_owned(), ..Topic::default() });
             }
             Record::Queue { topic, name, start } => {
+                // Where the messages before it were damaged, their numbers are not given out again.
+                if let Some(topic) = self.topic(*topic) {
+                    topic.next = topic.next.max(*start);
+                }
                 self.queues.push(Queue::new(*topic, name.clone().into_owned(), *start));
             }
             Record::Publish { topic, seq, due, idempotency_key, message } => {
@@ -171,7 +175,7 @@ impl State {
         length: u32,
     ) {
         let Some(topic) = self.topic(topic) else { return };
-        topic.next = seq + 1;
+        topic.next = seq.saturating_add(1);
         topic.last_published = message.published_at;
         topic.keyed |= message.key.is_some();
         topic.index.push(seq, place, length, message.published_at);
