@@ -17,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
         decode(payload);
         // The log has no empty frames.
         if !payload.is_empty() {
-            segment.extend_from_slice(&frame(payload));
+            frame(payload, &mut segment);
         }
         rest = next;
     }

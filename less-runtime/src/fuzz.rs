@@ -21,6 +21,7 @@ again! {
     "transport/embedded/record.rs" record
     "transport/embedded/scan.rs" scan
     "transport/embedded/state/mod.rs" state
+    "transport/embedded/witness.rs" witness
 }
 
 use std::borrow::Cow;
@@ -53,14 +54,18 @@ use crate::transport::{
 
 /// Where the replay's clock stands, in milliseconds.
 const NOON: u64 = 1_800_000_000_000;
+/// Where a log begins.
+const START: state::Place = state::Place { segment: 0, offset: 0 };
 /// Segments of the logs that are opened here, in bytes.
 const SEGMENT: u64 = 64 << 20;
 
-/// A frame around this payload, with the right checksum.
-pub fn frame(payload: &[u8]) -> Vec<u8> {
+/// Appends a frame around this payload to a segment, with the checksum that is right there.
+pub fn frame(payload: &[u8], segment: &mut Vec<u8>) {
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&length), payload);
-    [&length, &crc.to_le_bytes(), payload].concat()
+    let offset = u32::try_from(segment.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let head = [[0; 4], offset, length].concat();
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&head), payload);
+    segment.extend([&length, &crc.to_le_bytes(), payload].concat());
 }
 
 /// Reads bytes as a frame and as a payload. What is a record is the same record after it was written and read.
@@ -68,13 +73,13 @@ pub fn decode(bytes: &[u8]) {
     if let Some(length) = record::length(bytes, record::MAX_PAYLOAD)
         && let Some(frame) = bytes.get(..length)
     {
-        let _ = record::sound(frame);
+        let _ = record::sound(frame, START);
     }
     let heading = record::heading(bytes);
     let Some(read) = record::read(bytes) else { return };
     let mut written = Vec::new();
-    record::encode(&read, &mut written);
-    assert!(record::sound(&written), "{read:?}");
+    record::encode(&read, START, &mut written);
+    assert!(record::sound(&written, START), "{read:?}");
     assert_eq!(record::length(&written, record::MAX_PAYLOAD), Some(written.len()));
     assert_eq!(record::read(&written[record::HEADER..]).as_ref(), Some(&read));
     let (Record::Publish { topic, seq, .. }
@@ -91,7 +96,7 @@ pub fn decode(bytes: &[u8]) {
 pub fn replay(segment: &[u8]) -> bool {
     let disk = Arc::new(Memory::default());
     disk.files().insert(log::name(0), Arc::new(MemoryFile(Mutex::new(segment.to_vec()))));
-    let Some((log, mut state)) = open(&disk) else { return false };
+    let Some((mut log, mut state)) = open(&disk) else { return false };
     state.rebuild();
     let Some((_, mut again)) = open(&disk) else { panic!("it opened once, and then not again") };
     again.rebuild();
@@ -136,8 +141,8 @@ fn look_through(mut log: Log, mut state: State) {
 pub fn round_trip(message: &StoredMessage, due: Option<u64>, idempotency_key: Option<String>) {
     let disk = Arc::new(Memory::default());
     let (mut log, mut state) = open(&disk).expect("an empty log opens");
-    log.push(&mut state, &Record::Topic { name: "t".into() });
-    log.push(&mut state, &Record::Queue { topic: 0, name: "s".into(), start: 0 });
+    log.push(&mut state, &Record::Topic { id: 0, name: "t".into() });
+    log.push(&mut state, &Record::Queue { id: 0, topic: 0, name: "s".into(), start: 0 });
     let idempotency_key = idempotency_key.map(Cow::Owned);
     let message = Cow::Borrowed(message);
     log.push(

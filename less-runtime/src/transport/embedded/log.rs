@@ -9,16 +9,21 @@ use super::disk::{Disk, DiskFile, SnapshotPart};
 use super::mutant::Mutant;
 use super::reader::{Segments, missing};
 use super::record::{self, Record};
-use super::scan::{Scanned, Scanner, synced_after};
+use super::scan::{Scanned, Scanner, Verdict, judge};
 use super::state::{Place, State};
+use super::witness::{self, Witness};
 use crate::transport::TransportError;
 
 pub(super) const CHECKPOINT: &str = "checkpoint";
 const CHECKPOINT_NEW: &str = "checkpoint.new";
 const MAGIC: &[u8; 8] = b"lesscp01";
+/// Magic, checksum of what follows it, length of the state.
+const CHECKPOINT_HEADER: usize = 20;
+/// What a disk damages at once, in bytes, about.
+const BLOCK: usize = 4096;
 
 /// Where the log goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Position {
     pub(super) segment: u32,
     pub(super) offset: u64,
@@ -35,8 +40,13 @@ pub(super) struct Log {
     segment_size: u64,
     /// What is to be written next.
     buffer: Vec<u8>,
-    /// Whether the last write holds facts, and nothing behind it says yet that it was synced.
+    /// The size of the segment before.
+    before: u64,
+    witness: Witness,
+    /// Whether the last write holds facts, and nothing says yet that it was synced.
     unmarked: bool,
+    /// Whether something that was on stable storage could not be read when the log was opened.
+    damaged: bool,
 }
 
 pub(super) fn name(segment: u32) -> String {
@@ -60,7 +70,13 @@ pub(super) fn io_error(
 impl Log {
     /// Opens the log, or begins one, and reads it into a state. `segment_size` is where a new segment is begun, at most 2 GiB.
     pub(super) fn open(disk: Arc<dyn Disk>, segment_size: u64) -> Result<(Self, State), TransportError> {
-        let (mut state, from) = read_checkpoint(&*disk)?;
+        let Checkpoint { mut state, position: from, damaged: half } = read_checkpoint(&*disk)?;
+        if half {
+            tracing::error!(
+                "{}: one of its two copies is damaged; the other is used",
+                disk.describe(CHECKPOINT)
+            );
+        }
         let names = disk.list().map_err(|error| io_error(&*disk, "list", "", &error))?;
         let mut numbers: Vec<u32> = names.iter().filter_map(|name| number(name)).collect();
         numbers.sort_unstable();
@@ -81,28 +97,53 @@ impl Log {
                 synced: 0,
                 segment_size,
                 buffer: Vec::new(),
+                before: 0,
+                witness: Witness::default(),
                 unmarked: false,
+                damaged: false,
             };
             return Ok((log, state));
         }
         let last = numbers[numbers.len() - 1];
-        if let Some(gap) = (first..=last).find(|segment| numbers.binary_search(segment).is_err()) {
+        let synced = witness::read(&*disk)?.max(from);
+        let wanted = synced.map_or(last, |synced| synced.segment.max(last));
+        if let Some(gap) = (first..=wanted).find(|segment| numbers.binary_search(segment).is_err()) {
             return Err(missing(&*disk, gap));
         }
-        let mut size = 0;
+        let (mut size, mut before, mut damaged) = (0, 0, half);
         for segment in numbers {
             let file_name = name(segment);
-            let file = disk.open(&file_name).map_err(|error| io_error(&*disk, "open", &file_name, &error))?;
-            if segment >= first {
-                let start = from.filter(|from| from.segment == segment).map_or(0, |from| from.offset);
-                size = replay(&*disk, &file, segment, start, segment == last, &mut state)?;
+            let failed = |action| {
+                let file_name = &file_name;
+                let disk = &disk;
+                move |error: io::Error| io_error(&**disk, action, file_name, &error)
+            };
+            let file = disk.open(&file_name).map_err(failed("open"))?;
+            before = size;
+            if segment < first {
+                size = file.size().map_err(failed("read"))?;
+            } else {
+                let synced = synced.filter(|synced| synced.segment == segment).map_or(0, |at| at.offset);
+                let from = from.filter(|from| from.segment == segment).map_or(0, |from| from.offset);
+                let replay = Replay {
+                    disk: &*disk,
+                    file: &file,
+                    segment,
+                    from,
+                    synced,
+                    last: segment == last,
+                    before,
+                };
+                let read = replay.run(&mut state)?;
+                size = read.size;
+                damaged |= read.damaged;
             }
             segments.files.write().unwrap_or_else(PoisonError::into_inner).insert(segment, file);
         }
         let current = segments.get(last).ok_or_else(|| missing(&*disk, last))?;
         // What a process that was killed had written may not be on the disk yet; from here on the log says that it is.
         current.sync().map_err(|error| io_error(&*disk, "sync", &name(last), &error))?;
-        let log = Self {
+        let mut log = Self {
             disk,
             segments,
             current,
@@ -111,9 +152,21 @@ impl Log {
             synced: size,
             segment_size,
             buffer: Vec::new(),
+            before,
+            witness: Witness::default(),
             unmarked: false,
+            damaged,
         };
+        if damaged {
+            // Where the end is missing, what is written next must not take its place.
+            log.rotate()?;
+        }
         Ok((log, state))
+    }
+
+    /// Whether something that was on stable storage could not be read when the log was opened.
+    pub(super) fn damaged(&self) -> bool {
+        self.damaged
     }
 
     /// For reading bodies.
@@ -124,16 +177,22 @@ impl Log {
     /// Adds a record to what is written next, and to the state. Returns where it will be.
     pub(super) fn push(&mut self, state: &mut State, record: &Record<'_>) -> Place {
         if self.buffer.is_empty() {
-            record::encode(&Record::Write { synced: self.synced }, &mut self.buffer);
+            let synced = if self.size == 0 { self.before } else { self.synced };
+            record::encode(&Record::Write { synced }, self.end(), &mut self.buffer);
         }
         self.unmarked = true;
-        let start = self.buffer.len();
-        record::encode(record, &mut self.buffer);
-        let offset = u32::try_from(self.size + start as u64).unwrap_or(u32::MAX);
+        let (start, place) = (self.buffer.len(), self.end());
+        record::encode(record, place, &mut self.buffer);
         let length = u32::try_from(self.buffer.len() - start).unwrap_or(u32::MAX);
-        let place = Place { segment: self.segment, offset };
-        state.apply(record, place, length);
+        let sense = state.apply(record, place, length);
+        debug_assert!(sense, "{record:?}");
         place
+    }
+
+    /// Where the next record will be.
+    fn end(&self) -> Place {
+        let offset = u32::try_from(self.size + self.buffer.len() as u64).unwrap_or(u32::MAX);
+        Place { segment: self.segment, offset }
     }
 
     /// Whether the last write could be taken for a torn one, were it to rot.
@@ -141,11 +200,9 @@ impl Log {
         self.unmarked
     }
 
-    /// Writes behind the last write that it was synced. Everything must be.
+    /// Says elsewhere that the last write was synced. Everything must be.
     pub(super) fn mark(&mut self) -> Result<(), TransportError> {
-        record::encode(&Record::Write { synced: self.synced }, &mut self.buffer);
-        self.write()?;
-        self.sync()?;
+        self.witness.tell(&*self.disk, Position { segment: self.segment, offset: self.size })?;
         self.unmarked = false;
         Ok(())
     }
@@ -208,6 +265,7 @@ impl Log {
             .insert(segment, Arc::clone(&file));
         self.current = file;
         self.segment = segment;
+        self.before = self.size;
         self.size = 0;
         self.synced = 0;
         // A segment that is not the last one has no torn end.
@@ -216,20 +274,26 @@ impl Log {
     }
 
     /// Writes the state down, so that the log before this place need not be read again. Everything must be synced.
-    pub(super) fn checkpoint(&self, state: &State) -> Result<(), TransportError> {
+    pub(super) fn checkpoint(&mut self, state: &State) -> Result<(), TransportError> {
         let error = |action, error: io::Error| io_error(&*self.disk, action, CHECKPOINT_NEW, &error);
         let position = Position { segment: self.segment, offset: self.size };
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&[0; 4]);
-        let bytes = postcard::to_extend(&(position, state), bytes);
-        let mut bytes = bytes.map_err(|problem| error("write", io::Error::other(problem.to_string())))?;
+        let payload = postcard::to_stdvec(&(position, state));
+        let payload = payload.map_err(|problem| error("write", io::Error::other(problem.to_string())))?;
+        let length = payload.len() as u64;
+        let mut bytes = [&MAGIC[..], &[0; 4], &length.to_le_bytes(), &payload].concat();
         let crc = crc32c::crc32c(&bytes[12..]).to_le_bytes();
         bytes[8..12].copy_from_slice(&crc);
+        // Twice, in blocks of their own: damage to the one leaves the other.
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        bytes.extend_from_within(..);
         let file = self.disk.create(CHECKPOINT_NEW).map_err(|cause| error("create", cause))?;
         file.append(&bytes).map_err(|cause| error("write", cause))?;
         file.sync().map_err(|cause| error("sync", cause))?;
         self.disk.rename(CHECKPOINT_NEW, CHECKPOINT).map_err(|cause| error("rename", cause))?;
-        sync_folder(&*self.disk).map_err(|cause| error("sync the folder of", cause))
+        sync_folder(&*self.disk).map_err(|cause| error("sync the folder of", cause))?;
+        // It says how far the log goes.
+        self.unmarked = false;
+        Ok(())
     }
 
     /// Deletes segments that neither messages nor the checkpoint need.
@@ -306,66 +370,129 @@ fn read_all(
     Ok(bytes)
 }
 
-pub(super) fn read_checkpoint(disk: &dyn Disk) -> Result<(State, Option<Position>), TransportError> {
+/// A checkpoint that was read.
+#[derive(Default)]
+pub(super) struct Checkpoint {
+    pub(super) state: State,
+    /// Where the log goes on behind it; `None` where there is no checkpoint.
+    pub(super) position: Option<Position>,
+    /// Whether one of its two copies is damaged.
+    pub(super) damaged: bool,
+}
+
+pub(super) fn read_checkpoint(disk: &dyn Disk) -> Result<Checkpoint, TransportError> {
     let file = match disk.open(CHECKPOINT) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((State::default(), None)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Checkpoint::default()),
         Err(error) => return Err(io_error(disk, "open", CHECKPOINT, &error)),
     };
     let bytes = read_all(disk, CHECKPOINT, &*file, 0)?;
-    let damaged = || TransportError::Damaged {
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    let damaged = first != second || parse_checkpoint(first).is_none();
+    let found = parse_checkpoint(first).or_else(|| parse_checkpoint(second));
+    let (position, state) = found.ok_or_else(|| TransportError::Damaged {
         file: disk.describe(CHECKPOINT),
         offset: 0,
-        problem: "the checksum is wrong".to_owned(),
-    };
-    let sound = bytes.len() > 12
-        && bytes.starts_with(MAGIC)
-        && crc32c::crc32c(&bytes[12..]).to_le_bytes() == bytes[8..12];
-    if !sound {
-        return Err(damaged());
-    }
-    let (position, state): (Position, State) = postcard::from_bytes(&bytes[12..]).map_err(|_| damaged())?;
-    Ok((state, Some(position)))
+        problem: "the checksums of both its copies are wrong".to_owned(),
+    })?;
+    Ok(Checkpoint { state, position: Some(position), damaged })
 }
 
-/// Reads a segment into the state. A torn end of the last segment is cut off; any other damage is an error. Returns the segment's size.
-fn replay(
-    disk: &dyn Disk,
-    file: &Arc<dyn DiskFile>,
+fn parse_checkpoint(copy: &[u8]) -> Option<(Position, State)> {
+    let (head, rest) = copy.split_at_checked(CHECKPOINT_HEADER)?;
+    let length = u64::from_le_bytes(head[12..].try_into().ok()?);
+    let payload = rest.get(..usize::try_from(length).ok()?)?;
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&head[12..]), payload);
+    let sound = head.starts_with(MAGIC) && head[8..12] == crc.to_le_bytes();
+    sound.then(|| postcard::from_bytes(payload).ok()).flatten()
+}
+
+/// Reads a segment into the state.
+struct Replay<'a> {
+    disk: &'a dyn Disk,
+    file: &'a Arc<dyn DiskFile>,
     segment: u32,
+    /// Records before this offset are in the state already.
     from: u64,
+    /// How much of the segment was on stable storage, at least.
+    synced: u64,
+    /// Whether it is the last one, which alone may have a torn end.
     last: bool,
-    state: &mut State,
-) -> Result<u64, TransportError> {
-    let file_name = name(segment);
-    let failed = |action| {
-        let file_name = &file_name;
-        move |error: io::Error| io_error(disk, action, file_name, &error)
-    };
-    let damaged = |offset, problem: &str| TransportError::Damaged {
-        file: disk.describe(&file_name),
-        offset,
-        problem: problem.to_owned(),
-    };
-    let mut scanner = Scanner::new(Arc::clone(file), from).map_err(failed("read"))?;
-    while let Some(next) = scanner.next().map_err(failed("read"))? {
-        match next {
-            Scanned::Frame { offset, length, payload } => {
-                let record = record::read(&payload)
-                    .ok_or_else(|| damaged(offset, "this version does not know such a record"))?;
-                let place = Place { segment, offset: u32::try_from(offset).unwrap_or(u32::MAX) };
-                state.apply(&record, place, length);
-            }
-            Scanned::Damaged { from: offset, .. } => {
-                // Damage is a torn write only where no later write knew it to be synced.
-                if !last || synced_after(Arc::clone(file), offset).map_err(failed("read"))? > offset {
-                    return Err(damaged(offset, "a record's checksum is wrong"));
+    /// The size of the segment before.
+    before: u64,
+}
+
+/// What came of it.
+struct Replayed {
+    size: u64,
+    damaged: bool,
+}
+
+impl Replay<'_> {
+    /// A torn end of the last segment is cut off. What is damaged is passed over, and told: a message that was in it is found missing when its turn
+    /// comes. An error is what would make everything behind it meaningless.
+    fn run(&self, state: &mut State) -> Result<Replayed, TransportError> {
+        let file_name = name(self.segment);
+        let failed = |action| {
+            let file_name = &file_name;
+            move |error: io::Error| io_error(self.disk, action, file_name, &error)
+        };
+        let mut damaged = false;
+        let mut scanner =
+            Scanner::new(Arc::clone(self.file), self.segment, self.from).map_err(failed("read"))?;
+        while let Some(next) = scanner.next().map_err(failed("read"))? {
+            match next {
+                Scanned::Frame { offset, length, payload } => {
+                    let place =
+                        Place { segment: self.segment, offset: u32::try_from(offset).unwrap_or(u32::MAX) };
+                    let record = record::read(&payload);
+                    if let (Some(Record::Write { synced }), 0) = (&record, offset)
+                        && *synced > self.before
+                        && self.before > 0
+                    {
+                        self.tell(state, self.segment - 1, self.before, *synced);
+                        damaged = true;
+                    }
+                    if !record.is_some_and(|record| state.apply(&record, place, length)) {
+                        return Err(TransportError::Damaged {
+                            file: self.disk.describe(&file_name),
+                            offset,
+                            problem:
+                                "this version does not know such a record, or what it speaks of is not there"
+                                    .to_owned(),
+                        });
+                    }
                 }
-                file.truncate(offset).map_err(failed("truncate"))?;
-                file.sync().map_err(failed("sync"))?;
-                return Ok(offset);
+                Scanned::Damaged { from, to } => {
+                    let verdict = if self.last {
+                        judge(Arc::clone(self.file), self.segment, from, self.synced)
+                            .map_err(failed("read"))?
+                    } else {
+                        Verdict::Rotten
+                    };
+                    if verdict == Verdict::Torn {
+                        self.file.truncate(from).map_err(failed("truncate"))?;
+                        self.file.sync().map_err(failed("sync"))?;
+                        return Ok(Replayed { size: from, damaged });
+                    }
+                    self.tell(state, self.segment, from, to);
+                    damaged = true;
+                }
             }
         }
+        let size = scanner.offset();
+        if size < self.synced {
+            self.tell(state, self.segment, size, self.synced);
+            damaged = true;
+        }
+        Ok(Replayed { size, damaged })
     }
-    Ok(scanner.offset())
+
+    fn tell(&self, state: &mut State, segment: u32, from: u64, to: u64) {
+        state.damaged(to - from);
+        tracing::error!(
+            "{}: bytes {from} to {to} are damaged; a message that was there is counted as discarded, reason `corrupt`; `less verify` tells more",
+            self.disk.describe(&name(segment))
+        );
+    }
 }

@@ -25,6 +25,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 pub mod verify;
+mod witness;
 mod writer;
 
 use std::collections::HashSet;

@@ -115,6 +115,7 @@ pub(super) fn open_disk(
     lock: Option<File>,
 ) -> Result<Embedded, TransportError> {
     let (mut log, mut state) = Log::open(disk, options.segment_size)?;
+    let known = (state.topics.len(), state.queues.len());
     log.push(&mut state, &Record::Opened { at: clock.now() });
     let topics: Vec<u32> =
         layout.topics.iter().map(|topic| provide_topic(&mut log, &mut state, topic.name.as_str())).collect();
@@ -128,6 +129,10 @@ pub(super) fn open_disk(
     }
     log.write()?;
     log.sync()?;
+    if log.damaged() || known != (state.topics.len(), state.queues.len()) {
+        // What everything else depends on is then not read from the log again.
+        log.checkpoint(&state)?;
+    }
     state.rebuild();
     let failure = Arc::new(OnceLock::new());
     let inbox = Arc::new(Inbox::default());
@@ -172,7 +177,8 @@ pub(super) fn open_disk(
 fn provide_topic(log: &mut Log, state: &mut State, name: &str) -> u32 {
     let found = state.topics.iter().position(|topic| topic.name == name);
     let index = found.unwrap_or_else(|| {
-        log.push(state, &Record::Topic { name: name.into() });
+        let id = u32::try_from(state.topics.len()).unwrap_or(u32::MAX);
+        log.push(state, &Record::Topic { id, name: name.into() });
         state.topics.len() - 1
     });
     u32::try_from(index).unwrap_or(u32::MAX)
@@ -200,7 +206,8 @@ fn provide_queue(
                 first_since(log.segments(), topic, known, now.saturating_sub(span.as_millis()))?
             }
         };
-        log.push(state, &Record::Queue { topic, name: name.into(), start });
+        let id = u32::try_from(state.queues.len()).unwrap_or(u32::MAX);
+        log.push(state, &Record::Queue { id, topic, name: name.into(), start });
         state.queues.len() - 1
     };
     Ok(u32::try_from(index).unwrap_or(u32::MAX))

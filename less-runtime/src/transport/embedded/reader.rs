@@ -71,7 +71,7 @@ impl Segments {
         };
         let file = self.get(place.segment).ok_or_else(|| missing(&*self.disk, place.segment))?;
         let mut run = Run { first: seq, messages: Vec::new() };
-        let mut scanner = Scanner::new(file, u64::from(place.offset)).map_err(failed)?;
+        let mut scanner = Scanner::new(file, place.segment, u64::from(place.offset)).map_err(failed)?;
         // Where the first of the messages that could not be read was.
         let mut damage = u64::from(place.offset);
         let mut end = None;

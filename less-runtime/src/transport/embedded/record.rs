@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::state::Entry;
+use super::state::{Entry, Place};
 use crate::clock::Timestamp;
 use crate::message::{MessageId, StoredMessage};
 use crate::transport::{AttemptError, DeadReason};
@@ -27,14 +27,15 @@ pub(super) type Seq = u64;
 /// A fact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Record<'a> {
-    /// The first record of every write. All of this segment up to `synced` was on stable storage before: damage there is no torn write.
+    /// The first record of every write. All of this segment up to `synced` was on stable storage before: damage there is no torn write. At the
+    /// beginning of a segment it tells the size of the one before, which was all on stable storage.
     Write { synced: u64 },
     /// The store was opened; what was leased before belongs to a process that is gone.
     Opened { at: Timestamp },
     /// A topic, with the next free number.
-    Topic { name: Cow<'a, str> },
+    Topic { id: TopicId, name: Cow<'a, str> },
     /// A subscription, with the next free number.
-    Queue { topic: TopicId, name: Cow<'a, str>, start: Seq },
+    Queue { id: QueueId, topic: TopicId, name: Cow<'a, str>, start: Seq },
     /// A message.
     Publish {
         topic: TopicId,
@@ -71,15 +72,15 @@ pub(super) enum Record<'a> {
     Rehomed { topic: TopicId, entries: Cow<'a, [Entry]>, until: Seq },
 }
 
-/// Appends a record's frame to `out`.
-pub(super) fn encode(record: &Record<'_>, out: &mut Vec<u8>) {
+/// Appends a record's frame to `out`. It is sound at this place alone: one that is found elsewhere is damage.
+pub(super) fn encode(record: &Record<'_>, place: Place, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);
     // Writing to a Vec can't fail, and no record holds what postcard can't write.
     let Ok(written) = postcard::to_extend(record, std::mem::take(out)) else { return };
     *out = written;
     let length = u32::try_from(out.len() - start - HEADER).unwrap_or(u32::MAX).to_le_bytes();
-    let crc = checksum(length, &out[start + HEADER..]).to_le_bytes();
+    let crc = checksum(place, length, &out[start + HEADER..]).to_le_bytes();
     out[start..start + 4].copy_from_slice(&length);
     out[start + 4..start + HEADER].copy_from_slice(&crc);
 }
@@ -90,10 +91,10 @@ pub(super) fn length(bytes: &[u8], longest: usize) -> Option<usize> {
     (1..=longest).contains(&size).then_some(HEADER + size)
 }
 
-/// Whether these bytes are a whole frame whose checksum fits.
-pub(super) fn sound(frame: &[u8]) -> bool {
+/// Whether these bytes are a whole frame whose checksum fits this place.
+pub(super) fn sound(frame: &[u8], place: Place) -> bool {
     let (Some(length), Some(crc)) = (frame.first_chunk::<4>(), frame.get(4..HEADER)) else { return false };
-    checksum(*length, &frame[HEADER..]).to_le_bytes() == crc
+    checksum(place, *length, &frame[HEADER..]).to_le_bytes() == crc
 }
 
 /// The record in a payload.
@@ -112,8 +113,12 @@ const PUBLISH: u32 = 4;
 const MOVED: u32 = 5;
 const COPIED: u32 = 16;
 
-fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&length), payload)
+fn checksum(place: Place, length: [u8; 4], payload: &[u8]) -> u32 {
+    let mut head = [0; 12];
+    head[..4].copy_from_slice(&place.segment.to_le_bytes());
+    head[4..8].copy_from_slice(&place.offset.to_le_bytes());
+    head[8..].copy_from_slice(&length);
+    crc32c::crc32c_append(crc32c::crc32c(&head), payload)
 }
 
 #[cfg(test)]
@@ -138,12 +143,15 @@ mod tests {
         ];
         for record in records {
             let mut frame = Vec::new();
-            encode(&record, &mut frame);
-            assert!(sound(&frame));
+            let place = Place { segment: 3, offset: 40 };
+            encode(&record, place, &mut frame);
+            assert!(sound(&frame, place));
+            assert!(!sound(&frame, Place { offset: 80, ..place }), "it was moved");
+            assert!(!sound(&frame, Place { segment: 4, ..place }), "it was moved");
             assert_eq!(heading(&frame[HEADER..]), Some((topic, seq)));
         }
         let mut frame = Vec::new();
-        encode(&Record::Opened { at: 1 }, &mut frame);
+        encode(&Record::Opened { at: 1 }, Place { segment: 0, offset: 0 }, &mut frame);
         assert_eq!(heading(&frame[HEADER..]), None);
     }
 }

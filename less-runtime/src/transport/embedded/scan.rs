@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::disk::DiskFile;
 use super::record::{self, HEADER, MAX_PAYLOAD, Record};
+use super::state::Place;
 
 /// How much is read at once, in bytes.
 const BLOCK: usize = 64 << 10;
@@ -23,6 +24,7 @@ pub(super) enum Scanned {
 /// Reads a segment from some offset on.
 pub(super) struct Scanner {
     file: Arc<dyn DiskFile>,
+    segment: u32,
     size: u64,
     /// What was read, and where in the file it begins.
     buffer: Vec<u8>,
@@ -31,9 +33,9 @@ pub(super) struct Scanner {
 }
 
 impl Scanner {
-    pub(super) fn new(file: Arc<dyn DiskFile>, from: u64) -> io::Result<Self> {
+    pub(super) fn new(file: Arc<dyn DiskFile>, segment: u32, from: u64) -> io::Result<Self> {
         let size = file.size()?;
-        Ok(Self { file, size, buffer: Vec::new(), start: from.min(size), at: 0 })
+        Ok(Self { file, segment, size, buffer: Vec::new(), start: from.min(size), at: 0 })
     }
 
     /// The file's size when this began.
@@ -80,7 +82,8 @@ impl Scanner {
         if !self.fill(length)? {
             return Ok(None);
         }
-        Ok(record::sound(&self.buffer[self.at..self.at + length]).then_some(length))
+        let place = Place { segment: self.segment, offset: u32::try_from(self.offset()).unwrap_or(u32::MAX) };
+        Ok(record::sound(&self.buffer[self.at..self.at + length], place).then_some(length))
     }
 
     /// Makes sure that this many bytes from here on are in memory. False where the file has fewer.
@@ -103,16 +106,29 @@ impl Scanner {
     }
 }
 
-/// How far the writes from `offset` on say that the segment was synced. Every write begins with a record that tells.
-pub(super) fn synced_after(file: Arc<dyn DiskFile>, offset: u64) -> io::Result<u64> {
-    let mut scanner = Scanner::new(file, offset)?;
-    let mut synced = 0;
+/// What a segment's damaged stretch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The end of a write that nobody was told of.
+    Torn,
+    /// It was on stable storage, and is not any more.
+    Rotten,
+}
+
+/// Judges damage that begins at `offset` of the last segment, all of which was synced up to `floor` at least.
+pub(super) fn judge(file: Arc<dyn DiskFile>, segment: u32, offset: u64, floor: u64) -> io::Result<Verdict> {
+    if offset < floor {
+        return Ok(Verdict::Rotten);
+    }
+    let mut scanner = Scanner::new(file, segment, offset)?;
     while let Some(next) = scanner.next()? {
-        if let Scanned::Frame { payload, .. } = next
-            && let Some(Record::Write { synced: here }) = record::read(&payload)
+        if let Scanned::Frame { offset: here, payload, .. } = next
+            && let Some(Record::Write { synced }) = record::read(&payload)
+            && here > 0
+            && synced > offset
         {
-            synced = synced.max(here);
+            return Ok(Verdict::Rotten);
         }
     }
-    Ok(synced)
+    Ok(Verdict::Torn)
 }

@@ -19,6 +19,9 @@ use crate::clock::{Timestamp, millis};
 use crate::message::{MessageId, StoredMessage};
 use crate::transport::IDEMPOTENCY_WINDOW;
 
+/// Bytes that a message takes at least.
+const LEAST: u64 = 32;
+
 /// Failed attempts that are remembered per message.
 const HISTORY: usize = 20;
 
@@ -29,6 +32,9 @@ pub(super) struct State {
     pub(super) queues: Vec<Queue>,
     /// When the store was last opened: the time of the crashes that this revealed.
     opened_at: Timestamp,
+    /// How many messages may have been in what was damaged, while the log is read.
+    #[serde(skip)]
+    lost: u64,
 }
 
 /// What is needed of a segment: messages one by one, and whole entries with the message that follows each.
@@ -103,8 +109,11 @@ pub(super) fn key_hash(key: Option<&str>) -> u64 {
 }
 
 impl State {
-    /// Takes a record in. `place` is where its frame lies, `length` what it takes.
-    pub(super) fn apply(&mut self, record: &Record<'_>, place: Place, length: u32) {
+    /// Takes a record in. `place` is where its frame lies, `length` what it takes. False where it speaks of what is not there.
+    pub(super) fn apply(&mut self, record: &Record<'_>, place: Place, length: u32) -> bool {
+        if !self.makes_sense(record) {
+            return false;
+        }
         match record {
             Record::Write { .. } | Record::Copied { .. } => {}
             Record::Opened { at } => {
@@ -113,10 +122,10 @@ impl State {
                     queue.crashed(*at);
                 }
             }
-            Record::Topic { name } => {
+            Record::Topic { name, .. } => {
                 self.topics.push(Topic { name: name.clone().into_owned(), ..Topic::default() });
             }
-            Record::Queue { topic, name, start } => {
+            Record::Queue { topic, name, start, .. } => {
                 // Where the messages before it were damaged, their numbers are not given out again.
                 if let Some(topic) = self.topic(*topic) {
                     topic.next = topic.next.max(*start);
@@ -139,27 +148,84 @@ impl State {
             Record::Lease { leases } => {
                 self.each(leases, |queue, seq| queue.lease(seq, 0));
             }
-            Record::LeaseKeyed { queue, seq, key } => self.with(*queue, |queue| queue.lease(*seq, *key)),
+            Record::LeaseKeyed { queue, seq, key } => {
+                self.with(*queue, *seq, |queue| queue.lease(*seq, *key));
+            }
             Record::Done { done } => {
                 self.each(done, Queue::done);
             }
             Record::Retry { queue, seq, due, error } => {
-                self.with(*queue, |queue| queue.retry(*seq, *due, error));
+                self.with(*queue, *seq, |queue| queue.retry(*seq, *due, error));
             }
             Record::Dead { queue, seq, id, reason, error } => {
-                self.with(*queue, |queue| queue.dead(*seq, *id, *reason, error));
+                self.with(*queue, *seq, |queue| queue.dead(*seq, *id, *reason, error));
             }
-            Record::HandBack { queue, seq } => self.with(*queue, |queue| queue.hand_back(*seq)),
+            Record::HandBack { queue, seq } => self.with(*queue, *seq, |queue| queue.hand_back(*seq)),
             Record::Release { queue, seqs } => {
-                self.with(*queue, |queue| seqs.iter().for_each(|seq| queue.release(*seq)));
+                seqs.iter().for_each(|seq| self.with(*queue, *seq, |queue| queue.release(*seq)));
             }
             Record::Purge { queue, seqs } => {
-                self.with(*queue, |queue| seqs.iter().for_each(|seq| queue.purge(*seq)));
+                seqs.iter().for_each(|seq| self.with(*queue, *seq, |queue| queue.purge(*seq)));
             }
-            Record::Discard { queue, seq, reason } => self.with(*queue, |queue| queue.discard(*seq, reason)),
+            Record::Discard { queue, seq, reason } => {
+                self.with(*queue, *seq, |queue| queue.discard(*seq, reason));
+            }
             Record::Replay { queue, ranges } => {
-                self.with(*queue, |queue| ranges.iter().for_each(|(from, to)| queue.replay(*from, *to)));
+                for (from, to) in ranges.iter().filter(|(from, to)| from < to) {
+                    self.with(*queue, to - 1, |queue| queue.replay(*from, *to));
+                }
             }
+        }
+        true
+    }
+
+    /// Whether what a record speaks of is there.
+    fn makes_sense(&self, record: &Record<'_>) -> bool {
+        let topic = |id: TopicId| (id as usize) < self.topics.len();
+        let queue = |id: QueueId| (id as usize) < self.queues.len();
+        match record {
+            Record::Write { .. } | Record::Opened { .. } => true,
+            Record::Topic { id, .. } => *id as usize == self.topics.len(),
+            Record::Queue { id, topic: of, start, .. } => {
+                let next = self.topics.get(*of as usize).map(|topic| topic.next);
+                *id as usize == self.queues.len()
+                    && next.is_some_and(|next| *start <= next.saturating_add(self.lost))
+            }
+            Record::Publish { topic: id, seq, .. } => {
+                let next = self.topics.get(*id as usize).map(|topic| topic.next);
+                // Their numbers have gaps only where some were damaged.
+                next.is_some_and(|next| (next..=next.saturating_add(self.lost)).contains(seq))
+            }
+            Record::Moved { topic: id, .. }
+            | Record::Copied { topic: id, .. }
+            | Record::Rehomed { topic: id, .. } => topic(*id),
+            Record::Lease { leases: runs } | Record::Done { done: runs } => {
+                runs.iter().all(|(id, _, _)| queue(*id))
+            }
+            Record::LeaseKeyed { queue: id, .. }
+            | Record::Retry { queue: id, .. }
+            | Record::Dead { queue: id, .. }
+            | Record::HandBack { queue: id, .. }
+            | Record::Release { queue: id, .. }
+            | Record::Purge { queue: id, .. }
+            | Record::Discard { queue: id, .. }
+            | Record::Replay { queue: id, .. } => queue(*id),
+        }
+    }
+
+    /// What was read next was damaged, so many bytes of it: the numbers of messages that were in it are known from what is said of them later.
+    pub(super) fn damaged(&mut self, bytes: u64) {
+        self.lost = self.lost.saturating_add(bytes / LEAST);
+    }
+
+    /// A record speaks of this message: it was published, even if that was damaged.
+    fn existed(&mut self, id: QueueId, seq: Seq) {
+        if self.lost > 0
+            && let Some(queue) = self.queues.get(id as usize)
+            && let Some(topic) = self.topics.get_mut(queue.topic as usize)
+            && (topic.next..topic.next.saturating_add(self.lost)).contains(&seq)
+        {
+            topic.next = seq + 1;
         }
     }
 
@@ -191,13 +257,10 @@ impl State {
         self.topics.get_mut(id as usize)
     }
 
-    fn queue(&mut self, id: QueueId) -> Option<&mut Queue> {
-        self.queues.get_mut(id as usize)
-    }
-
     /// For each message of runs; numbers that no message has are passed over.
     fn each(&mut self, runs: &[(QueueId, Seq, u32)], change: impl Fn(&mut Queue, Seq)) {
         for (id, first, count) in runs {
+            self.existed(*id, first.saturating_add(u64::from(count.saturating_sub(1))));
             let Some(queue) = self.queues.get_mut(*id as usize) else { continue };
             let Some(topic) = self.topics.get(queue.topic as usize) else { continue };
             for seq in *first..first.saturating_add(u64::from(*count)).min(topic.next) {
@@ -206,8 +269,11 @@ impl State {
         }
     }
 
-    fn with(&mut self, id: QueueId, change: impl FnOnce(&mut Queue)) {
-        if let Some(queue) = self.queue(id) {
+    /// Changes what became of a message; a number that no message has is passed over.
+    fn with(&mut self, id: QueueId, seq: Seq, change: impl FnOnce(&mut Queue)) {
+        self.existed(id, seq);
+        let Some(queue) = self.queues.get_mut(id as usize) else { return };
+        if self.topics.get(queue.topic as usize).is_some_and(|topic| seq < topic.next) {
             change(queue);
         }
     }
@@ -221,6 +287,7 @@ impl State {
 
     /// Makes what is not stored, once everything that is has been read.
     pub(super) fn rebuild(&mut self) {
+        self.lost = 0;
         for queue in &mut self.queues {
             queue.rebuild();
         }

@@ -231,15 +231,32 @@ impl Queue {
             open.leased = true;
         } else if !self.replays.is_empty() && self.replays.remove(seq) {
             self.open.insert(seq, Open { attempts: 1, leased: true, replay: true, ..Open::default() });
-        } else {
-            self.marks.set(seq, Mark::Leased);
+        } else if self.unfinished(seq) {
+            match self.open.get_mut(&seq) {
+                Some(open) => (open.attempts, open.leased) = (1, true),
+                None => self.marks.set(seq, Mark::Leased),
+            }
         }
         if key != 0 {
             self.keyed.insert(seq, key);
         }
     }
 
+    /// Whether the message is unfinished. It always is when an attempt begins or ends, but where damage took what came between: then a dead letter was
+    /// released, and a finished message is left as it is.
+    fn unfinished(&mut self, seq: Seq) -> bool {
+        if self.marks.get(seq) != Mark::Finished || self.open.contains_key(&seq) {
+            return true;
+        }
+        let Some(dead) = self.dead.remove(&seq) else { return false };
+        self.open.insert(seq, Open { replay: dead.replay, ..Open::default() });
+        true
+    }
+
     pub(super) fn done(&mut self, seq: Seq) {
+        if !self.unfinished(seq) {
+            return;
+        }
         match self.open.remove(&seq) {
             Some(Open { replay: true, .. }) => self.replay.done += 1,
             Some(_) | None => self.done += 1,
@@ -248,6 +265,9 @@ impl Queue {
     }
 
     pub(super) fn retry(&mut self, seq: Seq, due: Timestamp, error: &AttemptError) {
+        if !self.unfinished(seq) {
+            return;
+        }
         self.fail(seq, error);
         if let Some(open) = self.open.get_mut(&seq) {
             open.leased = false;
@@ -257,6 +277,9 @@ impl Queue {
     }
 
     pub(super) fn hand_back(&mut self, seq: Seq) {
+        if !self.unfinished(seq) {
+            return;
+        }
         match self.open.get_mut(&seq) {
             Some(open) => {
                 open.leased = false;
@@ -268,6 +291,9 @@ impl Queue {
     }
 
     pub(super) fn dead(&mut self, seq: Seq, id: MessageId, reason: DeadReason, error: &AttemptError) {
+        if !self.unfinished(seq) {
+            return;
+        }
         // A crash is in the history already, and the lease that found no attempts left was none.
         let crashed = error.kind == AttemptErrorKind::Crash;
         if !crashed {
@@ -281,6 +307,9 @@ impl Queue {
     }
 
     pub(super) fn discard(&mut self, seq: Seq, reason: &str) {
+        if !self.unfinished(seq) {
+            return;
+        }
         let open = self.open.remove(&seq);
         let books = if open.is_some_and(|open| open.replay) {
             &mut self.replay.discarded
@@ -379,7 +408,7 @@ impl Queue {
     }
 
     fn fail(&mut self, seq: Seq, error: &AttemptError) {
-        if self.marks.get(seq) == Mark::Leased {
+        if self.marks.get(seq) != Mark::Finished {
             self.marks.set(seq, Mark::Open);
         }
         let open =

@@ -99,6 +99,16 @@ impl FaultDisk {
         }
     }
 
+    /// Changes a file, as it lies there.
+    pub(super) fn edit(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut inner = lock(&self.inner);
+        let id = inner.names[name];
+        if let Some(file) = inner.files.get_mut(&id) {
+            change(&mut file.bytes);
+            file.synced = file.bytes.len();
+        }
+    }
+
     /// The size of a file.
     pub(super) fn len(&self, name: &str) -> usize {
         let inner = lock(&self.inner);

@@ -1,10 +1,11 @@
 //! The embedded broker against the suite, against a disk that fails, against power cuts, and against its own locks.
 
 mod crash;
+mod damage;
 mod fault_disk;
 mod folder;
 mod model;
-mod power;
+mod seeds;
 
 use std::sync::Arc;
 

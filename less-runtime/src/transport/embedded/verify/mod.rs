@@ -122,15 +122,29 @@ pub fn inspect_with(
 fn read(folder: &Path, now: Timestamp, bodies: bool) -> Result<(Inspection, Scan), TransportError> {
     let disk = RealDisk::new(folder.to_owned());
     let mut tries = 0;
-    // A running app may delete a segment between the look at the list and the look into it.
-    let scan = loop {
+    // A running app may delete a segment between the look at the list and the look into it; what is really wrong is so at the next look too.
+    loop {
         tries += 1;
         match Scan::read(&disk, bodies) {
             Err(TransportError::Io { .. }) if tries < 3 => {}
-            other => break other?,
+            Err(error) => return Err(error),
+            Ok(scan) => {
+                let inspection = judge(&scan, now);
+                if inspection.problems.is_empty() || tries == 3 {
+                    return Ok((inspection, scan));
+                }
+            }
         }
-    };
-    Ok((judge(&scan, now), scan))
+    }
+}
+
+/// The same of any disk.
+#[cfg(test)]
+pub(super) fn inspect_disk(
+    disk: &dyn super::disk::Disk,
+    now: Timestamp,
+) -> Result<Inspection, TransportError> {
+    Ok(judge(&Scan::read(disk, false)?, now))
 }
 
 fn judge(scan: &Scan, now: Timestamp) -> Inspection {

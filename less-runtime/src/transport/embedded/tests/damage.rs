@@ -1,0 +1,366 @@
+//! Damage at rest: it is told, never served, confined to what it hit, and never taken for a torn write.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::disk::Disk as _;
+use super::super::log::{CHECKPOINT, Log, Position, number, read_checkpoint};
+use super::super::provision::open_disk;
+use super::super::record;
+use super::super::scan::{Scanned, Scanner};
+use super::super::state::State;
+use super::super::verify::{Problem, inspect_disk};
+use super::super::{Embedded, Options, witness};
+use super::fault_disk::{FaultDisk, Unsynced};
+use super::{NOON, open, small};
+use crate::clock::{Clock, ManualClock};
+use crate::transport::conformance::{layout, message};
+use crate::transport::{
+    AttemptError, AttemptErrorKind, DeadReason, Replay, Selection, SubscriptionIndex, TopicIndex,
+    Transport as _,
+};
+
+const LOG: &str = "0000000000.log";
+/// What a disk reads and writes at once, in bytes.
+const SECTOR: usize = 512;
+
+/// What was stored, and where.
+pub(super) struct Stored {
+    pub(super) disk: Arc<FaultDisk>,
+    clock: ManualClock,
+    options: Options,
+    bodies: Vec<String>,
+    /// The bytes that each message takes, by file.
+    frames: BTreeMap<String, Vec<(Range<usize>, u64)>>,
+}
+
+fn failure() -> AttemptError {
+    AttemptError { kind: AttemptErrorKind::Rejected, message: "no".to_owned(), at: NOON }
+}
+
+/// A store in which everything happened that leaves a record, as a power cut leaves it, about this many bytes of it.
+pub(super) async fn stored(options: Options, size: usize, body: &str) -> Stored {
+    let (disk, clock) = (Arc::new(FaultDisk::default()), ManualClock::new(NOON));
+    let store = open_with(&disk, &options, &clock);
+    let mut bodies = Vec::new();
+    let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    while logs(&disk).iter().map(|name| disk.len(name)).sum::<usize>() < size || end(&disk).offset == 0 {
+        let batch = (0..3).map(|n| format!("\"{}-{}\"", bodies.len() + n, body)).collect::<Vec<_>>();
+        let messages = batch.iter().map(|body| message(&clock, body)).collect();
+        bodies.extend(batch);
+        for result in store.publish(TopicIndex(0), messages).await {
+            result.expect("it is accepted");
+        }
+        for (n, delivery) in consumer.lease(2).await.expect("a lease").into_iter().enumerate() {
+            match (bodies.len() / 3 + n) % 5 {
+                0 => delivery.dead_letter(DeadReason::Rejected, failure()).await.expect("a dead letter"),
+                1 => delivery.retry_after(Duration::from_millis(1), failure()).await.expect("a retry"),
+                _ => delivery.ack().await.expect("an ack"),
+            }
+        }
+        clock.advance(Duration::from_millis(5));
+        if bodies.len() == 18 {
+            let dead = store.dead_letters(SubscriptionIndex(0), None, 2).await.expect("dead letters");
+            let ids = |n: usize| Selection::Ids(vec![dead[n].message.id]);
+            store.release(SubscriptionIndex(0), ids(0)).await.expect("a release");
+            store.purge(SubscriptionIndex(0), ids(1)).await.expect("a purge");
+            store.replay(SubscriptionIndex(0), Replay::All).await.expect("a replay");
+        }
+    }
+    // Everything that was told is synced, and once nothing came for a while the folder knows that it was.
+    let began = Instant::now();
+    let known = || {
+        let checkpoint = read_checkpoint(&*disk).expect("it can be read").position;
+        witness::read(&*disk).expect("it can be read").max(checkpoint)
+    };
+    while known() != Some(end(&disk)) {
+        assert!(began.elapsed() < Duration::from_secs(20), "the last write has no witness");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let left = disk.after_power_cut(Unsynced::Lost);
+    drop((consumer, store));
+    let frames = logs(&left).into_iter().map(|name| (name.clone(), frames(&left, &name))).collect();
+    Stored { disk: left, clock, options, bodies, frames }
+}
+
+fn open_with(disk: &Arc<FaultDisk>, options: &Options, clock: &ManualClock) -> Embedded {
+    let clock = Clock::Manual(clock.clone());
+    open_disk(Arc::<FaultDisk>::clone(disk), &layout(&["a", "b"]), options.clone(), clock, None)
+        .expect("it opens")
+}
+
+fn logs(disk: &FaultDisk) -> Vec<String> {
+    disk.list().expect("it can be listed").into_iter().filter(|name| number(name).is_some()).collect()
+}
+
+/// Where the log ends.
+fn end(disk: &FaultDisk) -> Position {
+    let segment = logs(disk).iter().filter_map(|name| number(name)).max().expect("a log");
+    Position { segment, offset: disk.len(&super::super::log::name(segment)) as u64 }
+}
+
+/// Where the messages of a segment are.
+fn frames(disk: &FaultDisk, name: &str) -> Vec<(Range<usize>, u64)> {
+    let file = disk.open(name).expect("it is there");
+    let mut scanner = Scanner::new(file, number(name).expect("a log"), 0).expect("it can be read");
+    let mut out = Vec::new();
+    while let Some(next) = scanner.next().expect("it can be read") {
+        let Scanned::Frame { offset, length, payload } = next else { panic!("it is damaged already") };
+        if let Some((_, seq)) = record::heading(&payload) {
+            let offset = usize::try_from(offset).expect("it is small");
+            out.push((offset..offset + length as usize, seq));
+        }
+    }
+    out
+}
+
+impl Stored {
+    /// The same again, to be damaged.
+    fn copy(&self) -> Arc<FaultDisk> {
+        self.disk.after_power_cut(Unsynced::Kept)
+    }
+
+    /// The messages that these bytes of a file belong to.
+    fn hit(&self, name: &str, bytes: &Range<usize>) -> BTreeSet<u64> {
+        let frames = self.frames.get(name).into_iter().flatten();
+        frames.filter(|(at, _)| at.start < bytes.end && bytes.start < at.end).map(|(_, seq)| *seq).collect()
+    }
+
+    /// Holds a folder in which these bytes of a file were changed against what was stored. Returns the messages that are lost.
+    fn look(&self, disk: &Arc<FaultDisk>, name: &str, bytes: &Range<usize>, what: &str) -> BTreeSet<u64> {
+        self.look_at(disk, name, &self.hit(name, bytes), what)
+    }
+
+    fn look_at(&self, disk: &Arc<FaultDisk>, name: &str, hit: &BTreeSet<u64>, what: &str) -> BTreeSet<u64> {
+        let inspection = inspect_disk(&**disk, NOON).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(!inspection.problems.is_empty(), "{what}: nobody told");
+        assert_eq!(inspection.torn, 0, "{what}: it was taken for a torn write");
+        for problem in &inspection.problems {
+            let right = match problem {
+                Problem::Damaged { file, .. } => file == name,
+                Problem::Checkpoint { .. } => name == CHECKPOINT,
+                Problem::Gone { .. } => true,
+                _ => false,
+            };
+            assert!(right, "{what}: {problem}");
+        }
+        let (log, mut state) = Log::open(Arc::<FaultDisk>::clone(disk), 1 << 30)
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        state.rebuild();
+        self.read(&log, &mut state, hit, what)
+    }
+
+    /// Reads every message: it is what was published, or is told as damaged.
+    fn read(&self, log: &Log, state: &mut State, hit: &BTreeSet<u64>, what: &str) -> BTreeSet<u64> {
+        let mut lost = BTreeSet::new();
+        let topic = &state.topics[0];
+        let mut seq = 0;
+        while seq < self.bodies.len() as u64 {
+            let spot = topic.place(seq).filter(|_| seq < topic.next);
+            let Some(run) = spot.and_then(|spot| log.segments().read_run(0, seq, spot, 1 << 20).ok()) else {
+                lost.insert(seq);
+                seq += 1;
+                continue;
+            };
+            for (at, message) in run.iter() {
+                match (message, self.bodies.get(usize::try_from(at).expect("it is small"))) {
+                    (Ok(read), Some(body)) => {
+                        assert_eq!(read.body, body.as_bytes(), "{what}: message {at} is served and wrong");
+                    }
+                    (Ok(read), None) => panic!("{what}: message {at} was never published: {read:?}"),
+                    (Err(_), _) => drop(lost.insert(at)),
+                }
+                seq = at + 1;
+            }
+        }
+        assert!(lost.is_subset(hit), "{what}: messages {lost:?} are lost, it hit {hit:?}");
+        for id in 0..2 {
+            let (queue, topic) = state.both(id);
+            let (ledger, _) = queue.ledger(topic, NOON + 1_000_000);
+            assert!(ledger.balanced(), "{what}: {ledger:?}");
+        }
+        lost
+    }
+
+    /// Opens the store and handles everything: `b`, which had nothing of it before, gets what is not lost, in order; the rest is counted as corrupt.
+    async fn drain(&self, disk: &Arc<FaultDisk>, lost: &BTreeSet<u64>, what: &str) {
+        let store = open_with(disk, &self.options, &self.clock);
+        let mut consumer = store.consumer(SubscriptionIndex(1)).await.expect("a consumer");
+        let expected: Vec<&String> = (0_u64..)
+            .zip(&self.bodies)
+            .filter(|(seq, _)| !lost.contains(seq))
+            .map(|(_, body)| body)
+            .collect();
+        let mut got = Vec::new();
+        while got.len() < expected.len() {
+            for delivery in consumer.lease(100).await.expect("a lease") {
+                got.push(String::from_utf8_lossy(&delivery.message().body).into_owned());
+                delivery.ack().await.expect("an ack");
+            }
+        }
+        assert!(got.iter().eq(expected), "{what}: {got:?}");
+        let began = Instant::now();
+        loop {
+            let ledger = store.ledgers().await.expect("ledgers").swap_remove(1);
+            assert!(ledger.balanced(), "{what}: {ledger:?}");
+            if ledger.pending + ledger.in_flight == 0 {
+                assert_eq!(ledger.done, got.len() as u64, "{what}: {ledger:?}");
+                // One that nothing later speaks of is not known to have been: the folder's damage is all that is told of it.
+                let corrupt = ledger.discarded.get("corrupt").copied().unwrap_or(0);
+                let known = ledger.published - ledger.done;
+                assert_eq!(corrupt, known, "{what}: {ledger:?}");
+                let end = lost.contains(&(self.bodies.len() as u64 - 1));
+                assert!(
+                    known == lost.len() as u64 || (end && known < lost.len() as u64),
+                    "{what}: {ledger:?}"
+                );
+                return;
+            }
+            // Nothing is left to lease; the lease finds out what is damaged.
+            let _ = tokio::time::timeout(Duration::from_millis(20), consumer.lease(100)).await;
+            assert!(began.elapsed() < Duration::from_secs(20), "{what}: {ledger:?}");
+        }
+    }
+}
+
+/// One segment, all of which is read when the store opens; and many, of which a checkpoint spares most.
+pub(super) fn both() -> [(&'static str, Options); 2] {
+    [("one segment", Options { reserve: 0, ..Options::default() }), ("small segments", small())]
+}
+
+#[tokio::test]
+async fn every_flipped_bit_of_a_log_is_told_and_loses_no_more_than_the_message_it_hit() {
+    let (which, options) = both()[0].clone();
+    let stored = stored(options, 16 << 10, &"body ".repeat(120)).await;
+    let size = stored.disk.len(LOG);
+    assert!(size >= 16 << 10 && logs(&stored.disk).len() == 1);
+    let half = size * 8 / 2;
+    let run = |bits: Range<usize>| {
+        let mut losses = Vec::new();
+        for bit in bits {
+            let disk = stored.copy();
+            disk.flip(LOG, bit);
+            let what = format!("{which}, {LOG}, bit {bit}");
+            let lost = stored.look(&disk, LOG, &(bit / 8..bit / 8 + 1), &what);
+            if bit % 509 == 0 {
+                losses.push((disk, lost, what));
+            }
+        }
+        losses
+    };
+    let losses = std::thread::scope(|scope| {
+        let first = scope.spawn(|| run(0..half));
+        let mut all = run(half..size * 8);
+        all.extend(first.join().expect("it holds"));
+        all
+    });
+    assert!(losses.iter().any(|(_, lost, _)| !lost.is_empty()), "no flip hit a message");
+    for (disk, lost, what) in losses {
+        stored.drain(&disk, &lost, &what).await;
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_any_segment_and_in_the_checkpoint_is_told() {
+    let (which, options) = both()[1].clone();
+    let stored = stored(options, 16 << 10, &"body ".repeat(120)).await;
+    assert!(logs(&stored.disk).len() > 4);
+    for name in logs(&stored.disk).iter().map(String::as_str).chain([CHECKPOINT]) {
+        for bit in (0..stored.disk.len(name) * 8).step_by(13) {
+            let disk = stored.copy();
+            disk.flip(name, bit);
+            let what = format!("{which}, {name}, bit {bit}");
+            let lost = stored.look(&disk, name, &(bit / 8..bit / 8 + 1), &what);
+            if bit % 2003 == 0 {
+                stored.drain(&disk, &lost, &what).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_witness_changes_nothing() {
+    let stored = stored(both()[0].1.clone(), 2 << 10, "body").await;
+    for bit in 0..stored.disk.len("synced") * 8 {
+        let disk = stored.copy();
+        disk.flip("synced", bit);
+        let inspection = inspect_disk(&*disk, NOON).expect("it can be read");
+        assert_eq!(inspection.problems, [], "bit {bit}");
+        let (log, mut state) = Log::open(Arc::<FaultDisk>::clone(&disk), 1 << 30).expect("it opens");
+        state.rebuild();
+        assert!(stored.read(&log, &mut state, &BTreeSet::new(), "the witness").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_cut_short_anywhere_is_told_and_loses_what_was_cut() {
+    for (which, options) in both() {
+        let stored = stored(options, 16 << 10, &"body ".repeat(120)).await;
+        for name in logs(&stored.disk) {
+            let size = stored.disk.len(&name);
+            for length in 0..size {
+                let disk = stored.copy();
+                disk.edit(&name, |bytes| bytes.truncate(length));
+                let what = format!("{which}, {name} cut at {length} of {size}");
+                let lost = stored.look(&disk, &name, &(length..size), &what);
+                if length % 2003 == 0 {
+                    stored.drain(&disk, &lost, &what).await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn zeroed_and_swapped_blocks_are_told_and_lose_what_was_in_them() {
+    for (which, options) in both() {
+        let stored = stored(options, 16 << 10, &"body ".repeat(120)).await;
+        for name in logs(&stored.disk) {
+            let size = stored.disk.len(&name);
+            let blocks: Vec<Range<usize>> =
+                (0..size).step_by(SECTOR).map(|at| at..(at + SECTOR).min(size)).collect();
+            for block in &blocks {
+                let disk = stored.copy();
+                disk.edit(&name, |bytes| bytes[block.clone()].fill(0));
+                let what = format!("{which}, {name}, {block:?} zeroed");
+                let lost = stored.look(&disk, &name, block, &what);
+                stored.drain(&disk, &lost, &what).await;
+            }
+            let whole = blocks.iter().filter(|block| block.len() == SECTOR);
+            for (one, other) in whole.clone().flat_map(|one| whole.clone().map(move |other| (one, other))) {
+                if one.start >= other.start {
+                    continue;
+                }
+                let disk = stored.copy();
+                disk.edit(&name, |bytes| {
+                    let (left, right) = bytes.split_at_mut(other.start);
+                    left[one.clone()].swap_with_slice(&mut right[..SECTOR]);
+                });
+                let what = format!("{which}, {name}, {one:?} and {other:?} swapped");
+                let mut hit = stored.hit(&name, one);
+                hit.extend(stored.hit(&name, other));
+                stored.look_at(&disk, &name, &hit, &what);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_rots_while_the_store_is_open_is_counted_as_corrupt_and_the_others_go_on() {
+    let (disk, clock) = (Arc::new(FaultDisk::default()), ManualClock::new(NOON));
+    let store = open(&disk, &layout(&["a"]), &clock).expect("it opens");
+    store.publish(TopicIndex(0), vec![message(&clock, "\"first\"")]).await.remove(0).expect("a receipt");
+    let end = disk.len(LOG);
+    store.publish(TopicIndex(0), vec![message(&clock, "\"second\"")]).await.remove(0).expect("a receipt");
+    disk.flip(LOG, end * 8 - 20);
+    let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    let mut leased = consumer.lease(10).await.expect("a lease");
+    assert_eq!(leased.len(), 1);
+    assert_eq!(&leased[0].message().body[..], b"\"second\"");
+    leased.remove(0).ack().await.expect("an ack");
+    let ledger = store.ledgers().await.expect("ledgers").remove(0);
+    assert!(ledger.balanced());
+    assert_eq!((ledger.done, ledger.discarded.get("corrupt")), (1, Some(&1)));
+}
