@@ -84,13 +84,25 @@ pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<Exi
     if wrong == 0 {
         return Ok(ExitStatus::Success);
     }
-    ui::error(&format!("{} wrong in {}", ui::count(wrong, "thing"), data.display()));
+    let hint = if inspection.problems.is_empty() {
+        "the folder itself is sound; the problems above say what the history has that it does not explain"
+    } else {
+        "the app runs on without what is damaged; for that too, stop it, move the folder away, and `less restore` a backup"
+    };
+    ui::error(&format!("{} wrong in {}\nhint: {hint}", ui::count(wrong, "thing"), data.display()));
     Ok(ExitStatus::Failure)
 }
 
 fn show(inspection: &Inspection, findings: Option<&Findings>) {
     let Inspection { segments, bytes, records, messages, torn, .. } = inspection;
-    ui::data(&format!("{segments} log files, {bytes} bytes, {records} records, {messages} messages"));
+    let count = |n: u64, of| ui::count(usize::try_from(n).unwrap_or(usize::MAX), of);
+    ui::data(&format!(
+        "{}, {}, {}, {}",
+        count(*segments, "log file"),
+        count(*bytes, "byte"),
+        count(*records, "record"),
+        count(*messages, "message")
+    ));
     if *torn > 0 {
         ui::data(&format!(
             "{torn} bytes at the end were never acknowledged: a crash left them, the next start cuts them off"

@@ -81,7 +81,7 @@ pub enum Problem {
         file: String,
     },
     /// Messages that are still needed are not there.
-    #[error("topic `{topic}`: messages {first} to {last} are gone")]
+    #[error("topic `{topic}`: {} gone", gone(*first, *last))]
     Gone {
         /// The topic.
         topic: String,
@@ -100,6 +100,10 @@ pub enum Problem {
         /// Its books.
         ledger: Box<Ledger>,
     },
+}
+
+fn gone(first: u64, last: u64) -> String {
+    if first == last { format!("message {first} is") } else { format!("messages {first} to {last} are") }
 }
 
 /// Looks through a data folder. An error means that it could not be read; what is wrong with what was read is in the result.
