@@ -1,7 +1,7 @@
 //! The embedded broker alone: `cargo bench -p less-runtime --bench store [-- SECTION…]`.
 //!
 //! Sections: `publish` (beside the bare write and fdatasync of the same bytes), `fan-out` (1 and 1,000 subscribers), `backlog` (a million messages wait:
-//! reopening, memory, and what they cost the others), `large` (ten million).
+//! reopening, memory, catching up), `stuck` (what a subscriber with a backlog that takes nothing costs another), `large` (ten million wait).
 
 #![expect(clippy::print_stdout, reason = "a benchmark's result is its output")]
 
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -43,6 +43,9 @@ fn main() -> Result<(), Anything> {
         }
         if wants("backlog") {
             backlog(place.path(), 1_000_000).await?;
+        }
+        if wants("stuck") {
+            stuck(place.path(), 1_000_000).await?;
         }
         if wants("large") {
             backlog(place.path(), 10_000_000).await?;
@@ -195,7 +198,9 @@ async fn consume(store: Arc<Embedded>, index: u32, stop: Arc<AtomicBool>) -> Res
 
 async fn fan_out(place: &Path) -> Result<(), Anything> {
     println!("fan-out: {BODY} B, one publish after the other");
-    for (subscribers, consuming) in [(1, false), (1000, false), (1, true), (1000, true)] {
+    for (subscribers, consuming) in
+        [(1, false), (1000, false), (1, true), (4, true), (16, true), (1000, true)]
+    {
         let folder = place.join(format!("fan{subscribers}{consuming}"));
         let store = Arc::new(open(&folder, &layout(subscribers)?, Options::default(), Clock::System)?);
         let stop = Arc::new(AtomicBool::new(false));
@@ -278,6 +283,87 @@ async fn backlog(place: &Path, count: usize) -> Result<(), Anything> {
         drop(consumer);
         store.close().await?;
         std::fs::remove_dir_all(folder)?;
+    }
+    Ok(())
+}
+
+/// Publishes 2,000 messages a second for two seconds; how long each took from before its publish to the second subscriber's hands.
+async fn latency(store: &Arc<Embedded>) -> Result<Vec<Duration>, Anything> {
+    const COUNT: usize = 4_000;
+    let sent: Arc<Vec<OnceLock<Instant>>> = Arc::new((0..COUNT).map(|_| OnceLock::new()).collect());
+    let (taker, times) = (Arc::clone(store), Arc::clone(&sent));
+    let taker = tokio::spawn(async move {
+        let mut consumer = taker.consumer(SubscriptionIndex(1)).await?;
+        let mut took = Vec::with_capacity(COUNT);
+        while took.len() < COUNT {
+            for delivery in consumer.lease(64).await? {
+                let n: usize = delivery.message().attributes["n"].parse()?;
+                took.push(times[n].get().ok_or("it came before it was sent")?.elapsed());
+                delivery.ack().await?;
+            }
+        }
+        Ok::<_, Anything>(took)
+    });
+    let mut tick = tokio::time::interval(Duration::from_millis(1));
+    let mut publishing = tokio::task::JoinSet::new();
+    for n in 0..COUNT {
+        if n % 2 == 0 {
+            tick.tick().await;
+        }
+        let (store, sent) = (Arc::clone(store), Arc::clone(&sent));
+        publishing.spawn(async move {
+            let mut new = message();
+            new.message.attributes.insert("n".to_owned(), n.to_string());
+            // Nobody else sends this one.
+            let _ = sent[n].set(Instant::now());
+            store.publish(TopicIndex(0), vec![new]).await
+        });
+    }
+    while let Some(results) = publishing.join_next().await {
+        for result in results? {
+            result?;
+        }
+    }
+    taker.await?
+}
+
+async fn stuck(place: &Path, count: usize) -> Result<(), Anything> {
+    println!(
+        "stuck: publish to delivery at 2,000/s, beside a subscriber that holds 10 messages and leaves {count} waiting"
+    );
+    let mut stores = Vec::new();
+    let mut held = Vec::new();
+    for (name, backlog) in [("free", 0), ("stuck", count)] {
+        let store = Arc::new(open(&place.join(name), &layout(2)?, Options::default(), Clock::System)?);
+        if backlog > 0 {
+            let stop = Arc::new(AtomicBool::new(false));
+            let other = tokio::spawn(consume(Arc::clone(&store), 1, Arc::clone(&stop)));
+            together(&store, 256, backlog).await?;
+            let mut consumer = store.consumer(SubscriptionIndex(0)).await?;
+            held.push((consumer.lease(10).await?, consumer));
+            while store.ledgers().await?[1].pending > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            stop.store(true, Ordering::Relaxed);
+            other.await??;
+        }
+        stores.push(store);
+    }
+    let (mut p50, mut p99) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for round in 0..7 {
+        for which in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
+            let mut took = latency(&stores[which]).await?;
+            p50[which].push(percentile(&mut took, 50).as_secs_f64() * 1e6);
+            p99[which].push(percentile(&mut took, 99).as_secs_f64() * 1e6);
+        }
+    }
+    for (what, [free, stuck]) in [("p50", &mut p50), ("p99", &mut p99)] {
+        let (free, stuck) = (median(free), median(stuck));
+        println!("  {what}: {free:.0} us without, {stuck:.0} us with the backlog, ratio {:.2}", stuck / free);
+    }
+    drop(held);
+    for store in stores {
+        store.close().await?;
     }
     Ok(())
 }

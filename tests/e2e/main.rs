@@ -3,4 +3,5 @@
 mod delivery;
 mod dev;
 mod examples;
+mod store;
 mod support;

@@ -89,7 +89,12 @@ pub struct ShownDeadLetter {
 }
 
 pub(super) fn failed(error: &TransportError) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string())
+    let (status, kind) = if matches!(error, TransportError::Unsupported { .. }) {
+        (StatusCode::NOT_IMPLEMENTED, "unsupported")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    };
+    Problem::new(status, kind, error.to_string())
 }
 
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Status>, Problem> {

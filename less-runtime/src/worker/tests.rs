@@ -18,7 +18,8 @@ use crate::shutdown::{self, ShutdownSwitch};
 use crate::transport::conformance::{layout, message};
 use crate::transport::embedded::{Embedded, Options, open};
 use crate::transport::{
-    AttemptErrorKind, DeadLetter, DeadReason, Ledger, SubscriptionIndex, TopicIndex, Transport,
+    AttemptError, AttemptErrorKind, DeadLetter, DeadReason, Delivery, Ledger, SubscriptionIndex, TopicIndex,
+    Transport, TransportError,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -350,4 +351,130 @@ async fn reopen(folder: &std::path::Path) -> Embedded {
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// A queue with one message, which is handed out again whenever its lease of 30 s runs out.
+#[derive(Default)]
+struct Visibility {
+    until: Mutex<Option<tokio::time::Instant>>,
+    leases: AtomicU32,
+    renewals: AtomicU32,
+    acked: tokio::sync::Notify,
+}
+
+impl Visibility {
+    const LEASE: Duration = Duration::from_secs(30);
+
+    fn until(&self) -> std::sync::MutexGuard<'_, Option<tokio::time::Instant>> {
+        self.until.lock().expect("no holder panics")
+    }
+
+    fn begin(&self) {
+        *self.until() = Some(tokio::time::Instant::now() + Self::LEASE);
+    }
+}
+
+struct Visible(Arc<Visibility>, u32, Arc<crate::message::StoredMessage>);
+
+#[async_trait::async_trait]
+impl crate::transport::Consumer for Visible {
+    async fn lease(&mut self, _: usize) -> std::result::Result<Vec<Box<dyn Delivery>>, TransportError> {
+        let leased = *self.0.until();
+        if let Some(until) = leased {
+            // Renewed meanwhile, it is not free then either.
+            let mut until = until;
+            loop {
+                tokio::time::sleep_until(until).await;
+                match *self.0.until() {
+                    Some(later) if later > until => until = later,
+                    _ => break,
+                }
+            }
+        }
+        self.0.begin();
+        self.1 = self.0.leases.fetch_add(1, Ordering::SeqCst) + 1;
+        Ok(vec![Box::new(Visible(Arc::clone(&self.0), self.1, Arc::clone(&self.2)))])
+    }
+}
+
+#[async_trait::async_trait]
+impl Delivery for Visible {
+    fn message(&self) -> &Arc<crate::message::StoredMessage> {
+        &self.2
+    }
+
+    fn attempt(&self) -> u32 {
+        self.1
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        Some(Visibility::LEASE)
+    }
+
+    async fn renew(&mut self) -> std::result::Result<(), TransportError> {
+        self.0.renewals.fetch_add(1, Ordering::SeqCst);
+        self.0.begin();
+        Ok(())
+    }
+
+    async fn ack(self: Box<Self>) -> std::result::Result<(), TransportError> {
+        // Gone for ever.
+        *self.0.until() = Some(tokio::time::Instant::now() + Duration::from_secs(86_400));
+        self.0.acked.notify_one();
+        Ok(())
+    }
+
+    async fn retry_after(
+        self: Box<Self>,
+        _: Duration,
+        error: AttemptError,
+    ) -> std::result::Result<(), TransportError> {
+        panic!("{error:?}")
+    }
+
+    async fn dead_letter(
+        self: Box<Self>,
+        _: DeadReason,
+        error: AttemptError,
+    ) -> std::result::Result<(), TransportError> {
+        panic!("{error:?}")
+    }
+
+    async fn hand_back(self: Box<Self>) -> std::result::Result<(), TransportError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_of_ten_minutes_with_a_lease_of_half_a_minute_is_begun_once() {
+    let (queue, count) = (Arc::<Visibility>::default(), Arc::new(AtomicU32::new(0)));
+    let (_switch, shutdown) = shutdown::channel();
+    let counted = Arc::clone(&count);
+    let worker = Worker {
+        topic: "ledger".into(),
+        subscriber: "a".into(),
+        label: "a".into(),
+        policy: Policy { timeout: Span::from_secs(900), ..policy() },
+        handler: typed(move |_: Value, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async {
+                tokio::time::sleep(Duration::from_secs(600)).await;
+                Ok(())
+            }
+        }),
+        handlers: tokio::runtime::Handle::current(),
+        home: tokio::runtime::Handle::current(),
+        watchdog: super::Watchdog::start(),
+        clock: Clock::System,
+        observer: Arc::new(|_, _| {}),
+        shutdown,
+    };
+    let start = tokio::time::Instant::now();
+    let body = message(&ManualClock::new(0), "1").message;
+    let consumer = Box::new(Visible(Arc::clone(&queue), 0, Arc::new(body)));
+    let _worker = tokio::spawn(super::run(Arc::new(worker), consumer));
+    queue.acked.notified().await;
+    assert!(start.elapsed() >= Duration::from_secs(600));
+    assert_eq!((count.load(Ordering::SeqCst), queue.leases.load(Ordering::SeqCst)), (1, 1));
+    assert!(queue.renewals.load(Ordering::SeqCst) >= 600 / 30, "the lease was not renewed in time");
 }

@@ -207,6 +207,8 @@ fn judge(place: &Path) -> Result<(), RestoreError> {
     match inspection.problems.first() {
         Some(problem) => Err(damaged(problem.to_string())),
         None if inspection.segments == 0 => Err(damaged("there is no log in it".to_owned())),
+        // A store has one from its first start on.
+        None if !place.join(CHECKPOINT).exists() => Err(damaged("there is no checkpoint in it".to_owned())),
         None => Ok(()),
     }
 }

@@ -107,6 +107,12 @@ impl Inbox {
         self.inner().publishes
     }
 
+    /// Whether someone waits for what is there, and nobody publishes.
+    pub(super) fn holds_no_publish(&self) -> bool {
+        let inner = self.inner();
+        inner.urgent > 0 && inner.publishes == 0
+    }
+
     /// Takes what is there.
     pub(super) fn take(&self, into: &mut Vec<Command>) {
         let mut inner = self.inner();

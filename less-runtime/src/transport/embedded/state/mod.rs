@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::index::{Entry, Index, Place, SPAN, Spot};
 pub(super) use self::marks::Mark;
+#[cfg(test)]
+pub(super) use self::queue::SUSPECT;
 pub(super) use self::queue::{Dead, Queue};
 use super::record::{QueueId, Record, Seq, TopicId};
 use crate::clock::{Timestamp, millis};

@@ -16,7 +16,7 @@ pub(super) const PARKED: usize = 100_000;
 
 /// A message that was being handled when the process ended, this many times in a row, is attempted alone among such: one that ends its process then
 /// takes nobody along, and those that were only near it lose no more attempts than this.
-pub(super) const SUSPECT: usize = 2;
+pub(in super::super) const SUSPECT: usize = 2;
 
 /// A subscription's queue.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,11 +1,15 @@
 //! The embedded broker against the suite, against a disk that fails, against power cuts, and against its own locks.
 
+mod compaction;
 mod crash;
 mod damage;
 mod fault_disk;
 mod folder;
+mod golden;
 mod model;
+mod restore;
 mod seeds;
+mod suspects;
 
 use std::sync::Arc;
 

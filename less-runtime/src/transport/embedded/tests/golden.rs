@@ -1,0 +1,110 @@
+//! A data folder that this version wrote, kept in `tests/format-1/`: every later version must open it, or say that it converts it.
+//!
+//! `UPDATE=1 cargo test -p less-runtime --all-features --lib golden` writes it anew; that is a change of the format.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::clock::{Clock, ManualClock};
+use crate::transport::conformance::{layout, message};
+use crate::transport::embedded::{Embedded, Options, open, verify};
+use crate::transport::{
+    AttemptError, AttemptErrorKind, DeadReason, Replay, Selection, SubscriptionIndex, TopicIndex,
+    Transport as _,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn kept() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format-1")
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("it can be read") {
+        let entry = entry.expect("an entry");
+        if entry.file_name() != "lock" {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).expect("it can be copied");
+        }
+    }
+}
+
+fn opened(folder: &Path, clock: &ManualClock) -> Embedded {
+    let options = Options { segment_size: 3_000, reserve: 0, ..Options::default() };
+    open(folder, &layout(&["a", "b"]), options, Clock::Manual(clock.clone())).expect("it opens")
+}
+
+fn failure() -> AttemptError {
+    AttemptError { kind: AttemptErrorKind::Error, message: "no".to_owned(), at: super::NOON }
+}
+
+/// Every kind of record, in segments before and behind a checkpoint, left without closing.
+async fn write(folder: &Path) {
+    let clock = ManualClock::new(super::NOON);
+    let store = opened(folder, &clock);
+    let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    for round in 0..10 {
+        let mut messages: Vec<_> =
+            (0..4).map(|n| message(&clock, &format!("\"{round}-{n}-{}\"", "x".repeat(90)))).collect();
+        messages[1].message.key = Some(format!("key {}", round % 3));
+        messages[2].idempotency_key = Some(format!("once {round}"));
+        if round == 9 {
+            messages[3].due = Some(super::NOON + 1_000 * HOUR.as_secs());
+        }
+        for result in store.publish(TopicIndex(0), messages).await {
+            result.expect("it is accepted");
+        }
+        for (n, delivery) in consumer.lease(3).await.expect("a lease").into_iter().enumerate() {
+            match n {
+                0 => delivery.ack().await.expect("an ack"),
+                1 => delivery.dead_letter(DeadReason::Rejected, failure()).await.expect("a dead letter"),
+                _ => delivery.retry_after(HOUR, failure()).await.expect("a retry"),
+            }
+        }
+    }
+    let dead = store.dead_letters(SubscriptionIndex(0), None, 3).await.expect("dead letters");
+    let ids = |n: usize| Selection::Ids(vec![dead[n].message.id]);
+    store.release(SubscriptionIndex(0), ids(0)).await.expect("a release");
+    store.purge(SubscriptionIndex(0), ids(1)).await.expect("a purge");
+    assert!(store.replay(SubscriptionIndex(0), Replay::All).await.expect("a replay") > 0);
+    copy(folder, &kept());
+}
+
+#[tokio::test]
+async fn a_folder_of_format_1_opens_with_everything_that_is_in_it() {
+    if std::env::var_os("UPDATE").is_some() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // What was there belongs to another writing.
+        let _ = std::fs::remove_dir_all(kept());
+        write(folder.path()).await;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&kept(), folder.path());
+    let clock = ManualClock::new(super::NOON);
+    let inspection = verify::inspect(folder.path(), super::NOON).expect("it can be read");
+    assert_eq!((inspection.problems.as_slice(), inspection.messages), (&[][..], 40));
+    let store = opened(folder.path(), &clock);
+    let ledgers = store.ledgers().await.expect("ledgers");
+    let [a, b] = &ledgers[..] else { panic!("{ledgers:?}") };
+    assert!(a.balanced() && b.balanced(), "{ledgers:?}");
+    assert_eq!((a.published, a.done, a.dead, a.discarded.get("purged")), (40, 10, 8, Some(&1)), "{a:?}");
+    assert_eq!((a.scheduled, a.pending, a.replay.pending), (11, 10, 11), "{a:?}");
+    assert_eq!((b.published, b.pending, b.scheduled), (40, 39, 1), "{b:?}");
+    clock.advance(HOUR + Duration::from_secs(1));
+    let mut consumer = store.consumer(SubscriptionIndex(1)).await.expect("a consumer");
+    let mut seen = Vec::new();
+    while seen.len() < 40 {
+        for delivery in consumer.lease(100).await.expect("a lease") {
+            seen.push(String::from_utf8_lossy(&delivery.message().body[1..4]).into_owned());
+            delivery.ack().await.expect("an ack");
+        }
+    }
+    seen.sort();
+    let all = (0..10).flat_map(|round| (0..4).map(move |n| format!("{round}-{n}")));
+    assert!(seen.iter().cloned().eq(all), "{seen:?}");
+    let first = message(&clock, "\"again\"");
+    let again = crate::transport::NewMessage { idempotency_key: Some("once 9".into()), ..first };
+    let receipt = store.publish(TopicIndex(0), vec![again]).await.remove(0).expect("it is accepted");
+    assert!(receipt.duplicate, "idempotency keys are kept");
+    store.close().await.expect("it closes");
+}
