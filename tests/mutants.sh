@@ -10,7 +10,7 @@ program=$(printf '%s\n' "$messages" | sed -n 's/.*"executable":"\([^"]*less_runt
 
 failed() { # the names of the tests that fail with this bug
     # Damage at rest is none of the bugs' doing, and takes long.
-    { LESS_MUTANT=$1 "$program" embedded --skip tests::damage 2>/dev/null || true; } | sed -n 's/^test transport::embedded::tests::\(.*\) \.\.\. FAILED$/\1/p' | sort
+    { LESS_MUTANT=$1 timeout 300 "$program" embedded --skip tests::damage 2>/dev/null || true; } | sed -n 's/^test transport::embedded::tests::\(.*\) \.\.\. FAILED$/\1/p' | sort
 }
 
 sound=$(failed none)

@@ -159,7 +159,8 @@ impl<'a> Bench<'a> {
     }
 }
 
-async fn lease(consumer: &mut dyn Consumer, max: usize) -> Vec<Box<dyn Delivery>> {
+/// Leases something, within the suite's patience.
+pub(crate) async fn lease(consumer: &mut dyn Consumer, max: usize) -> Vec<Box<dyn Delivery>> {
     let leased =
         tokio::time::timeout(PATIENCE, consumer.lease(max)).await.expect("something to lease in time");
     leased.expect("a lease")

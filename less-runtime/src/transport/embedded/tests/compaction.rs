@@ -10,7 +10,7 @@ use super::super::log::number;
 use super::fault_disk::{FaultDisk, Unsynced};
 use super::{NOON, open};
 use crate::clock::ManualClock;
-use crate::transport::conformance::message;
+use crate::transport::conformance::{lease, message};
 use crate::transport::embedded::disk::Disk as _;
 use crate::transport::{
     Consumer, Layout, Replay, SubscriptionIndex, SubscriptionSpec, TopicIndex, TopicSpec, Transport as _,
@@ -36,7 +36,7 @@ fn layout() -> Layout {
 async fn handle(consumer: &mut dyn Consumer, count: usize) -> Vec<String> {
     let mut bodies = Vec::new();
     while bodies.len() < count {
-        for delivery in consumer.lease(count - bodies.len()).await.expect("a lease") {
+        for delivery in lease(consumer, count - bodies.len()).await {
             bodies.push(String::from_utf8_lossy(&delivery.message().body).into_owned());
             delivery.ack().await.expect("an ack");
         }

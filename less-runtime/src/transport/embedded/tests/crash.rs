@@ -8,7 +8,7 @@ use super::fault_disk::{Fault, FaultDisk, Unsynced};
 use super::{NOON, open};
 use crate::clock::ManualClock;
 use crate::message::MessageId;
-use crate::transport::conformance::{layout, message};
+use crate::transport::conformance::{layout, lease, message};
 use crate::transport::embedded::Embedded;
 use crate::transport::{
     AttemptError, AttemptErrorKind, DeadReason, Selection, SubscriptionIndex, TopicIndex, Transport as _,
@@ -88,7 +88,7 @@ async fn account(disk: &Arc<FaultDisk>, clock: &ManualClock, told: &Told, what: 
     let open_messages = ledger.pending + ledger.scheduled;
     let mut got = 0;
     while got < open_messages {
-        for delivery in consumer.lease(100).await.expect("a lease") {
+        for delivery in lease(&mut *consumer, 100).await {
             seen.insert(delivery.message().id);
             got += 1;
             delivery.ack().await.expect("an ack");

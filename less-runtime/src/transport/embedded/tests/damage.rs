@@ -16,7 +16,7 @@ use super::super::{Embedded, Options, witness};
 use super::fault_disk::{FaultDisk, Unsynced};
 use super::{NOON, open, small};
 use crate::clock::{Clock, ManualClock};
-use crate::transport::conformance::{layout, message};
+use crate::transport::conformance::{layout, lease, message};
 use crate::transport::{
     AttemptError, AttemptErrorKind, DeadReason, Replay, Selection, SubscriptionIndex, TopicIndex,
     Transport as _,
@@ -201,7 +201,7 @@ impl Stored {
             .collect();
         let mut got = Vec::new();
         while got.len() < expected.len() {
-            for delivery in consumer.lease(100).await.expect("a lease") {
+            for delivery in lease(&mut *consumer, 100).await {
                 got.push(String::from_utf8_lossy(&delivery.message().body).into_owned());
                 delivery.ack().await.expect("an ack");
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::clock::{Clock, ManualClock};
-use crate::transport::conformance::{layout, message};
+use crate::transport::conformance::{layout, lease, message};
 use crate::transport::embedded::{Embedded, Options, open, verify};
 use crate::transport::{
     AttemptError, AttemptErrorKind, DeadReason, Replay, Selection, SubscriptionIndex, TopicIndex,
@@ -94,7 +94,7 @@ async fn a_folder_of_format_1_opens_with_everything_that_is_in_it() {
     let mut consumer = store.consumer(SubscriptionIndex(1)).await.expect("a consumer");
     let mut seen = Vec::new();
     while seen.len() < 40 {
-        for delivery in consumer.lease(100).await.expect("a lease") {
+        for delivery in lease(&mut *consumer, 100).await {
             seen.push(String::from_utf8_lossy(&delivery.message().body[1..4]).into_owned());
             delivery.ack().await.expect("an ack");
         }

@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use crate::clock::{Clock, ManualClock};
-use crate::transport::conformance::{layout, message};
+use crate::transport::conformance::{layout, lease, message};
 use crate::transport::embedded::{Options, RestoreError, open, restore};
 use crate::transport::{SubscriptionIndex, TopicIndex, Transport as _};
 
@@ -29,7 +29,7 @@ async fn backup(messages: usize) -> Files {
         publish(n).await;
     }
     let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
-    for delivery in consumer.lease(messages / 2).await.expect("a lease") {
+    for delivery in lease(&mut *consumer, messages / 2).await {
         delivery.ack().await.expect("an ack");
     }
     let snapshot = store.snapshot().await.expect("a snapshot");
@@ -73,7 +73,7 @@ async fn a_backup_of_a_working_store_holds_all_that_was_acknowledged_before_it()
     let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     let mut seen = BTreeSet::new();
     while seen.len() < 50 {
-        for delivery in consumer.lease(100).await.expect("a lease") {
+        for delivery in lease(&mut *consumer, 100).await {
             let body = String::from_utf8_lossy(&delivery.message().body).into_owned();
             seen.insert(body.parse::<usize>().expect("a number"));
             delivery.ack().await.expect("an ack");
