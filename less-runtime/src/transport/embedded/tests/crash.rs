@@ -157,7 +157,7 @@ async fn without_room_publishing_is_refused_while_acks_go_on_and_it_recovers_by_
         assert!(began.elapsed() < Duration::from_secs(10), "publishing is not refused");
     }
     let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
-    consumer.lease(1).await.expect("a lease").remove(0).ack().await.expect("an ack");
+    lease(&mut *consumer, 1).await.remove(0).ack().await.expect("an ack");
     disk.set_free(1 << 30);
     publish().await.expect("there is room again");
     let ledger = store.ledgers().await.expect("ledgers").remove(0);

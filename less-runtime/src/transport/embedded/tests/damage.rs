@@ -53,7 +53,7 @@ pub(super) async fn stored(options: Options, size: usize, body: &str) -> Stored 
         for result in store.publish(TopicIndex(0), messages).await {
             result.expect("it is accepted");
         }
-        for (n, delivery) in consumer.lease(2).await.expect("a lease").into_iter().enumerate() {
+        for (n, delivery) in lease(&mut *consumer, 2).await.into_iter().enumerate() {
             match (bodies.len() / 3 + n) % 5 {
                 0 => delivery.dead_letter(DeadReason::Rejected, failure()).await.expect("a dead letter"),
                 1 => delivery.retry_after(Duration::from_millis(1), failure()).await.expect("a retry"),
@@ -362,7 +362,7 @@ async fn a_message_that_rots_while_the_store_is_open_is_counted_as_corrupt_and_t
     store.publish(TopicIndex(0), vec![message(&clock, "\"second\"")]).await.remove(0).expect("a receipt");
     disk.flip(LOG, end * 8 - 20);
     let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
-    let mut leased = consumer.lease(10).await.expect("a lease");
+    let mut leased = lease(&mut *consumer, 10).await;
     assert_eq!(leased.len(), 1);
     assert_eq!(&leased[0].message().body[..], b"\"second\"");
     leased.remove(0).ack().await.expect("an ack");

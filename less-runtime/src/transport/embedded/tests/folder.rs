@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use crate::clock::{Clock, ManualClock};
-use crate::transport::conformance::{layout, message};
+use crate::transport::conformance::{layout, lease, message};
 use crate::transport::embedded::{Options, open};
 use crate::transport::{SubscriptionIndex, TopicIndex, Transport, TransportError};
 
@@ -47,7 +47,7 @@ async fn old_segments_go_and_dead_letters_in_them_stay() {
     let body = format!("\"{}\"", "x".repeat(1_000));
     for n in 0..100 {
         store.publish(TopicIndex(0), vec![message(&clock, &body)]).await.remove(0).expect("a receipt");
-        let delivery = consumer.lease(1).await.expect("a lease").remove(0);
+        let delivery = lease(&mut *consumer, 1).await.remove(0);
         if n == 0 {
             let error = AttemptError { kind: AttemptErrorKind::Rejected, message: "no".to_owned(), at: 1 };
             delivery.dead_letter(DeadReason::Rejected, error).await.expect("a dead letter");

@@ -54,7 +54,7 @@ async fn write(folder: &Path) {
         for result in store.publish(TopicIndex(0), messages).await {
             result.expect("it is accepted");
         }
-        for (n, delivery) in consumer.lease(3).await.expect("a lease").into_iter().enumerate() {
+        for (n, delivery) in lease(&mut *consumer, 3).await.into_iter().enumerate() {
             match n {
                 0 => delivery.ack().await.expect("an ack"),
                 1 => delivery.dead_letter(DeadReason::Rejected, failure()).await.expect("a dead letter"),

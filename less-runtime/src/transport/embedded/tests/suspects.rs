@@ -8,7 +8,7 @@ use super::super::state::SUSPECT;
 use super::fault_disk::{FaultDisk, Unsynced};
 use super::{NOON, open};
 use crate::clock::ManualClock;
-use crate::transport::conformance::{layout, message};
+use crate::transport::conformance::{layout, lease, message};
 use crate::transport::{SubscriptionIndex, TopicIndex, Transport as _};
 
 /// How long a lease that must give nothing is waited for; only that it does not is certain.
@@ -28,7 +28,7 @@ async fn what_may_have_ended_its_process_twice_is_attempted_alone_among_such() {
     for _ in 0..SUSPECT {
         let store = open(&disk, &layout(&["a"]), &clock).expect("it opens");
         let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
-        let leased = consumer.lease(10).await.expect("a lease");
+        let leased = lease(&mut *consumer, 10).await;
         assert_eq!(leased.len(), 6);
         disk = disk.after_power_cut(Unsynced::Kept);
         leased.into_iter().for_each(std::mem::forget);
@@ -39,7 +39,7 @@ async fn what_may_have_ended_its_process_twice_is_attempted_alone_among_such() {
     let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     let mut attempts = BTreeMap::new();
     for round in 0..6 {
-        let mut leased = consumer.lease(10).await.expect("a lease");
+        let mut leased = lease(&mut *consumer, 10).await;
         if round == 0 {
             // What nobody suspects is handed out beside it.
             let fresh = leased.pop().expect("two messages");
