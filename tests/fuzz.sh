@@ -25,6 +25,9 @@ for target in "${targets[@]}"; do
     [[ " ${all[*]} " == *" $target "* ]] || fail "there is no target \`$target\`
 hint: targets are ${all[*]}"
 done
+if ! command -v "${CXX:-c++}" >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    { apt-get update && apt-get install -y --no-install-recommends g++; } >/dev/null 2>&1 || true
+fi
 command -v "${CXX:-c++}" >/dev/null || fail "libFuzzer needs a C++ compiler
 hint: apt-get install g++"
 
