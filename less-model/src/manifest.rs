@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::language::Language;
+use crate::language::{Language, Worker};
 use crate::name::{AppName, SubscriberName, TopicName};
 use crate::quantity::{QuantityError, Size, Span};
 
@@ -25,6 +25,9 @@ pub struct Manifest {
     pub app: AppName,
     /// What `less.toml` says.
     pub settings: Settings,
+    /// How workers are started, for each language of a subscriber that is not compiled in.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub workers: BTreeMap<Language, Worker>,
     /// Every topic.
     pub topics: Vec<Topic>,
 }
@@ -38,6 +41,9 @@ pub struct Topic {
     /// The name of its message type; without one the topic carries any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_type: Option<String>,
+    /// The JSON Schema that a message has to fit before it is accepted, for a topic with a `message.schema.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<serde_json::Value>,
     /// How long messages are kept once no subscriber waits for them, up to 3,650 d; 0 s until every subscriber is done. Default 7 d.
     pub retention: Span,
     /// Its subscribers.
@@ -74,6 +80,8 @@ pub struct Policy {
     pub max_backoff: Span,
     /// Where a new subscriber begins. Default now.
     pub start: Start,
+    /// Worker processes, 1 to 64, that share its messages; nothing for a subscriber that is compiled in. Default 1.
+    pub processes: u32,
 }
 
 impl Default for Policy {
@@ -85,6 +93,7 @@ impl Default for Policy {
             min_backoff: Span::from_secs(1),
             max_backoff: Span::from_secs(600),
             start: Start::Now,
+            processes: 1,
         }
     }
 }

@@ -91,12 +91,20 @@ pub struct Subscriber {
 }
 
 impl App {
+    /// The languages of its subscribers, each once.
+    pub fn languages(&self) -> impl Iterator<Item = Language> {
+        Language::ALL.into_iter().filter(|language| {
+            self.topics.iter().flat_map(|topic| &topic.subscribers).any(|found| found.language == *language)
+        })
+    }
+
     /// What the built program carries with it.
     pub fn manifest(&self) -> Manifest {
         Manifest {
             version: crate::manifest::VERSION,
             app: self.name.clone(),
             settings: self.settings.clone(),
+            workers: self.languages().filter_map(|language| Some((language, language.worker()?))).collect(),
             topics: self
                 .topics
                 .iter()
@@ -106,6 +114,7 @@ impl App {
                         MessageSource::Any => None,
                         MessageSource::Rust { type_name, .. } => Some(type_name.clone()),
                     },
+                    schema: None,
                     retention: topic.retention,
                     subscribers: topic
                         .subscribers

@@ -83,6 +83,7 @@ pub async fn process(message: less::Value) -> less::Result<()> {
         min_backoff: Span::from_millis(500),
         max_backoff: Span::from_millis(500),
         start: Start::Earliest,
+        processes: 1,
     };
     let settings = serde_json::json!({
         "listen": "0.0.0.0:80",

@@ -340,6 +340,7 @@ fn app() -> App {
     let topic = |name: &str, message_type: Option<&str>| Topic {
         name: name.parse().expect("a name"),
         message_type: message_type.map(str::to_owned),
+        schema: None,
         retention: DEFAULT_RETENTION,
         subscribers: vec![subscriber.clone()],
     };
@@ -348,6 +349,7 @@ fn app() -> App {
         version: VERSION,
         app: "shop".parse().expect("a name"),
         settings: Settings::default(),
+        workers: std::collections::BTreeMap::new(),
         topics,
     };
     let checks = HashMap::from([("user_created".to_owned(), check::<UserCreated> as Check)]);

@@ -87,13 +87,6 @@ fn topic(project: &Project, name: &str) -> anyhow::Result<ExitStatus> {
 }
 
 fn subscriber(project: &Project, path: &str, language: Language) -> anyhow::Result<ExitStatus> {
-    if !language.supported() {
-        let text = format!(
-            "this version of Less runs no {} subscribers yet\nhint: leave `--lang` out for Rust",
-            language.label()
-        );
-        return Err(ui::user_error(text));
-    }
     let Some((topic, name)) = path.split_once('/') else {
         return Err(ui::user_error(format!(
             "`{path}` names no topic\nhint: write `less add subscriber TOPIC/{path}`"

@@ -1,8 +1,7 @@
-//! A subscriber has one handler, in a language that this version runs.
+//! A subscriber has one handler.
 
 use crate::diagnostic::{Diagnostic, Place};
 use crate::handler::signature;
-use crate::language::Language;
 use crate::name::{SubscriberName, TopicName};
 use crate::source::Folder;
 
@@ -44,12 +43,4 @@ pub(crate) fn duplicate_handler(topic: &TopicName, name: &SubscriberName, files:
         }
     }
     diagnostic.hint("rename one folder; a subscriber's name is its folder's name")
-}
-
-/// The handler is in a language that this version can't run.
-pub(crate) fn unsupported_language(language: Language, path: &str, message_type: Option<&str>) -> Diagnostic {
-    let message = format!("this version of Less can't run subscribers in {}", language.label());
-    Diagnostic::error("unsupported-language", message)
-        .at(Place::path(path))
-        .hint(format!("write it in Rust: `mod.rs` with `{}`", signature(message_type)))
 }

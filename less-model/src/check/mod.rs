@@ -6,6 +6,6 @@ mod layout;
 mod names;
 
 pub(crate) use entries::entries;
-pub(crate) use handlers::{duplicate_handler, no_handler, unsupported_language};
+pub(crate) use handlers::{duplicate_handler, no_handler};
 pub(crate) use layout::layout;
 pub(crate) use names::{bad_name, names_differ_by_case, same_type_name};

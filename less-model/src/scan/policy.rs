@@ -7,7 +7,8 @@ use crate::manifest::{Policy, Start};
 use crate::name::nearest;
 use crate::quantity::Span;
 
-const KEYS: [&str; 6] = ["concurrency", "timeout", "max_attempts", "min_backoff", "max_backoff", "start"];
+const KEYS: [&str; 7] =
+    ["concurrency", "timeout", "max_attempts", "min_backoff", "max_backoff", "start", "processes"];
 const SHORTEST: Span = Span::from_millis(1);
 /// Longest time that SQS can hold a message back or hidden, so that a policy means the same on every transport.
 const LONGEST: Span = Span::from_secs(12 * 3600);
@@ -22,6 +23,7 @@ pub(super) fn read(doc: &mut Doc, table: Table, base: Policy) -> Policy {
         min_backoff: doc.duration(table, "min_backoff", SHORTEST..=LONGEST).unwrap_or(base.min_backoff),
         max_backoff: doc.duration(table, "max_backoff", SHORTEST..=LONGEST).unwrap_or(base.max_backoff),
         start: start(doc, table).unwrap_or(base.start),
+        processes: doc.number(table, "processes", 1..=64).unwrap_or(base.processes),
     };
     backoff(doc, table.entries, policy);
     policy

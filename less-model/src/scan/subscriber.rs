@@ -59,9 +59,9 @@ pub(super) fn read(
     };
     let path = format!("{}/{file}", place.folder);
     let mut takes_context = false;
-    if !language.supported() {
-        diagnostics.push(check::unsupported_language(language, &path, place.message_type));
-    } else if let Some(text) = folder.get(file).and_then(Entry::text) {
+    if language == Language::Rust
+        && let Some(text) = folder.get(file).and_then(Entry::text)
+    {
         let (found, problems) = handler::read(&path, text, place.topic.as_str(), place.message_type);
         takes_context = found.is_some_and(|handler| handler.takes_context);
         diagnostics.extend(problems);

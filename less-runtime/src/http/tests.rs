@@ -162,11 +162,18 @@ async fn server(options: Options) -> Server {
     let topic = Topic {
         name: "user_created".parse().unwrap(),
         message_type: Some("UserCreated".to_owned()),
+        schema: None,
         retention: DEFAULT_RETENTION,
         subscribers: vec![subscriber],
     };
     let settings = Settings::default();
-    let manifest = Manifest { version: VERSION, app: "shop".parse().unwrap(), settings, topics: vec![topic] };
+    let manifest = Manifest {
+        version: VERSION,
+        app: "shop".parse().unwrap(),
+        settings,
+        workers: std::collections::BTreeMap::new(),
+        topics: vec![topic],
+    };
     let checks: HashMap<String, Check> =
         HashMap::from([("user_created".to_owned(), check::<UserCreated> as Check)]);
     let fake = Arc::new(Fake::default());
