@@ -186,6 +186,11 @@ pub struct Alternative {
 }
 
 impl Shape {
+    /// Any JSON, called `name`.
+    pub fn any(name: &str) -> Self {
+        Self { types: vec![Named { name: name.to_owned(), node: Node::any() }] }
+    }
+
     /// The message's own type.
     pub fn root(&self) -> &Named {
         &self.types[0]
