@@ -6,6 +6,7 @@ pub mod command;
 pub mod dev;
 pub mod output;
 pub mod pager;
+pub mod program;
 pub mod project;
 pub mod render;
 pub mod ui;
@@ -19,6 +20,9 @@ use crate::cli::{Cli, ExitStatus};
 
 /// Runs `less` with these arguments, the program's own name first.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    if let Some(status) = program::host(&arguments) {
+        return status;
+    }
     if let Some(status) = pager::hand_over(&arguments) {
         return status;
     }
