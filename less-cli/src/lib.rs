@@ -9,6 +9,7 @@ pub mod pager;
 pub mod program;
 pub mod project;
 pub mod render;
+mod templates;
 pub mod ui;
 
 use std::ffi::OsString;

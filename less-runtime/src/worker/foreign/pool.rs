@@ -15,6 +15,7 @@ use super::process::{Due, Phase, Process};
 use super::{Control, Foreign};
 use crate::app::MAX_DELAY;
 use crate::error::Kind;
+use crate::telemetry::{in_scope, split};
 use crate::transport::{Consumer, Delivery, TransportError};
 use crate::worker::Worker;
 use crate::worker::attempt::{Attempt, give_up, tell};
@@ -312,7 +313,7 @@ impl Pool {
         }
         process.phase = Phase::Ready;
         let runtime = said.runtime.as_deref().unwrap_or_default();
-        tracing::debug!(subscriber = %self.worker.label, "worker {number} is ready ({runtime})");
+        in_scope(&self.worker.label, || tracing::debug!("worker {number} is ready ({runtime})"));
         if let Some(at) = self.successors.iter().position(|successor| *successor == number) {
             self.successors.swap_remove(at);
             let serving = |(number, process): (&u64, &Process)| {
@@ -345,7 +346,7 @@ impl Pool {
                 self.control.change(|status| status.restarts += 1);
             }
             Phase::Ready => {
-                tracing::warn!(subscriber = %self.worker.label, "{text}");
+                self.say(&text, &format!("it is replaced; {} messages were being handled", held.len()));
                 self.blame(held, Outcome::Crashed(text));
                 if !process.useful {
                     self.start_later(START_AGAIN);
@@ -363,14 +364,16 @@ impl Pool {
     fn not_loaded(&mut self, text: &str, was_successor: bool) {
         self.show(|status| status.error = Some(text.to_owned()));
         if was_successor {
-            tracing::error!(subscriber = %self.worker.label, "{text}\nthe last version that could be loaded keeps running");
-            return;
+            return self.say(text, "the last version that could be loaded keeps running");
         }
         self.start_later(LOAD_AGAIN);
-        tracing::error!(
-            subscriber = %self.worker.label,
-            "{text}\nits messages wait; next try in {} s", self.again.as_secs()
-        );
+        self.say(text, &format!("its messages wait; next try in {} s", self.again.as_secs()));
+    }
+
+    /// Tells of the end of a process, in the subscriber's name.
+    fn say(&self, text: &str, next: &str) {
+        let (first, rest) = split(text, &self.worker.label);
+        in_scope(&self.worker.label, || tracing::error!("{first}; {next}{rest}"));
     }
 
     fn start_later(&mut self, (first, longest): (Duration, Duration)) {
@@ -417,6 +420,8 @@ impl Pool {
 
     fn look(&mut self) {
         let now = Instant::now();
+        let label = Arc::clone(&self.worker.label);
+        let warn = |text: &str| in_scope(&label, || tracing::warn!("{text}"));
         for process in self.processes.values_mut() {
             match process.look(now) {
                 None => {}
@@ -427,11 +432,11 @@ impl Pool {
                     process.began = now;
                 }
                 Some(Due::Hangs) => {
-                    tracing::warn!(subscriber = %self.worker.label, "a worker process hangs, and is replaced");
+                    warn("the worker process hangs, and is replaced");
                     process.kill(Phase::Hung);
                 }
                 Some(Due::Overdue) => {
-                    tracing::warn!(subscriber = %self.worker.label, "a handler goes on after its timeout: its worker process is replaced");
+                    warn("a handler goes on after its timeout: its worker process is replaced");
                     process.leave(None);
                 }
                 Some(Due::Leave) => process.kill(Phase::Killed),
