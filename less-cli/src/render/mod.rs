@@ -40,6 +40,11 @@ pub fn render(app: &App, runtime: &RuntimeSource) -> anyhow::Result<Files> {
     Ok(files)
 }
 
+/// Files that are the same in every app, by their paths below `.less`: each is what it is in `less-cli/languages`.
+pub fn static_paths() -> impl Iterator<Item = String> {
+    language::node::static_paths().chain(language::python::static_paths())
+}
+
 /// The name of the package, and of the program, that `.less/app` holds. It is no other package's that the app consists of.
 pub fn app_package(app: &App) -> String {
     let mut name = format!("{}-app", app.name);

@@ -31,6 +31,11 @@ fn static_files() -> &'static [(&'static str, &'static str)] {
     &[]
 }
 
+/// The paths of those files, below `.less`.
+pub(in crate::render) fn static_paths() -> impl Iterator<Item = String> {
+    static_files().iter().map(|(path, _)| format!("{FOLDER}/{path}"))
+}
+
 pub(super) fn files(app: &App) -> anyhow::Result<Files> {
     let types = types(app, &RESERVED);
     let exported: Vec<(Option<String>, Vec<String>)> = types

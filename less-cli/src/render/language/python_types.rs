@@ -137,6 +137,10 @@ fn dict(name: &str, fields: &[Field], docs: &[String]) -> String {
     let wrapped = |field: &Field| {
         if field.required { field.ty.clone() } else { format!("_te.NotRequired[{}]", field.ty) }
     };
+    // Pyright knows no empty name.
+    if fields.iter().any(|field| field.name.is_empty()) {
+        return alias(name, "_t.Dict[str, _t.Any]", docs);
+    }
     if fields.iter().all(|field| is_attribute(field.name)) {
         let mut out = format!("\nclass {name}(_te.TypedDict):\n{}", docstring(docs, "    "));
         for field in fields {
