@@ -455,6 +455,30 @@ fn a_deep_schema_and_a_deep_message_exhaust_no_stack() {
 }
 
 #[test]
+fn a_text_is_judged_like_the_message_it_holds_and_must_have_each_key_once() {
+    let shape = read(
+        &json!({"type": "object", "required": ["a"], "properties": {"a": {"type": "object", "properties": {}}}}),
+    );
+    let judge = |text: &str| match shape.check_text(text.as_bytes()) {
+        Ok(()) => "fits".to_owned(),
+        Err(Refusal::NotJson(error)) => format!("no JSON: {error}"),
+        Err(Refusal::Misfit(misfit)) => format!("{} {misfit}", misfit.pointer),
+    };
+    assert_eq!(judge(r#"{"a": {"b": [1, -2, 0.5, "x", null, true]}}"#), "fits");
+    assert_eq!(judge("{}"), " missing field `a`");
+    assert_eq!(judge(r#"{"a": 1}"#), "/a expected an object, found an integer");
+    assert_eq!(judge(r#"{"a": {"b": 1, "b": 1}}"#), " duplicate field `b` at line 1 column 22");
+    assert_eq!(judge(r#"{"a": {"b": 1, "b": 1}} x"#), "no JSON: trailing characters at line 1 column 25");
+    assert_eq!(
+        judge(r#"{"a": {"b": 1, "b": 1}"#),
+        "no JSON: EOF while parsing an object at line 1 column 22"
+    );
+    assert_eq!(judge("{\"a\": 1e999}"), "no JSON: number out of range at line 1 column 11");
+    let deep = "[".repeat(200_000);
+    assert_eq!(judge(&deep), "no JSON: recursion limit exceeded at line 1 column 128");
+}
+
+#[test]
 fn a_sample_of_what_would_be_huge_is_none_and_takes_no_time() {
     let mut definitions = serde_json::Map::new();
     for level in 0..60 {
