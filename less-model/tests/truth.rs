@@ -1,5 +1,6 @@
 //! What is read off a `message.rs` is true: whatever serde writes for its type fits.
 #![cfg(feature = "parse")]
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test does")]
 
 use less_model::scan::scan;
 use less_model::shape::{Kind, Shape};
@@ -34,7 +35,7 @@ fn check<T: Serialize>(source: &str, values: &[T]) {
 macro_rules! truth {
     ($(#[$doc:meta])* $name:ident { $($item:item)* } [$($value:expr),* $(,)?]) => {
         mod $name {
-            #![allow(dead_code, unused_imports, clippy::all, clippy::pedantic, reason = "as strange as a user's")]
+            #![allow(dead_code, nonstandard_style, private_interfaces, unreachable_pub, unused_imports, clippy::all, clippy::pedantic, reason = "as strange as a user's")]
             use std::borrow::Cow;
             use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
             use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -1,5 +1,7 @@
 //! The Rust types that are generated from schemas: whatever fits the schema can be read into them, and what they write fits again.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test does")]
+
 extern crate less_runtime as less;
 
 use less_model::shape::{Bounds, Format, Kind, Node, Object, Shape};
@@ -11,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 #[path = "../../tests/golden/polyglot/expected/less/src/topics"]
 #[rustfmt::skip]
-#[allow(dead_code, missing_docs, unreachable_pub, reason = "generated for others, who use what they need of it")]
+#[allow(dead_code, missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated for others, who use what they need of it")]
 mod topics {
     pub(crate) mod class;
     pub(crate) mod context;

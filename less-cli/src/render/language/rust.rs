@@ -42,16 +42,16 @@ impl Printer<'_> {
                 quote!(#docs #derives #[serde(tag = #tag)] pub enum #name { #variants })
             }
             Kind::Choice(all) => {
-                let names = rust_names::variants(all.iter().map(String::as_str));
-                let variants = all.iter().zip(names).map(|(value, (ident, renamed))| {
+                let idents = rust_names::variants(all.iter().map(String::as_str));
+                let variants = all.iter().zip(idents).map(|(value, (ident, renamed))| {
                     let rename = rename(renamed, value);
                     quote!(#rename #ident)
                 });
                 quote!(#docs #derives pub enum #name { #(#variants),* })
             }
             Kind::External(all) => {
-                let names = rust_names::variants(all.iter().map(|one| one.value.as_str()));
-                let variants = all.iter().zip(names).map(|(one, (ident, renamed))| {
+                let idents = rust_names::variants(all.iter().map(|one| one.value.as_str()));
+                let variants = all.iter().zip(idents).map(|(one, (ident, renamed))| {
                     let rename = rename(renamed, &one.value);
                     let docs = doc(&docs::text_lines(one.docs.as_deref()));
                     let content = one.content.as_ref().map(|node| {
