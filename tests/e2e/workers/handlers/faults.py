@@ -43,6 +43,12 @@ def throw():
     raise ValueError("thrown")
 
 
+def die(of):
+    os.kill(os.getpid(), of)
+    # The system may let this thread go on for a moment.
+    time.sleep(1000)
+
+
 def leave(code):
     sys.stdout.flush()
     os._exit(code)
@@ -56,8 +62,8 @@ FAULTS = {
     "sys_exit": lambda context: sys.exit(0),
     "sys_exit3": lambda context: sys.exit(3),
     "exit": lambda context: leave(0),
-    "segfault": lambda context: os.kill(os.getpid(), signal.SIGSEGV),
-    "kill": lambda context: os.kill(os.getpid(), signal.SIGKILL),
+    "segfault": lambda context: die(signal.SIGSEGV),
+    "kill": lambda context: die(signal.SIGKILL),
     "loop": lambda context: loop(),
     "hang": lambda context: time.sleep(1000),
     "memory": lambda context: bytearray(1 << 60),

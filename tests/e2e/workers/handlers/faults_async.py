@@ -28,6 +28,12 @@ async def no(context):
     context.reject("no such user")
 
 
+async def die(of):
+    os.kill(os.getpid(), of)
+    # The system may let this thread go on for a moment.
+    await asyncio.sleep(1000)
+
+
 async def value(result):
     return result
 
@@ -42,7 +48,7 @@ FAULTS = {
     "cancelled": lambda context: cancelled(),
     "sys_exit": lambda context: call(sys.exit, 0),
     "exit": lambda context: call(os._exit, 0),
-    "segfault": lambda context: call(os.kill, os.getpid(), signal.SIGSEGV),
+    "segfault": lambda context: die(signal.SIGSEGV),
     "loop": lambda context: loop(),
     "hang": lambda context: asyncio.sleep(1000),
     "object": lambda context: value(object()),
