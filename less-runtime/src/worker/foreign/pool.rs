@@ -352,7 +352,14 @@ impl Pool {
                 self.control.change(|status| status.restarts += 1);
             }
             Phase::Ready => {
-                self.say(&text, &format!("it is replaced; {} messages were being handled", held.len()));
+                self.say(
+                    &text,
+                    &match held.len() {
+                        0 => "no message was being handled".to_owned(),
+                        1 => "one message was being handled".to_owned(),
+                        more => format!("{more} messages were being handled, and one is to blame"),
+                    },
+                );
                 self.blame(held, 2, Outcome::Exited(text));
                 if !process.useful {
                     self.start_later(START_AGAIN);
