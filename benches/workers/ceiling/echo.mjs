@@ -28,7 +28,7 @@ function answer(frame) {
   } else if (frame.type === 'hello') {
     send({ type: 'ready', protocol: 1, runtime: `Node.js ${process.version}` });
   } else if (frame.type === 'stop') {
-    app.end();
+    app.end(() => process.exit(0));
   }
 }
 
