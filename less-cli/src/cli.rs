@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use less_model::config::Flags;
+use less_model::language::Language;
 
 /// Pub/sub by folder: a folder per topic, a folder per subscriber, one function `process`.
 #[derive(Debug, Parser)]
@@ -37,7 +38,7 @@ pub enum Command {
     Publish(crate::command::publish::Args),
     /// List topics and subscribers
     List(JsonArg),
-    /// Show every subscriber's messages by state; exits 1 while any is dead
+    /// Show every subscriber's messages by state; exits 1 while any is dead or a handler can't be loaded
     Status(crate::command::status::Args),
     /// Look at dead letters, release or purge them
     Dlq(crate::command::dlq::Args),
@@ -75,6 +76,27 @@ pub struct ConfigArgs {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// A language, as the command line has it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Lang {
+    /// Rust
+    Rust,
+    /// Node.js
+    Node,
+    /// Python
+    Python,
+}
+
+impl From<Lang> for Language {
+    fn from(lang: Lang) -> Self {
+        match lang {
+            Lang::Rust => Self::Rust,
+            Lang::Node => Self::Node,
+            Lang::Python => Self::Python,
+        }
+    }
 }
 
 /// `--json` alone.

@@ -6,8 +6,10 @@ pub mod command;
 pub mod dev;
 pub mod output;
 pub mod pager;
+pub mod program;
 pub mod project;
 pub mod render;
+mod templates;
 pub mod ui;
 
 use std::ffi::OsString;
@@ -19,6 +21,9 @@ use crate::cli::{Cli, ExitStatus};
 
 /// Runs `less` with these arguments, the program's own name first.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    if let Some(status) = program::host(&arguments) {
+        return status;
+    }
     if let Some(status) = pager::hand_over(&arguments) {
         return status;
     }

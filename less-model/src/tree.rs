@@ -91,6 +91,12 @@ pub struct Subscriber {
 }
 
 impl App {
+    /// Whether there is anything to compile: a handler or a message type in Rust.
+    pub fn needs_rust(&self) -> bool {
+        self.languages().any(|language| language == Language::Rust)
+            || self.topics.iter().any(|topic| matches!(topic.message, MessageSource::Rust { .. }))
+    }
+
     /// The languages of its subscribers, each once.
     pub fn languages(&self) -> impl Iterator<Item = Language> {
         Language::ALL.into_iter().filter(|language| {

@@ -23,6 +23,7 @@ pub use crate::http::{ShownDeadLetter, Status, SubscriberStatus};
 use crate::message::MessageId;
 use crate::publish::{Publish, PublishError, Receipt};
 pub use crate::transport::Replay;
+pub use crate::worker::foreign::{WorkerState, WorkerStatus};
 
 const ADDRESS_FILE: &str = "address.json";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -203,6 +204,12 @@ impl Client {
         let path = format!("/_less/replay/{}/{}", segment(topic), segment(subscriber));
         let answer = self.ask(Method::POST, &path, Some(&body)).await?;
         Ok(answer["replayed"].as_u64().unwrap_or(0))
+    }
+
+    /// Starts new worker processes of a subscriber whose handler is not compiled in; the old ones finish what they hold.
+    pub async fn restart_workers(&self, topic: &str, subscriber: &str) -> Result<(), PublishError> {
+        let path = format!("/_less/workers/{}/{}/restart", segment(topic), segment(subscriber));
+        self.ask(Method::POST, &path, Some(&json!({}))).await.map(drop)
     }
 
     /// Everything that the app has stored, as a tar archive, piece by piece.

@@ -50,5 +50,5 @@ impl<M: Message> TopicRegistration<'_, M> {
 
 /// Runs the app: the generated `main`. `manifest` is the JSON text that `less build` wrote.
 pub fn main(manifest: &str, topics: &[fn(&mut Registry)]) -> ExitCode {
-    crate::host::main(manifest, topics)
+    crate::host::main(manifest, topics, std::env::args_os())
 }

@@ -19,6 +19,7 @@ pub mod error;
 pub mod fuzz;
 pub mod handler;
 mod host;
+pub mod hosting;
 mod http;
 pub mod message;
 mod metrics;

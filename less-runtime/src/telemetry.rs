@@ -39,8 +39,16 @@ pub(crate) fn failed(label: &Arc<str>, id: MessageId, attempt: u32, error: &Atte
             crate::transport::AttemptErrorKind::Panic => "panicked: ",
             _ => "",
         };
-        tracing::warn!(target: "handler", "attempt {attempt} of {id}: {what}{}; {next}", error.message);
+        let (first, rest) = split(&error.message, label);
+        tracing::warn!(target: "handler", "attempt {attempt} of {id}: {what}{first}; {next}{rest}");
     });
+}
+
+/// A text's first line, and the others as lines of this subscriber.
+pub(crate) fn split<'a>(text: &'a str, label: &str) -> (&'a str, String) {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    (first, lines.flat_map(|line| ["\n[", label, "]   ", line]).collect())
 }
 
 fn label(target: &str) -> Arc<str> {

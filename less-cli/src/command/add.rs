@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use less_model::language::Language;
 use less_model::name::{SubscriberName, TopicName, nearest};
-use less_model::tree::{MessageSource, Topic};
+use less_model::tree::{App, MessageSource, Topic};
 
-use crate::cli::ExitStatus;
+use crate::cli::{ExitStatus, Lang};
 use crate::project::Project;
-use crate::ui;
+use crate::{templates, ui};
 
 /// What `add` takes.
 #[derive(Debug, clap::Args)]
@@ -25,46 +25,37 @@ enum What {
     Topic {
         /// Its id, which becomes its folder's name
         name: String,
+        /// What its message type is written in; a JSON Schema for any other than Rust [default: as the app is]
+        #[arg(long)]
+        lang: Option<Lang>,
     },
     /// Add a subscriber to a topic
     Subscriber {
         /// `TOPIC/NAME`
         path: String,
-        /// What to write it in
-        #[arg(long, default_value = "rust")]
-        lang: Lang,
+        /// What to write it in [default: as the app's other subscribers are]
+        #[arg(long)]
+        lang: Option<Lang>,
     },
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Lang {
-    Rust,
-    Node,
-    Python,
-}
-
-impl From<Lang> for Language {
-    fn from(lang: Lang) -> Self {
-        match lang {
-            Lang::Rust => Self::Rust,
-            Lang::Node => Self::Node,
-            Lang::Python => Self::Python,
-        }
-    }
-}
-
-const MESSAGE: &str = include_str!("../../../templates/add/message.rs");
-const TYPED: &str = include_str!("../../../templates/add/typed.rs");
-const UNTYPED: &str = include_str!("../../../templates/add/untyped.rs");
-
 pub(super) fn run(project: &Project, arguments: &Args) -> anyhow::Result<ExitStatus> {
     match &arguments.what {
-        What::Topic { name } => topic(project, name),
-        What::Subscriber { path, lang } => subscriber(project, path, (*lang).into()),
+        What::Topic { name, lang } => topic(project, name, lang.map(Into::into)),
+        What::Subscriber { path, lang } => subscriber(project, path, lang.map(Into::into)),
     }
 }
 
-fn topic(project: &Project, name: &str) -> anyhow::Result<ExitStatus> {
+/// What an app is written in, as far as there is one answer.
+fn usual(app: &App) -> Language {
+    let mut languages = app.languages();
+    match (languages.next(), languages.next()) {
+        (Some(only), None) if app.package.is_none() => only,
+        _ => Language::Rust,
+    }
+}
+
+fn topic(project: &Project, name: &str, language: Option<Language>) -> anyhow::Result<ExitStatus> {
     let name: TopicName = name.parse().map_err(|error| {
         let hint = instead("topic ", name);
         ui::user_error(format!("`{name}` can't be a topic's name: {error}\n{hint}"))
@@ -80,13 +71,15 @@ fn topic(project: &Project, name: &str) -> anyhow::Result<ExitStatus> {
     }
     let folder = format!("less/topics/{name}");
     let type_name = name.type_name();
-    write(project, &format!("{folder}/message.rs"), &MESSAGE.replace("{{type}}", &type_name))?;
+    let language = language.unwrap_or_else(|| usual(&app));
+    let (file, template) = templates::message(language == Language::Rust);
+    write(project, &format!("{folder}/{file}"), &template.replace("{{type}}", &type_name))?;
     ui::say(&format!("next: `less add subscriber {name}/NAME`"));
-    how_to_publish(&name, Some(&type_name));
+    how_to_publish(language, &name, Some(&type_name));
     Ok(ExitStatus::Success)
 }
 
-fn subscriber(project: &Project, path: &str, language: Language) -> anyhow::Result<ExitStatus> {
+fn subscriber(project: &Project, path: &str, language: Option<Language>) -> anyhow::Result<ExitStatus> {
     let Some((topic, name)) = path.split_once('/') else {
         return Err(ui::user_error(format!(
             "`{path}` names no topic\nhint: write `less add subscriber TOPIC/{path}`"
@@ -112,15 +105,16 @@ fn subscriber(project: &Project, path: &str, language: Language) -> anyhow::Resu
             topic.name, same.name, same.file
         )));
     }
-    let (text, type_name) = match &topic.message {
-        MessageSource::Any => (UNTYPED.to_owned(), None),
-        MessageSource::Rust { type_name, .. } => (
-            TYPED.replace("{{topic}}", topic.name.as_str()).replace("{{type}}", type_name),
-            Some(type_name.as_str()),
-        ),
+    let language = language.unwrap_or_else(|| usual(&app));
+    let type_name = match &topic.message {
+        MessageSource::Any => None,
+        MessageSource::Rust { type_name, .. } => Some(type_name.as_str()),
     };
+    let text = templates::handler(language, type_name.is_some())
+        .replace("{{topic}}", topic.name.as_str())
+        .replace("{{type}}", type_name.unwrap_or_default());
     write(project, &format!("{}/{name}/{}", topic.folder, language.handler_files()[0]), &text)?;
-    how_to_publish(&topic.name, type_name);
+    how_to_publish(language, &topic.name, type_name);
     Ok(ExitStatus::Success)
 }
 
@@ -139,12 +133,9 @@ fn instead(before: &str, name: &str) -> String {
     }
 }
 
-fn how_to_publish(topic: &TopicName, type_name: Option<&str>) {
-    let message = match type_name {
-        Some(type_name) => format!("&topics::{topic}::{type_name} {{ … }}"),
-        None => "&less::Value::Null".to_owned(),
-    };
-    ui::say(&format!("publish from Rust:  topics::{topic}.publish({message}).await?"));
+fn how_to_publish(language: Language, topic: &TopicName, type_name: Option<&str>) {
+    let call = templates::publish(language, topic.as_str(), type_name);
+    ui::say(&format!("publish from {}:  {call}", language.label()));
     ui::say(&format!("publish from here:  less publish {topic} '{{…}}'"));
 }
 

@@ -74,6 +74,10 @@ pub(super) async fn run(project: &Project, arguments: &Args) -> anyhow::Result<E
 
 async fn build(project: &Project, release: bool) -> Result<(), Failure> {
     let generated = generate(project)?;
+    if !generated.app.needs_rust() {
+        ui::say("built .less; there is nothing to compile: `less dev` or `less start` runs this app");
+        return Ok(());
+    }
     let program = cargo::build(project, &generated.app, &BuildOptions { release }).await?;
     let shown = program.strip_prefix(&project.root).unwrap_or(&program);
     ui::say(&format!("built {}", shown.display()));

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use less_model::language::Language;
 use less_model::name::AppName;
 
 use super::build::{Failure, generate};
-use crate::cli::ExitStatus;
+use crate::cli::{ExitStatus, Lang};
 use crate::project::Project;
 use crate::render::RuntimeSource;
-use crate::ui;
+use crate::{templates, ui};
 
 /// What `new` takes.
 #[derive(Debug, clap::Args)]
@@ -17,25 +18,10 @@ pub struct Args {
     /// The app's name, and its folder's
     #[arg(value_name = "APP")]
     name: String,
+    /// What its subscribers are written in
+    #[arg(long, default_value = "rust")]
+    lang: Lang,
 }
-
-/// Every file of a new app: where it goes, and its template. A template's manifest has another name: cargo leaves folders with a manifest out of packages.
-const FILES: &[(&str, &str)] = &[
-    ("Cargo.toml", include_str!("../../../templates/new/Cargo.toml.tmpl")),
-    ("less.toml", include_str!("../../../templates/new/less.toml")),
-    (".gitignore", include_str!("../../../templates/new/gitignore")),
-    ("README.md", include_str!("../../../templates/new/README.md")),
-    ("src/lib.rs", include_str!("../../../templates/new/lib.rs")),
-    ("less/topics/user_created/message.rs", include_str!("../../../templates/new/message.rs")),
-    (
-        "less/topics/user_created/send_welcome_email/mod.rs",
-        include_str!("../../../templates/new/send_welcome_email.rs"),
-    ),
-    (
-        "less/topics/user_created/send_to_analytics/mod.rs",
-        include_str!("../../../templates/new/send_to_analytics.rs"),
-    ),
-];
 
 pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<ExitStatus> {
     let name: AppName = arguments.name.parse().map_err(|error| {
@@ -65,8 +51,11 @@ pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<Exi
         return Err(ui::user_error(format!("`{}` exists already\n{hint}", root.display())));
     }
     // Before anything is made: an app that can't be built is not left behind.
-    RuntimeSource::find()?;
-    for (path, template) in FILES {
+    let language = arguments.lang.into();
+    if language == Language::Rust {
+        RuntimeSource::find()?;
+    }
+    for (path, template) in templates::new_app(language) {
         let path = root.join(path);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;

@@ -5,15 +5,16 @@ use std::os::unix::process::CommandExt;
 use anyhow::Context as _;
 
 use super::build::{Failure, generate};
-use crate::cargo::{self, BuildOptions};
+use crate::cargo::BuildOptions;
 use crate::cli::{ExitStatus, RunArgs};
+use crate::program;
 use crate::project::Project;
 use crate::ui;
 
 pub(super) async fn run(project: &Project, arguments: &RunArgs) -> anyhow::Result<ExitStatus> {
     let built = async {
         let generated = generate(project)?;
-        cargo::build(project, &generated.app, &BuildOptions { release: true }).await
+        program::make(project, &generated.app, &BuildOptions { release: true }).await
     };
     let program = match built.await {
         Ok(program) => program,
@@ -21,8 +22,8 @@ pub(super) async fn run(project: &Project, arguments: &RunArgs) -> anyhow::Resul
         Err(Failure::Surroundings(error)) => return Err(error),
     };
     ui::say("starting");
-    let mut command = std::process::Command::new(&program);
-    command.current_dir(&project.root);
+    let mut command = std::process::Command::new(&program.path);
+    command.args(&program.arguments).current_dir(&project.root);
     for (flag, value) in
         [("--listen", &arguments.listen), ("--data", &arguments.data), ("--stage", &arguments.stage)]
     {
@@ -31,5 +32,5 @@ pub(super) async fn run(project: &Project, arguments: &RunArgs) -> anyhow::Resul
         }
     }
     // It returns only where it failed.
-    Err(command.exec()).with_context(|| format!("can't start {}", program.display()))
+    Err(command.exec()).with_context(|| format!("can't start {}", program.path.display()))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use less_runtime::client::Client;
+use less_runtime::client::{Client, Status, WorkerState, WorkerStatus};
 
 use crate::cli::ExitStatus;
 use crate::ui;
@@ -63,10 +63,27 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
             ui::data(cells.join("  ").trim_end());
         }
     }
+    let failed = failures(&status);
     let dead: u64 = status.subscribers.iter().map(|subscriber| subscriber.dead).sum();
-    if dead == 0 {
-        return Ok(ExitStatus::Success);
+    if dead > 0 {
+        anstream::eprintln!("{dead} dead; `less dlq list` shows them");
     }
-    anstream::eprintln!("{dead} dead; `less dlq list` shows them");
-    Ok(ExitStatus::UserError)
+    Ok(if dead == 0 && !failed { ExitStatus::Success } else { ExitStatus::UserError })
+}
+
+/// Says why handlers could not be loaded. Returns whether messages wait because of that.
+fn failures(status: &Status) -> bool {
+    let mut failed = false;
+    for subscriber in &status.subscribers {
+        let Some(WorkerStatus { state, error: Some(error), .. }) = &subscriber.worker else { continue };
+        let name = format!("{}/{}", subscriber.topic, subscriber.subscriber);
+        let waits = *state != WorkerState::Ready;
+        failed |= waits;
+        ui::error(&if waits {
+            format!("`{name}` can't be started, and its messages wait\n{error}")
+        } else {
+            format!("the newest `{name}` can't be started; the one before it keeps running\n{error}")
+        });
+    }
+    failed
 }

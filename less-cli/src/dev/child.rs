@@ -10,6 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
+use crate::program::Program;
+
 /// How long handlers may go on when the app is replaced; what is not done then is handed back without charging an attempt.
 const RELOAD_DRAIN: &str = "500ms";
 /// How long the process may take to write everything down and end after that, before it is killed.
@@ -32,13 +34,14 @@ pub(super) enum Stop {
 impl App {
     /// Starts the program. It takes the socket as its standard input, so that no request is refused while one process follows the other.
     pub(super) fn start(
-        program: &Path,
+        program: &Program,
         root: &Path,
         listener: &TcpListener,
         arguments: &[String],
     ) -> std::io::Result<Self> {
         let socket = OwnedFd::from(listener.try_clone()?);
-        let child = Command::new(program)
+        let child = Command::new(&program.path)
+            .args(&program.arguments)
             .args(arguments)
             .current_dir(root)
             .env("LESS_DEV", "1")

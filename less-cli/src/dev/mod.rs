@@ -4,6 +4,7 @@
 
 mod banner;
 mod child;
+mod reload;
 mod watch;
 
 use std::net::{SocketAddr, TcpListener};
@@ -12,14 +13,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use less_model::config::{Config, Flags, resolve};
+use less_model::manifest::Manifest;
 use less_model::tree;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::child::{App, Stop};
 use self::watch::Watch;
-use crate::cargo::{self, BuildOptions};
+use crate::cargo::BuildOptions;
 use crate::cli::ExitStatus;
 use crate::command::build::{Failure, generate};
+use crate::program::{self, Program};
 use crate::project::Project;
 
 /// Wait before an app that ended by itself is started again; doubled up to the longest while it keeps ending soon.
@@ -32,14 +35,21 @@ const RAN_WELL: Duration = Duration::from_secs(30);
 pub async fn run(project: &Project, flags: &Flags) -> anyhow::Result<ExitStatus> {
     let mut signals = Signals::install()?;
     let mut watch = Watch::begin(&project.root).context("can't watch the app's folder")?;
-    let mut session =
-        Session { project, flags: flags.clone(), socket: None, app: None, restart_in: RESTART_FIRST };
+    let mut session = Session {
+        project,
+        flags: flags.clone(),
+        socket: None,
+        app: None,
+        restart_in: RESTART_FIRST,
+        changed: Vec::new(),
+    };
     let mut news = News::Changed(Vec::new());
     loop {
         match &news {
             News::Changed(paths) => {
                 if !paths.is_empty() {
                     say(&format!("changed: {}", list(paths)));
+                    session.changed.extend_from_slice(paths);
                 }
                 // A change during the build drops the build, which kills cargo, and begins anew.
                 news = tokio::select! {
@@ -100,8 +110,10 @@ enum Rebuilt {
 
 struct Running {
     app: App,
-    program: PathBuf,
+    program: Program,
     arguments: Vec<String>,
+    /// What it was started with.
+    manifest: Manifest,
     since: Instant,
 }
 
@@ -111,6 +123,8 @@ struct Session<'a> {
     socket: Option<(SocketAddr, TcpListener)>,
     app: Option<Running>,
     restart_in: Duration,
+    /// Sources that have changed since the app that runs was started or told.
+    changed: Vec<PathBuf>,
 }
 
 impl Session<'_> {
@@ -130,14 +144,25 @@ impl Session<'_> {
                 return Ok(self.hopeless_when_nothing_runs(ExitStatus::UserError));
             }
         };
-        if first {
+        let manifest = generated.app.manifest();
+        if let Some(running) = &self.app
+            && running.manifest == manifest
+            && let Some(subscribers) = reload::subscribers(&generated.app, &self.changed)
+        {
+            match reload::replace(self.address(), &subscribers).await {
+                Ok(()) => self.changed.clear(),
+                Err(error) => complain(&format!("the workers could not be replaced: {error}")),
+            }
+            return Ok(Rebuilt::Live);
+        }
+        if first && generated.app.needs_rust() {
             say(&format!("building `{}`; the first time takes a while", generated.app.name));
         }
-        let program = match cargo::build(self.project, &generated.app, &BuildOptions { release: false }).await
-        {
-            Ok(program) => program,
-            Err(failure) => return self.failed(failure),
-        };
+        let program =
+            match program::make(self.project, &generated.app, &BuildOptions { release: false }).await {
+                Ok(program) => program,
+                Err(failure) => return self.failed(failure),
+            };
         if let Err(error) = self.bind(&config) {
             complain(&format!("{error:#}"));
             return Ok(self.hopeless_when_nothing_runs(ExitStatus::Failure));
@@ -145,12 +170,13 @@ impl Session<'_> {
         if let Some(running) = self.app.take() {
             running.app.stop(Stop::Reload).await?;
         }
-        self.start(program, self.arguments())?;
+        self.start(program, self.arguments(), manifest)?;
         if !self.wait_until_ready().await? {
             // It has said why. Where its first start fails, no source is to blame: the folder, the lock, the disk.
             return Ok(if first { Rebuilt::Hopeless(ExitStatus::Failure) } else { Rebuilt::Failed });
         }
         self.restart_in = RESTART_FIRST;
+        self.changed.clear();
         let address = self.address();
         if first {
             banner::print(self.project, &generated.app, address, began.elapsed());
@@ -210,17 +236,17 @@ impl Session<'_> {
         out
     }
 
-    fn start(&mut self, program: PathBuf, arguments: Vec<String>) -> anyhow::Result<()> {
+    fn start(&mut self, program: Program, arguments: Vec<String>, manifest: Manifest) -> anyhow::Result<()> {
         let (_, listener) = self.socket.as_ref().context("the socket is not open")?;
         let app = App::start(&program, &self.project.root, listener, &arguments)
-            .with_context(|| format!("can't start {}", program.display()))?;
-        self.app = Some(Running { app, program, arguments, since: Instant::now() });
+            .with_context(|| format!("can't start {}", program.path.display()))?;
+        self.app = Some(Running { app, program, arguments, manifest, since: Instant::now() });
         Ok(())
     }
 
     fn start_again(&mut self) -> anyhow::Result<()> {
         match self.app.take() {
-            Some(old) => self.start(old.program, old.arguments),
+            Some(old) => self.start(old.program, old.arguments, old.manifest),
             None => Ok(()),
         }
     }

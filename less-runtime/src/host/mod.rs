@@ -3,8 +3,9 @@
 mod arguments;
 mod listener;
 mod store;
+mod workers;
 
-use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,15 +16,14 @@ use less_model::manifest::{Manifest, VERSION};
 use less_model::quantity::Span;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::clock::Clock;
 use crate::codegen::Registry;
 use crate::metrics::Metrics;
-use crate::shutdown::{self, Shutdown, ShutdownSwitch};
-use crate::transport::{SubscriptionIndex, TransportError};
-use crate::worker::{self, Watchdog, Worker};
+use crate::shutdown::{self, ShutdownSwitch};
+use crate::transport::TransportError;
+use crate::worker::foreign::launch;
 use crate::{client, http, telemetry};
 
 /// How long handlers may go on after SIGTERM, unless `LESS_DRAIN` says otherwise: under the 30 s after which systemd's and Kubernetes'
@@ -63,8 +63,16 @@ impl HostError {
 }
 
 /// The generated `main`.
-pub(crate) fn main(manifest: &str, topics: &[fn(&mut Registry)]) -> ExitCode {
-    match start(manifest, topics) {
+pub(crate) fn main(
+    manifest: &str,
+    topics: &[fn(&mut Registry)],
+    arguments: impl Iterator<Item = OsString>,
+) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    if let Some(code) = launch::become_worker(arguments.iter().cloned()) {
+        return code;
+    }
+    match start(manifest, topics, arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
@@ -81,7 +89,7 @@ fn complain(error: &HostError) {
     eprintln!("error: {error}");
 }
 
-fn start(manifest: &str, topics: &[fn(&mut Registry)]) -> Result<(), HostError> {
+fn start(manifest: &str, topics: &[fn(&mut Registry)], arguments: Vec<OsString>) -> Result<(), HostError> {
     let manifest: Manifest =
         serde_json::from_str(manifest).map_err(|error| HostError::Manifest(error.to_string()))?;
     if manifest.version != VERSION {
@@ -91,7 +99,7 @@ fn start(manifest: &str, topics: &[fn(&mut Registry)]) -> Result<(), HostError> 
         )));
     }
     let Some(flags) =
-        arguments::read(&manifest, std::env::args_os().skip(1)).map_err(HostError::Arguments)?
+        arguments::read(&manifest, arguments.into_iter().skip(1)).map_err(HostError::Arguments)?
     else {
         return Ok(());
     };
@@ -155,8 +163,9 @@ async fn run(
     crate::app::install(Arc::clone(&app));
     let metrics = Arc::new(Metrics::default());
     let (switch, shutdown) = shutdown::channel();
-    let mut workers = work(&app, &registry, &metrics, &shutdown, &handlers).await?;
-    let options = http::Options::new(&config, Arc::clone(&metrics));
+    let place = workers::Place { app: &app, metrics: &metrics, shutdown: &shutdown };
+    let (mut workers, controls) = workers::start(&place, &registry, &handlers).await?;
+    let options = http::Options::new(&config, Arc::clone(&metrics), controls);
     let server = tokio::spawn(http::serve(listener, Arc::clone(&app), options, shutdown.clone()));
     let _address_file = client::write_address(&folder, address)
         .map_err(|cause| HostError::System { action: "write the address file", cause })?;
@@ -193,54 +202,8 @@ impl Signals {
     }
 }
 
-type Workers = JoinSet<Result<(), TransportError>>;
-
-/// Starts a worker for every subscription.
-async fn work(
-    app: &Arc<App>,
-    registry: &Registry,
-    metrics: &Arc<Metrics>,
-    shutdown: &Shutdown,
-    handlers: &Handle,
-) -> Result<Workers, HostError> {
-    let layout = app.layout();
-    let mut uses: HashMap<&str, u32> = HashMap::new();
-    for spec in &layout.subscriptions {
-        *uses.entry(spec.subscriber.as_str()).or_default() += 1;
-    }
-    let mut workers = JoinSet::new();
-    let watchdog = Watchdog::start();
-    for (index, spec) in (0..).zip(&layout.subscriptions) {
-        let topic = layout.topics[spec.topic.0 as usize].name.as_str();
-        let subscriber = spec.subscriber.as_str();
-        let Some(handler) = registry.handlers.get(&(topic.to_owned(), subscriber.to_owned())) else {
-            return Err(HostError::Manifest(format!("`{topic}/{subscriber}` has no handler")));
-        };
-        // The subscriber's name alone, unless two topics have one of that name.
-        let label =
-            if uses[subscriber] > 1 { format!("{topic}/{subscriber}") } else { subscriber.to_owned() };
-        let observer = metrics.attempts(topic, subscriber);
-        let worker = Worker {
-            topic: topic.into(),
-            subscriber: subscriber.into(),
-            label: label.into(),
-            policy: spec.policy,
-            handler: Arc::clone(handler),
-            handlers: handlers.clone(),
-            home: Handle::current(),
-            watchdog: Arc::clone(&watchdog),
-            clock: app.clock().clone(),
-            observer,
-            shutdown: shutdown.clone(),
-        };
-        let consumer = app.transport().consumer(SubscriptionIndex(index)).await?;
-        workers.spawn(worker::run(Arc::new(worker), consumer));
-    }
-    Ok(workers)
-}
-
 /// Waits for a signal, or for a worker that can't go on.
-async fn wait(mut signals: Signals, workers: &mut Workers) -> Result<(), HostError> {
+async fn wait(mut signals: Signals, workers: &mut workers::Workers) -> Result<(), HostError> {
     let failed = async {
         while let Some(joined) = workers.join_next().await {
             if let Ok(Err(error)) = joined {
@@ -264,8 +227,12 @@ async fn wait(mut signals: Signals, workers: &mut Workers) -> Result<(), HostErr
 }
 
 /// Lets the workers finish; after `drain` what still runs is handed back.
-async fn finish(switch: &ShutdownSwitch, workers: &mut Workers, drain: Duration) -> Result<(), HostError> {
-    let all = async |workers: &mut Workers| {
+async fn finish(
+    switch: &ShutdownSwitch,
+    workers: &mut workers::Workers,
+    drain: Duration,
+) -> Result<(), HostError> {
+    let all = async |workers: &mut workers::Workers| {
         let mut first = Ok(());
         while let Some(joined) = workers.join_next().await {
             if let (Ok(Err(error)), Ok(())) = (joined, &first) {

@@ -16,6 +16,7 @@ use super::publish::{json_type, read};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 use crate::transport::{Replay, ReplayLedger, Selection, SubscriptionIndex, TransportError};
+use crate::worker::foreign::WorkerStatus;
 
 /// Largest body of an administrative request, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -56,6 +57,9 @@ pub struct SubscriberStatus {
     pub discarded: BTreeMap<String, u64>,
     /// Age of the oldest pending message, in seconds.
     pub oldest_pending_s: Option<f64>,
+    /// Its worker processes; left out where its handler is compiled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<WorkerStatus>,
     /// Deliveries by replay, which count apart; left out where there were none.
     #[serde(default, skip_serializing_if = "never")]
     pub replay: ReplayLedger,
@@ -100,7 +104,10 @@ pub(super) fn failed(error: &TransportError) -> Problem {
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Status>, Problem> {
     let ledgers = shared.app.transport().ledgers().await.map_err(|error| failed(&error))?;
     let layout = shared.app.layout();
-    let subscribers = layout.subscriptions.iter().zip(ledgers).map(|(spec, ledger)| SubscriberStatus {
+    let worker = |index: usize| Some(shared.options.workers.get(index)?.as_ref()?.status());
+    let rows = layout.subscriptions.iter().zip(ledgers).enumerate();
+    let subscribers = rows.map(|(index, (spec, ledger))| SubscriberStatus {
+        worker: worker(index),
         topic: layout.topics[spec.topic.0 as usize].name.to_string(),
         subscriber: spec.subscriber.to_string(),
         published: ledger.published,
@@ -210,6 +217,23 @@ pub(super) async fn purge(
     let which = selection(&shared, request).await?;
     let count = shared.app.transport().purge(subscription, which).await.map_err(|error| failed(&error))?;
     Ok(Json(json!({ "purged": count })))
+}
+
+/// Starts new worker processes of a subscriber; the old ones finish what they hold.
+pub(super) async fn restart(
+    State(shared): State<Arc<Shared>>,
+    Path((topic, subscriber)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let index = subscription(&shared, &topic, &subscriber)?;
+    // Its content is nothing, but a web page could not have asked for this type.
+    json_type(request.headers())?;
+    let control = shared.options.workers.get(index.0 as usize).and_then(Option::as_ref).ok_or_else(|| {
+        let detail = format!("`{topic}/{subscriber}` has no worker processes: its handler is compiled in");
+        Problem::new(StatusCode::CONFLICT, "no-worker", detail)
+    })?;
+    control.reload();
+    Ok(Json(json!({ "restarting": true })))
 }
 
 /// Which messages: `{"all": true}`, `{"since": 1790000000000}` (milliseconds since the Unix epoch) or `{"id": "…"}`.

@@ -4,6 +4,7 @@
 
 mod admin;
 pub(crate) mod backup;
+pub(crate) mod batch;
 mod extract;
 mod guard;
 mod problem;
@@ -30,6 +31,7 @@ use self::problem::Problem;
 use crate::app::App;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
+use crate::worker::foreign::Control;
 
 /// Most publishes that are in progress at the same time; further ones are answered 429.
 const MAX_PUBLISHES: usize = 8192;
@@ -51,10 +53,12 @@ pub(crate) struct Options {
     /// Longest time that requests in progress are waited for at the shutdown.
     pub(crate) drain: Duration,
     pub(crate) metrics: Arc<Metrics>,
+    /// For each subscription with worker processes, how they are.
+    pub(crate) workers: Vec<Option<Arc<Control>>>,
 }
 
 impl Options {
-    pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(config: &Config, metrics: Arc<Metrics>, workers: Vec<Option<Arc<Control>>>) -> Self {
         Self {
             stage: config.stage.value.to_string(),
             hosts: config.hosts.value.clone(),
@@ -65,6 +69,7 @@ impl Options {
             body_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(5),
             metrics,
+            workers,
         }
     }
 }
@@ -126,10 +131,11 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(metrics))
         .route("/_less/status", get(admin::status))
         .route("/_less/topics", get(admin::topics))
-        .route("/_less/topics/{id}/batch", post(publish::batch))
+        .route("/_less/topics/{id}/batch", post(publish::many))
         .route("/_less/dead-letters/{topic}/{subscriber}", get(admin::list))
         .route("/_less/dead-letters/{topic}/{subscriber}/release", post(admin::release))
         .route("/_less/dead-letters/{topic}/{subscriber}/purge", post(admin::purge))
+        .route("/_less/workers/{topic}/{subscriber}/restart", post(admin::restart))
         .route("/_less/backup", get(backup::backup))
         .route("/_less/replay/{topic}/{subscriber}", post(admin::replay))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this path"))

@@ -12,17 +12,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use less_model::quantity::Span;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::Shared;
 use super::extract::Path;
 use super::problem::Problem;
+use super::{Shared, batch};
 use crate::publish::{Publish, PublishError, Receipt};
 
-/// Most messages of one batch.
-const MAX_BATCH: usize = 10_000;
 /// Largest body of a batch, in bytes.
 const MAX_BATCH_BODY: usize = 16 << 20;
 /// Headers that begin so are the message's attributes.
@@ -60,58 +56,18 @@ fn accepted(receipt: &Receipt) -> Response {
     response
 }
 
-/// One message of a batch.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Item {
-    body: Box<RawValue>,
-    key: Option<String>,
-    delay_ms: Option<u64>,
-    #[serde(default)]
-    attributes: BTreeMap<String, String>,
-    idempotency_key: Option<String>,
-    traceparent: Option<String>,
-}
-
 /// Publishes many: `200` with a result for each, in their order.
-pub(super) async fn batch(
+pub(super) async fn many(
     State(shared): State<Arc<Shared>>,
     Path(topic): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
     let _permit = permit(&shared)?;
-    let began = Instant::now();
     shared.app.topic(&topic)?;
     let (parts, body) = request.into_parts();
     json_type(&parts.headers)?;
     let body = read(&shared, &parts.headers, body, MAX_BATCH_BODY).await?;
-    let items: Vec<Item> = serde_json::from_slice(&body)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "not-json", error.to_string()))?;
-    if items.len() > MAX_BATCH {
-        let detail = format!("there are {} messages, the most is {MAX_BATCH}", items.len());
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail));
-    }
-    let messages = items.into_iter().map(|item| {
-        let options = Publish {
-            key: item.key,
-            delay: item.delay_ms.map(Duration::from_millis),
-            attributes: item.attributes,
-            idempotency_key: item.idempotency_key,
-            traceparent: item.traceparent,
-        };
-        (Bytes::from(String::from(Box::<str>::from(item.body)).into_bytes()), options)
-    });
-    let results = shared.app.publish_checked(&topic, messages.collect()).await;
-    let results: Vec<Value> = results
-        .into_iter()
-        .map(|result| {
-            shared.options.metrics.publish(&topic, result.is_ok(), began.elapsed());
-            match result {
-                Ok(receipt) => json!({"message_id": receipt.message_id, "duplicate": receipt.duplicate}),
-                Err(error) => json!({"error": Problem::from(error).to_json()}),
-            }
-        })
-        .collect();
+    let results = batch::publish(&shared.app, &shared.options.metrics, &topic, &body).await?;
     Ok(Json(json!({ "results": results })).into_response())
 }
 

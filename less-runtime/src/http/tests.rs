@@ -149,6 +149,7 @@ fn options() -> Options {
         body_timeout: PATIENCE,
         drain: PATIENCE,
         metrics: Arc::new(Metrics::default()),
+        workers: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
+use std::task::{Context as Wakes, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -67,6 +68,28 @@ pub(super) async fn supervise(
         Ended::LeaseLost(error) => {
             let id = attempt.delivery.message().id;
             tracing::warn!(subscriber = %worker.label, message_id = %id, "{error}; its handler was cancelled");
+        }
+    }
+}
+
+/// Tells an outcome. What the transport takes at once costs no task.
+pub(super) fn tell(worker: &Arc<Worker>, attempt: Attempt, outcome: Outcome) {
+    let home = worker.home.clone();
+    let worker = Arc::clone(worker);
+    if !matches!(outcome, Outcome::Done) {
+        home.spawn(async move { conclude(&worker, attempt, outcome).await });
+        return;
+    }
+    let Attempt { delivery, alive, began } = attempt;
+    (worker.observer)(outcome.label(), began.elapsed());
+    let mut ack = delivery.ack();
+    match ack.as_mut().poll(&mut Wakes::from_waker(Waker::noop())) {
+        Poll::Ready(result) => told(&worker, result),
+        Poll::Pending => {
+            home.spawn(async move {
+                told(&worker, ack.await);
+                drop(alive);
+            });
         }
     }
 }

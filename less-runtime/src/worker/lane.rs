@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::Worker;
-use super::attempt::{Attempt, Going, Leased, conclude, give_up, panic_text, supervise, told};
+use super::attempt::{Attempt, Going, Leased, give_up, panic_text, supervise, tell};
 use super::retry::{Outcome, exhausted};
+use super::{Compiled, Worker};
 use crate::context::Context;
 use crate::error::Result;
 use crate::handler::HandlerFuture;
@@ -29,6 +29,7 @@ const WARY: u32 = 64;
 /// The lanes of a subscription, and the messages that wait for one.
 pub(crate) struct Lanes {
     worker: Arc<Worker>,
+    compiled: Compiled,
     inner: Mutex<Inner>,
     /// Attempts that are yet to run on threads of their own.
     wary: AtomicU32,
@@ -68,7 +69,7 @@ enum Polled {
 type Running = (HandlerFuture, OwnedSemaphorePermit);
 
 impl Lanes {
-    pub(super) fn new(worker: Arc<Worker>, alive: mpsc::Sender<()>) -> Arc<Self> {
+    pub(super) fn new(worker: Arc<Worker>, compiled: Compiled, alive: mpsc::Sender<()>) -> Arc<Self> {
         let inner = Inner {
             waiting: VecDeque::new(),
             lanes: Vec::new(),
@@ -76,7 +77,13 @@ impl Lanes {
             closed: false,
             alive: Some(alive),
         };
-        Arc::new(Self { worker, inner: Mutex::new(inner), wary: AtomicU32::new(0), usual: AtomicU64::new(0) })
+        Arc::new(Self {
+            worker,
+            compiled,
+            inner: Mutex::new(inner),
+            wary: AtomicU32::new(0),
+            usual: AtomicU64::new(0),
+        })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -111,10 +118,10 @@ impl Lanes {
         let watch = !std::mem::replace(&mut inner.watched, true);
         drop(inner);
         for lane in begin {
-            self.worker.handlers.spawn(Arc::clone(self).run(lane));
+            self.compiled.handlers.spawn(Arc::clone(self).run(lane));
         }
         if watch {
-            self.worker.watchdog.watch(Arc::clone(self));
+            self.compiled.watchdog.watch(Arc::clone(self));
         }
     }
 
@@ -166,7 +173,7 @@ impl Lanes {
         // Called in here, so that a panic of the handler's first lines is caught like any other.
         let polled = catch_unwind(AssertUnwindSafe(|| {
             in_scope(&worker.label, || {
-                let mut future = (worker.handler)(message, context);
+                let mut future = (self.compiled.handler)(message, context);
                 // Nobody is woken by this poll: who is not done is polled again by a task of its own.
                 let polled = future.as_mut().poll(&mut Wakes::from_waker(Waker::noop()));
                 (polled, future)
@@ -181,7 +188,7 @@ impl Lanes {
             Now::Polls(attempt) => {
                 self.learn(began.elapsed());
                 match polled {
-                    Err(outcome) => self.tell(attempt, outcome),
+                    Err(outcome) => tell(&self.worker, attempt, outcome),
                     Ok(running) => self.go_on(attempt, running),
                 }
             }
@@ -189,7 +196,7 @@ impl Lanes {
                 // Who waits may have given up: the timeout is over, and what goes on is dropped with this.
                 let _ = waits.send(match polled {
                     Err(outcome) => Polled::Ended(outcome),
-                    Ok(running) => Polled::GoesOn(spawn(worker, running)),
+                    Ok(running) => Polled::GoesOn(self.spawn(running)),
                 });
             }
             Now::Nothing => {}
@@ -202,32 +209,17 @@ impl Lanes {
         self.usual.store((self.usual.load(Ordering::Relaxed) * 7 + took) / 8, Ordering::Relaxed);
     }
 
-    /// Tells an outcome. What the transport takes at once costs no task.
-    fn tell(&self, attempt: Attempt, outcome: Outcome) {
-        let worker = &self.worker;
-        if !matches!(outcome, Outcome::Done) {
-            let worker = Arc::clone(worker);
-            self.worker.home.spawn(async move { conclude(&worker, attempt, outcome).await });
-            return;
-        }
-        let Attempt { delivery, alive, began } = attempt;
-        (worker.observer)(outcome.label(), began.elapsed());
-        let mut ack = delivery.ack();
-        match ack.as_mut().poll(&mut Wakes::from_waker(Waker::noop())) {
-            Poll::Ready(result) => told(worker, result),
-            Poll::Pending => {
-                let worker = Arc::clone(worker);
-                self.worker.home.spawn(async move {
-                    told(&worker, ack.await);
-                    drop(alive);
-                });
-            }
-        }
+    fn spawn(&self, (future, slot): Running) -> Going {
+        let future = labelled(Arc::clone(&self.worker.label), future);
+        Going::new(self.compiled.handlers.spawn(async move {
+            let _slot = slot;
+            future.await
+        }))
     }
 
     /// Lets a handler that waits for something go on as a task of its own.
     fn go_on(&self, attempt: Attempt, running: Running) {
-        let handler = spawn(&self.worker, running);
+        let handler = self.spawn(running);
         self.worker.home.spawn(supervise(Arc::clone(&self.worker), attempt, handler.ended()));
     }
 
@@ -243,10 +235,10 @@ impl Lanes {
         let lanes = Arc::clone(self);
         let (message, number) = (Arc::clone(attempt.delivery.message()), attempt.delivery.attempt());
         let (cancel, cancelled) = oneshot::channel::<()>();
-        let handler = self.worker.handlers.spawn_blocking(move || {
+        let handler = self.compiled.handlers.spawn_blocking(move || {
             let _slot = slot;
             let began = Instant::now();
-            let worker = &lanes.worker;
+            let Lanes { worker, compiled, .. } = &*lanes;
             let (topic, subscriber) = (Arc::clone(&worker.topic), Arc::clone(&worker.subscriber));
             let context = Context::new(topic, subscriber, number, Arc::clone(&message));
             let future = async {
@@ -254,10 +246,10 @@ impl Lanes {
                     biased;
                     // An error: whoever waits for this has given up.
                     _ = cancelled => Ok(()),
-                    result = async { (worker.handler)(message, context).await } => result,
+                    result = async { (compiled.handler)(message, context).await } => result,
                 }
             };
-            let result = worker.handlers.block_on(labelled(Arc::clone(&worker.label), future));
+            let result = compiled.handlers.block_on(labelled(Arc::clone(&worker.label), future));
             if began.elapsed() < Duration::from_micros(500) {
                 // Quick ones earn the lanes back.
                 let less = |wary: u32| wary.checked_sub(1);
@@ -338,14 +330,6 @@ impl Inner {
     fn alive(&mut self) -> Option<mpsc::Sender<()>> {
         if self.closed && self.waiting.is_empty() { self.alive.take() } else { self.alive.clone() }
     }
-}
-
-fn spawn(worker: &Worker, (future, slot): Running) -> Going {
-    let future = labelled(Arc::clone(&worker.label), future);
-    Going::new(worker.handlers.spawn(async move {
-        let _slot = slot;
-        future.await
-    }))
 }
 
 fn ended(result: Result<()>) -> Outcome {

@@ -3,8 +3,11 @@
 //! Most handlers end at once. A lane therefore polls handlers one after the other, each one time, on the handlers' runtime: whoever is done by
 //! then cost no task and no timer. Who waits goes on as a task of its own, with its timeout and its lease renewed (`attempt`). Who blocks the lane's
 //! thread is noticed by the watchdog: the messages behind it go on elsewhere, and its timeout ends it like any other.
+//!
+//! Handlers that are not compiled in run in processes of their own (`foreign`).
 
 mod attempt;
+pub(crate) mod foreign;
 mod lane;
 pub(crate) mod retry;
 #[cfg(test)]
@@ -34,23 +37,31 @@ pub(crate) struct Worker {
     /// What log lines of the handler begin with.
     pub(crate) label: Arc<str>,
     pub(crate) policy: Policy,
-    pub(crate) handler: Handler,
-    /// Where handlers run: apart from HTTP and the workers, so that a handler that blocks its thread delays neither.
-    pub(crate) handlers: tokio::runtime::Handle,
     /// Where the worker itself runs: outcomes are told from here.
     pub(crate) home: tokio::runtime::Handle,
-    pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) clock: Clock,
     pub(crate) observer: Observer,
     pub(crate) shutdown: Shutdown,
 }
 
+/// A handler that is compiled in.
+pub(crate) struct Compiled {
+    pub(crate) handler: Handler,
+    /// Where handlers run: apart from HTTP and the workers, so that a handler that blocks its thread delays neither.
+    pub(crate) handlers: tokio::runtime::Handle,
+    pub(crate) watchdog: Arc<Watchdog>,
+}
+
 /// Works until the shutdown, then until what it leased has ended. An error means that the transport can't go on.
-pub(crate) async fn run(worker: Arc<Worker>, mut consumer: Box<dyn Consumer>) -> Result<(), TransportError> {
+pub(crate) async fn run(
+    worker: Arc<Worker>,
+    compiled: Compiled,
+    mut consumer: Box<dyn Consumer>,
+) -> Result<(), TransportError> {
     let slots = Arc::new(Semaphore::new(worker.policy.concurrency as usize));
     // Every attempt holds a sender until its outcome was told.
     let (alive, mut ended) = mpsc::channel(1);
-    let lanes = Lanes::new(Arc::clone(&worker), alive.clone());
+    let lanes = Lanes::new(Arc::clone(&worker), compiled, alive.clone());
     let result = loop {
         let leased = tokio::select! {
             biased;

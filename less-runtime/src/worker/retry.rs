@@ -22,6 +22,8 @@ pub(crate) enum Outcome {
     Panicked(String),
     /// The handler took longer than its timeout.
     TimedOut,
+    /// The worker process ended during the attempt; how.
+    Crashed(String),
 }
 
 impl Outcome {
@@ -35,6 +37,7 @@ impl Outcome {
             Self::Returned(Kind::Schema(_)) => "schema",
             Self::Panicked(_) => "panic",
             Self::TimedOut => "timeout",
+            Self::Crashed(_) => "crash",
         }
     }
 }
@@ -86,6 +89,7 @@ pub(crate) fn decide(
         Outcome::Panicked(message) => {
             (backoff(policy, attempt, jitter), error(AttemptErrorKind::Panic, message))
         }
+        Outcome::Crashed(how) => (backoff(policy, attempt, jitter), error(AttemptErrorKind::Crash, how)),
         Outcome::TimedOut => (
             backoff(policy, attempt, jitter),
             error(AttemptErrorKind::Timeout, format!("the handler took longer than {}", policy.timeout)),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use less_model::manifest::Policy;
 use less_model::quantity::Span;
 
-use super::Worker;
+use super::{Compiled, Worker};
 use crate::clock::{Clock, ManualClock};
 use crate::error::{Error, Result, reject, retry_after};
 use crate::handler::{Handler, typed};
@@ -43,6 +43,10 @@ fn policy() -> Policy {
     }
 }
 
+fn compiled(handler: Handler) -> Compiled {
+    Compiled { handler, handlers: tokio::runtime::Handle::current(), watchdog: super::Watchdog::start() }
+}
+
 async fn bench(policy: Policy, handlers: Vec<Handler>) -> Bench {
     let folder = tempfile::tempdir().expect("a folder");
     let names = ["a", "b"];
@@ -51,7 +55,6 @@ async fn bench(policy: Policy, handlers: Vec<Handler>) -> Bench {
     let (switch, shutdown) = shutdown::channel();
     let outcomes: Arc<Mutex<Vec<&'static str>>> = Arc::default();
     let mut workers = tokio::task::JoinSet::new();
-    let watchdog = super::Watchdog::start();
     for (index, handler) in (0..).zip(handlers) {
         let seen = Arc::clone(&outcomes);
         let worker = Worker {
@@ -59,16 +62,13 @@ async fn bench(policy: Policy, handlers: Vec<Handler>) -> Bench {
             subscriber: names[index as usize].into(),
             label: names[index as usize].into(),
             policy,
-            handler,
-            handlers: tokio::runtime::Handle::current(),
             home: tokio::runtime::Handle::current(),
-            watchdog: Arc::clone(&watchdog),
             clock: Clock::System,
             observer: Arc::new(move |outcome, _| seen.lock().expect("no holder panics").push(outcome)),
             shutdown: shutdown.clone(),
         };
         let consumer = store.consumer(SubscriptionIndex(index)).await.expect("a consumer");
-        workers.spawn(super::run(Arc::new(worker), consumer));
+        workers.spawn(super::run(Arc::new(worker), compiled(handler), consumer));
     }
     Bench { store, switch, workers, outcomes, _folder: folder }
 }
@@ -317,16 +317,14 @@ async fn a_message_whose_process_died_in_every_attempt_is_a_dead_letter_and_is_n
         subscriber: "a".into(),
         label: "a".into(),
         policy: policy(),
-        handler: typed(async |_: Value, _| panic!("it must not be begun")),
-        handlers: tokio::runtime::Handle::current(),
         home: tokio::runtime::Handle::current(),
-        watchdog: super::Watchdog::start(),
         clock: Clock::System,
         observer: Arc::new(|outcome, _| panic!("an attempt was made: {outcome}")),
         shutdown,
     };
     let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
-    let _worker = tokio::spawn(super::run(Arc::new(worker), consumer));
+    let compiled = compiled(typed(async |_: Value, _| panic!("it must not be begun")));
+    let _worker = tokio::spawn(super::run(Arc::new(worker), compiled, consumer));
     let began = std::time::Instant::now();
     let dead = loop {
         let dead = store.dead_letters(SubscriptionIndex(0), None, 1).await.expect("dead letters");
@@ -455,16 +453,7 @@ async fn a_handler_of_ten_minutes_with_a_lease_of_half_a_minute_is_begun_once() 
         subscriber: "a".into(),
         label: "a".into(),
         policy: Policy { timeout: Span::from_secs(900), ..policy() },
-        handler: typed(move |_: Value, _| {
-            counted.fetch_add(1, Ordering::SeqCst);
-            async {
-                tokio::time::sleep(Duration::from_secs(600)).await;
-                Ok(())
-            }
-        }),
-        handlers: tokio::runtime::Handle::current(),
         home: tokio::runtime::Handle::current(),
-        watchdog: super::Watchdog::start(),
         clock: Clock::System,
         observer: Arc::new(|_, _| {}),
         shutdown,
@@ -472,7 +461,14 @@ async fn a_handler_of_ten_minutes_with_a_lease_of_half_a_minute_is_begun_once() 
     let start = tokio::time::Instant::now();
     let body = message(&ManualClock::new(0), "1").message;
     let consumer = Box::new(Visible(Arc::clone(&queue), 0, Arc::new(body)));
-    let _worker = tokio::spawn(super::run(Arc::new(worker), consumer));
+    let compiled = compiled(typed(move |_: Value, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            Ok(())
+        }
+    }));
+    let _worker = tokio::spawn(super::run(Arc::new(worker), compiled, consumer));
     queue.acked.notified().await;
     assert!(start.elapsed() >= Duration::from_secs(600));
     assert_eq!((count.load(Ordering::SeqCst), queue.leases.load(Ordering::SeqCst)), (1, 1));

@@ -1,0 +1,16 @@
+//! Running an app that has nothing to compile: what the `less` program does for apps without Rust.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the app of this manifest, as its built program would. `arguments` begin with the program's name.
+pub fn run(manifest: &str, arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    crate::host::main(manifest, &[], arguments)
+}
+
+/// Becomes a worker process, if this process was started for that by [`run`]: to be called first, with all of the process's arguments.
+///
+/// Returns what to exit with where it could not.
+pub fn become_worker(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    crate::worker::foreign::launch::become_worker(arguments)
+}

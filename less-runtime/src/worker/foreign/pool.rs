@@ -1,0 +1,551 @@
+//! The task of a subscription with worker processes: it leases, hands out, takes outcomes, replaces processes, and decides whom an end is charged to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::control::WorkerState;
+use super::frame::{Cancelled, Failed, Kind as Frame, PROTOCOL, Said, Say};
+use super::link::{Event, Link, Setup};
+use super::process::{Due, Phase, Process};
+use super::{Control, Foreign};
+use crate::app::MAX_DELAY;
+use crate::error::Kind;
+use crate::telemetry::{in_scope, split};
+use crate::transport::{Consumer, Delivery, TransportError};
+use crate::worker::Worker;
+use crate::worker::attempt::{Attempt, give_up, tell};
+use crate::worker::retry::{Outcome, exhausted};
+
+/// Wait before a process is started again: after one that could not be loaded, and after one that ended before it was of use.
+const LOAD_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+const START_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// What processes have said and the pool has not heard yet.
+const EVENTS: usize = 1024;
+
+type Leased = Result<Vec<Box<dyn Delivery>>, TransportError>;
+type Leasing = Pin<Box<dyn Future<Output = (Box<dyn Consumer>, Leased)> + Send>>;
+
+/// A subscription's processes, and what it has leased.
+pub(super) struct Pool {
+    worker: Arc<Worker>,
+    control: Arc<Control>,
+    setup: Arc<Setup>,
+    events: mpsc::Receiver<(u64, Event)>,
+    tell: mpsc::Sender<(u64, Event)>,
+    processes: BTreeMap<u64, Process>,
+    /// Processes that are to take the place of those that serve.
+    successors: Vec<u64>,
+    next: u64,
+    start_at: Instant,
+    again: Duration,
+    /// Leased, and not handed out yet.
+    waiting: VecDeque<Attempt>,
+    /// Groups of deliveries of which one has ended its process, or made it hang.
+    suspects: VecDeque<Vec<Attempt>>,
+    alive: mpsc::Sender<()>,
+    ended: mpsc::Receiver<()>,
+}
+
+/// What the pool wakes up for.
+enum Wake {
+    Stop,
+    Expired,
+    Leased(Box<dyn Consumer>, Leased),
+    Event(u64, Event),
+    Reload,
+    Look,
+    Renew,
+}
+
+impl Pool {
+    pub(super) fn new(worker: Arc<Worker>, foreign: Foreign) -> Self {
+        let Foreign { app, root, file, program, warden, lines, publisher, control } = foreign;
+        let hello = Say::Hello {
+            protocol: PROTOCOL,
+            app: &app,
+            topic: &worker.topic,
+            subscriber: &worker.subscriber,
+            root: &root.to_string_lossy(),
+            file: &file,
+            concurrency: worker.policy.concurrency,
+        };
+        let hello = hello.frame();
+        let label = Arc::clone(&worker.label);
+        let (tell, events) = mpsc::channel(EVENTS);
+        let (alive, ended) = mpsc::channel(1);
+        Self {
+            worker,
+            control,
+            setup: Arc::new(Setup { root, program, warden, lines, label, publisher, hello }),
+            events,
+            tell,
+            processes: BTreeMap::new(),
+            successors: Vec::new(),
+            next: 0,
+            start_at: Instant::now(),
+            again: Duration::ZERO,
+            waiting: VecDeque::new(),
+            suspects: VecDeque::new(),
+            alive,
+            ended,
+        }
+    }
+
+    pub(super) async fn run(mut self, consumer: Box<dyn Consumer>) -> Result<(), TransportError> {
+        let mut consumer = Some(consumer);
+        let mut leasing: Option<Leasing> = None;
+        let mut stopping = false;
+        let mut result = Ok(());
+        let mut renew_at = None;
+        let shutdown = self.worker.shutdown.clone();
+        let control = Arc::clone(&self.control);
+        loop {
+            if stopping {
+                // Not begun yet: dropped, they are handed back.
+                self.waiting.clear();
+                self.suspects.clear();
+                if self.load() == 0 {
+                    break;
+                }
+            } else {
+                self.start_missing();
+            }
+            self.hand_out();
+            let room = self.room();
+            if !stopping
+                && room > 0
+                && let Some(mut consumer) = consumer.take()
+            {
+                // Kept across other events: a lease that is dropped has cost a sync for nothing.
+                leasing = Some(Box::pin(async move {
+                    let leased = consumer.lease(room).await;
+                    (consumer, leased)
+                }));
+            }
+            let look_at = self.next_look();
+            let wake = tokio::select! {
+                biased;
+                () = shutdown.stopping(), if !stopping => Wake::Stop,
+                () = shutdown.expired() => Wake::Expired,
+                Some((number, event)) = self.events.recv() => Wake::Event(number, event),
+                (consumer, leased) = maybe(&mut leasing) => Wake::Leased(consumer, leased),
+                () = control.reloaded(), if !stopping => Wake::Reload,
+                () = until(look_at) => Wake::Look,
+                () = until(renew_at) => Wake::Renew,
+            };
+            match wake {
+                Wake::Stop => {
+                    stopping = true;
+                    leasing = None;
+                }
+                Wake::Expired => break,
+                Wake::Leased(back, leased) => {
+                    leasing = None;
+                    consumer = Some(back);
+                    match leased {
+                        Ok(deliveries) => {
+                            renew_at = renew_at.or(renewal(&deliveries));
+                            self.leased(deliveries);
+                        }
+                        Err(error) => {
+                            result = Err(error);
+                            stopping = true;
+                        }
+                    }
+                }
+                Wake::Event(number, event) => {
+                    self.event(number, event);
+                    // What has been said meanwhile costs no further turn.
+                    while let Ok((number, event)) = self.events.try_recv() {
+                        self.event(number, event);
+                    }
+                }
+                Wake::Reload => self.reload(),
+                Wake::Look => self.look(),
+                Wake::Renew => renew_at = self.renew().await,
+            }
+        }
+        drop(leasing);
+        self.end().await;
+        result
+    }
+
+    /// How many more deliveries could begin now.
+    fn room(&self) -> usize {
+        let able = self.processes.values().any(Process::takes) && self.suspects.is_empty();
+        if able { (self.worker.policy.concurrency as usize).saturating_sub(self.load()) } else { 0 }
+    }
+
+    /// Deliveries that are leased.
+    fn load(&self) -> usize {
+        let held: usize = self.processes.values().map(Process::load).sum();
+        held + self.waiting.len() + self.suspects.iter().map(Vec::len).sum::<usize>()
+    }
+
+    fn leased(&mut self, deliveries: Vec<Box<dyn Delivery>>) {
+        for delivery in deliveries {
+            let attempt = Attempt { delivery, alive: self.alive.clone(), began: Instant::now() };
+            if exhausted(&self.worker.policy, attempt.delivery.attempt()) {
+                let worker = Arc::clone(&self.worker);
+                self.worker.home.spawn(async move { give_up(&worker, attempt).await });
+            } else {
+                self.waiting.push_back(attempt);
+            }
+        }
+    }
+
+    /// Starts what is missing, unless it is too early for that.
+    fn start_missing(&mut self) {
+        if Instant::now() >= self.start_at {
+            for _ in 0..self.missing() {
+                self.start();
+            }
+        }
+    }
+
+    /// How many processes there are too few.
+    fn missing(&self) -> usize {
+        let serving = self
+            .processes
+            .iter()
+            .filter(|(number, process)| {
+                matches!(process.phase, Phase::Starting | Phase::Ready) && !self.successors.contains(number)
+            })
+            .count();
+        (self.worker.policy.processes as usize).saturating_sub(serving)
+    }
+
+    fn start(&mut self) -> u64 {
+        self.next += 1;
+        let link = Link::open(Arc::clone(&self.setup), self.next, self.tell.clone());
+        self.processes.insert(self.next, Process::new(link));
+        self.next
+    }
+
+    /// Hands out what waits: suspects to processes that hold nothing else, everything else to whoever holds least.
+    fn hand_out(&mut self) {
+        let timeout = self.worker.policy.timeout.duration();
+        while !self.suspects.is_empty()
+            && let Some(process) = self.processes.values_mut().find(|process| process.idle())
+            && let Some(group) = self.suspects.pop_front()
+        {
+            process.deliver(group, timeout, true);
+        }
+        if !self.suspects.is_empty() || self.waiting.is_empty() {
+            return;
+        }
+        let mut takers: Vec<&mut Process> =
+            self.processes.values_mut().filter(|process| process.takes()).collect();
+        if let [only] = &mut takers[..] {
+            only.deliver(self.waiting.drain(..).collect(), timeout, false);
+            return;
+        }
+        let mut shares: Vec<Vec<Attempt>> = takers.iter().map(|_| Vec::new()).collect();
+        while let Some(least) = (0..takers.len()).min_by_key(|at| takers[*at].load() + shares[*at].len())
+            && let Some(attempt) = self.waiting.pop_front()
+        {
+            shares[least].push(attempt);
+        }
+        for (process, share) in takers.iter_mut().zip(shares).filter(|(_, share)| !share.is_empty()) {
+            process.deliver(share, timeout, false);
+        }
+    }
+
+    fn event(&mut self, number: u64, event: Event) {
+        match event {
+            Event::Said(said) => self.said(number, said),
+            Event::Ended(how) => self.process_ended(number, how),
+        }
+    }
+
+    fn said(&mut self, number: u64, said: Said) {
+        let Some(process) = self.processes.get_mut(&number) else { return };
+        match said.kind {
+            Frame::Ready => self.ready(number, &said),
+            Frame::Failed | Frame::Crash => process.last_words = said.error,
+            Frame::Results => {
+                self.again = Duration::ZERO;
+                for id in said.done {
+                    if let Some(attempt) = process.ended(id) {
+                        tell(&self.worker, attempt, Outcome::Done);
+                    }
+                }
+                for failed in said.failed {
+                    if let Some(attempt) = process.ended(failed.id) {
+                        tell(&self.worker, attempt, Outcome::Returned(kind(failed)));
+                    }
+                }
+            }
+            Frame::Cancelled => {
+                let (Some(id), Some(state)) = (said.id, said.state) else { return };
+                match state {
+                    Cancelled::Running => {
+                        if let Some(attempt) = process.charge(id) {
+                            tell(&self.worker, attempt, Outcome::TimedOut);
+                        }
+                    }
+                    // Dropped, it is handed back.
+                    Cancelled::Waiting => drop(process.take(id)),
+                    Cancelled::Unknown => {}
+                }
+            }
+            // Told apart where it was read.
+            Frame::Publish => {}
+        }
+    }
+
+    fn ready(&mut self, number: u64, said: &Said) {
+        let Some(process) = self.processes.get_mut(&number) else { return };
+        if said.protocol != Some(PROTOCOL) {
+            let spoken = said.protocol.map_or_else(|| "none".to_owned(), |version| version.to_string());
+            process.last_words = Some(format!(
+                "the worker speaks version {spoken} of the protocol, and this app version {PROTOCOL}\nhint: run `less build`"
+            ));
+            return process.kill(Phase::Killed);
+        }
+        if process.phase != Phase::Starting {
+            return;
+        }
+        process.phase = Phase::Ready;
+        let runtime = said.runtime.as_deref().unwrap_or_default();
+        in_scope(&self.worker.label, || tracing::debug!("worker {number} is ready ({runtime})"));
+        if let Some(at) = self.successors.iter().position(|successor| *successor == number) {
+            self.successors.swap_remove(at);
+            let serving = |(number, process): (&u64, &Process)| {
+                (process.phase == Phase::Ready && !self.successors.contains(number)).then_some(*number)
+            };
+            let serving: Vec<u64> = self.processes.iter().filter_map(serving).collect();
+            if serving.len() > self.worker.policy.processes as usize
+                && let Some(oldest) = self.processes.get_mut(&serving[0])
+            {
+                oldest.leave(None);
+            }
+        }
+        self.show(|status| status.error = None);
+    }
+
+    fn process_ended(&mut self, number: u64, how: String) {
+        let Some(mut process) = self.processes.remove(&number) else { return };
+        let was_successor = self.successors.contains(&number);
+        self.successors.retain(|successor| *successor != number);
+        let text = match process.last_words.take() {
+            Some(words) => words,
+            None => how,
+        };
+        let held = process.take_all();
+        match process.phase {
+            // Dropped, they are handed back.
+            Phase::Leaving(_) | Phase::Killed => drop(held),
+            Phase::Hung => {
+                self.blame(held, Outcome::TimedOut);
+                self.control.change(|status| status.restarts += 1);
+            }
+            Phase::Ready => {
+                self.say(&text, &format!("it is replaced; {} messages were being handled", held.len()));
+                self.blame(held, Outcome::Crashed(text));
+                if !process.useful {
+                    self.start_later(START_AGAIN);
+                }
+                self.control.change(|status| status.restarts += 1);
+            }
+            Phase::Starting => {
+                self.not_loaded(&text, was_successor);
+            }
+        }
+        self.show(|_| {});
+    }
+
+    /// A process did not become ready.
+    fn not_loaded(&mut self, text: &str, was_successor: bool) {
+        self.show(|status| status.error = Some(text.to_owned()));
+        if was_successor {
+            return self.say(text, "the last version that could be loaded keeps running");
+        }
+        self.start_later(LOAD_AGAIN);
+        self.say(text, &format!("its messages wait; next try in {} s", self.again.as_secs()));
+    }
+
+    /// Tells of the end of a process, in the subscriber's name.
+    fn say(&self, text: &str, next: &str) {
+        let (first, rest) = split(text, &self.worker.label);
+        in_scope(&self.worker.label, || tracing::error!("{first}; {next}{rest}"));
+    }
+
+    fn start_later(&mut self, (first, longest): (Duration, Duration)) {
+        self.again = (self.again * 2).clamp(first, longest);
+        self.start_at = Instant::now() + self.again;
+    }
+
+    /// One of these is to blame. A single one is charged; more are tried again in halves.
+    fn blame(&mut self, mut held: Vec<Attempt>, outcome: Outcome) {
+        if held.len() == 1
+            && let Some(attempt) = held.pop()
+        {
+            return tell(&self.worker, attempt, outcome);
+        }
+        let half = held.split_off(held.len() / 2);
+        self.suspects.extend([held, half].into_iter().filter(|group| !group.is_empty()));
+    }
+
+    /// Starts processes of the handler as it is now.
+    fn reload(&mut self) {
+        for number in std::mem::take(&mut self.successors) {
+            if let Some(process) = self.processes.get_mut(&number) {
+                process.kill(Phase::Killed);
+            }
+        }
+        let starting: Vec<&mut Process> =
+            self.processes.values_mut().filter(|process| process.phase == Phase::Starting).collect();
+        for process in starting {
+            process.kill(Phase::Killed);
+        }
+        self.start_at = Instant::now();
+        self.again = Duration::ZERO;
+        let serving = self.processes.values().filter(|process| process.phase == Phase::Ready).count();
+        for _ in 0..serving {
+            let number = self.start();
+            self.successors.push(number);
+        }
+    }
+
+    fn next_look(&mut self) -> Option<Instant> {
+        let start = (self.missing() > 0 && self.start_at > Instant::now()).then_some(self.start_at);
+        self.processes.values_mut().filter_map(Process::next_look).chain(start).min()
+    }
+
+    fn look(&mut self) {
+        let now = Instant::now();
+        let label = Arc::clone(&self.worker.label);
+        let warn = |text: &str| in_scope(&label, || tracing::warn!("{text}"));
+        for process in self.processes.values_mut() {
+            match process.look(now) {
+                None => {}
+                Some(Due::NotReady) => {
+                    process.last_words = Some("the worker did not become ready within 60 s".to_owned());
+                    // It is still starting: its end says that it could not be loaded.
+                    process.kill(Phase::Starting);
+                    process.began = now;
+                }
+                Some(Due::Hangs) => {
+                    warn("the worker process hangs, and is replaced");
+                    process.kill(Phase::Hung);
+                }
+                Some(Due::Overdue) => {
+                    warn("a handler goes on after its timeout: its worker process is replaced");
+                    process.leave(None);
+                }
+                Some(Due::Leave) => process.kill(Phase::Killed),
+            }
+        }
+    }
+
+    /// Renews all leases; returns when to do so again.
+    async fn renew(&mut self) -> Option<Instant> {
+        let mut next = None;
+        let mut lost = Vec::new();
+        let held = self.processes.iter_mut().flat_map(|(number, process)| {
+            process.held().map(|(id, attempt)| (Some((*number, id)), attempt)).collect::<Vec<_>>()
+        });
+        let others =
+            self.waiting.iter_mut().chain(self.suspects.iter_mut().flatten()).map(|attempt| (None, attempt));
+        for (place, attempt) in held.chain(others) {
+            let Some(lease) = attempt.delivery.lease() else { continue };
+            next = Some(Instant::now() + lease / 3);
+            match attempt.delivery.renew().await {
+                Ok(()) => {}
+                Err(TransportError::LeaseLost) => lost.extend(place),
+                Err(error) => {
+                    tracing::warn!(subscriber = %self.worker.label, "can't renew a lease, will try again: {error}");
+                }
+            }
+        }
+        for (number, id) in lost {
+            if let Some(process) = self.processes.get_mut(&number) {
+                // Someone else has it now.
+                drop(process.take(id));
+                process.cancel(id);
+            }
+        }
+        next
+    }
+
+    /// Ends all processes; what they still hold is handed back.
+    async fn end(mut self) {
+        self.waiting.clear();
+        self.suspects.clear();
+        for process in self.processes.values_mut() {
+            if process.load() == 0 {
+                process.leave(None);
+            } else {
+                drop(process.take_all());
+                process.kill(Phase::Killed);
+            }
+        }
+        while !self.processes.is_empty() {
+            let look_at = self.next_look();
+            tokio::select! {
+                biased;
+                Some((number, event)) = self.events.recv() => {
+                    if let Event::Ended(_) = event {
+                        self.processes.remove(&number);
+                    }
+                }
+                () = self.worker.shutdown.expired() => break,
+                () = until(look_at) => self.look(),
+            }
+        }
+        // Outcomes that are still being told.
+        drop(self.alive);
+        self.ended.recv().await;
+    }
+
+    /// Shows how the processes are.
+    fn show(&self, change: impl FnOnce(&mut super::WorkerStatus)) {
+        let ready = self.processes.values().filter(|process| process.phase == Phase::Ready).count();
+        self.control.change(|status| {
+            change(status);
+            status.processes = u32::try_from(ready).unwrap_or(u32::MAX);
+            status.state = match (ready, &status.error) {
+                (0, Some(_)) => WorkerState::Failed,
+                (0, None) => WorkerState::Starting,
+                _ => WorkerState::Ready,
+            };
+        });
+    }
+}
+
+fn kind(failed: Failed) -> Kind {
+    match failed {
+        Failed { reject: Some(reason), .. } => Kind::Reject(reason),
+        Failed { retry_after_ms: Some(delay), .. } => {
+            Kind::RetryAfter(Duration::from_millis(delay).min(MAX_DELAY))
+        }
+        Failed { error, .. } => {
+            Kind::Failed(error.unwrap_or_else(|| "the worker said no reason".to_owned()).into())
+        }
+    }
+}
+
+/// When leases have to be renewed, at a third of their length, so that two renewals may fail before one is lost.
+fn renewal(deliveries: &[Box<dyn Delivery>]) -> Option<Instant> {
+    deliveries.iter().find_map(|delivery| delivery.lease()).map(|lease| Instant::now() + lease / 3)
+}
+
+async fn maybe(leasing: &mut Option<Leasing>) -> (Box<dyn Consumer>, Leased) {
+    match leasing {
+        Some(leasing) => leasing.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,222 @@
+//! A worker process, as the pool knows it: what it holds, and until when.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::frame::{Deliveries, Say};
+use super::link::Link;
+use crate::worker::attempt::Attempt;
+
+/// Longest time from the start of a process to its `ready`.
+const START: Duration = Duration::from_secs(60);
+/// How long a worker may take to answer a `cancel`.
+const ANSWER: Duration = Duration::from_secs(1);
+/// How long a cancelled handler may take to end.
+const END: Duration = Duration::from_millis(250);
+/// How long a process that is replaced may finish what else it holds.
+const FINISH: Duration = Duration::from_secs(2);
+/// Largest frame of deliveries, in bytes, unless one alone is larger.
+const FRAME: usize = 1 << 20;
+
+/// A process.
+pub(super) struct Process {
+    link: Link,
+    pub(super) phase: Phase,
+    /// By the number that this process knows them by.
+    held: HashMap<u64, Attempt>,
+    /// When which delivery's time is over; those that have ended are passed over.
+    deadlines: VecDeque<(Instant, u64)>,
+    /// Cancelled, not answered yet.
+    asked: HashMap<u64, Instant>,
+    /// Charged, but their handlers have not ended yet; until when they may take.
+    overdue: HashMap<u64, Instant>,
+    /// It takes nothing beside suspects.
+    quarantine: bool,
+    pub(super) began: Instant,
+    /// Whether any delivery has ended well or badly in it.
+    pub(super) useful: bool,
+    /// What it said of its end.
+    pub(super) last_words: Option<String>,
+    next: u64,
+}
+
+/// How far a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Starting,
+    Ready,
+    /// It takes nothing new, and is killed at this time.
+    Leaving(Instant),
+    /// It was killed, for which what it holds is not to blame.
+    Killed,
+    /// It was killed because it did not answer.
+    Hung,
+}
+
+/// What a look at the clock asks for.
+pub(super) enum Due {
+    /// It did not become ready.
+    NotReady,
+    /// It does not answer.
+    Hangs,
+    /// A handler goes on after its time.
+    Overdue,
+    /// It has had its time.
+    Leave,
+}
+
+impl Process {
+    pub(super) fn new(link: Link) -> Self {
+        Self {
+            link,
+            phase: Phase::Starting,
+            held: HashMap::new(),
+            deadlines: VecDeque::new(),
+            asked: HashMap::new(),
+            overdue: HashMap::new(),
+            quarantine: false,
+            began: Instant::now(),
+            useful: false,
+            last_words: None,
+            next: 0,
+        }
+    }
+
+    /// How many deliveries it holds.
+    pub(super) fn load(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether it takes deliveries that nothing is held against.
+    pub(super) fn takes(&self) -> bool {
+        self.phase == Phase::Ready && !self.quarantine
+    }
+
+    /// Whether it holds nothing and could take suspects.
+    pub(super) fn idle(&self) -> bool {
+        self.phase == Phase::Ready && self.held.is_empty() && self.overdue.is_empty()
+    }
+
+    /// Hands deliveries over; their time runs from now.
+    pub(super) fn deliver(&mut self, attempts: Vec<Attempt>, timeout: Duration, suspects: bool) {
+        self.quarantine = suspects;
+        let now = Instant::now();
+        let mut frame = Deliveries::new();
+        let mut empty = true;
+        for mut attempt in attempts {
+            let message = attempt.delivery.message();
+            if !empty && frame.len() + message.body.len() > FRAME {
+                self.link.send(std::mem::replace(&mut frame, Deliveries::new()).frame());
+            }
+            self.next += 1;
+            frame.push(self.next, attempt.delivery.attempt(), attempt.delivery.message());
+            empty = false;
+            attempt.began = now;
+            self.deadlines.push_back((now + timeout, self.next));
+            self.held.insert(self.next, attempt);
+        }
+        if !empty {
+            self.link.send(frame.frame());
+        }
+    }
+
+    /// A delivery has ended; its attempt, unless that was charged before.
+    pub(super) fn ended(&mut self, id: u64) -> Option<Attempt> {
+        self.useful = true;
+        self.overdue.remove(&id);
+        self.take(id)
+    }
+
+    /// Takes a delivery away from it.
+    pub(super) fn take(&mut self, id: u64) -> Option<Attempt> {
+        self.asked.remove(&id);
+        let attempt = self.held.remove(&id);
+        self.quarantine &= !self.held.is_empty();
+        attempt
+    }
+
+    /// Takes everything away from it.
+    pub(super) fn take_all(&mut self) -> Vec<Attempt> {
+        self.asked.clear();
+        let mut all: Vec<(u64, Attempt)> = self.held.drain().collect();
+        all.sort_by_key(|(id, _)| *id);
+        all.into_iter().map(|(_, attempt)| attempt).collect()
+    }
+
+    /// Everything it holds.
+    pub(super) fn held(&mut self) -> impl Iterator<Item = (u64, &mut Attempt)> {
+        self.held.iter_mut().map(|(id, attempt)| (*id, attempt))
+    }
+
+    /// The time of this delivery was over, and its handler was running: it may take a little to end.
+    pub(super) fn charge(&mut self, id: u64) -> Option<Attempt> {
+        let attempt = self.take(id)?;
+        self.overdue.insert(id, Instant::now() + END);
+        Some(attempt)
+    }
+
+    /// Tells it that a delivery's time is over.
+    pub(super) fn cancel(&mut self, id: u64) {
+        self.asked.insert(id, Instant::now() + ANSWER);
+        self.link.send(Say::Cancel { id }.frame());
+    }
+
+    /// Tells it to finish and go.
+    pub(super) fn leave(&mut self, grace: Option<Duration>) {
+        if matches!(self.phase, Phase::Starting) {
+            return self.kill(Phase::Killed);
+        }
+        if self.phase == Phase::Ready {
+            self.link.send(Say::Stop.frame());
+            self.phase = Phase::Leaving(Instant::now() + grace.unwrap_or(FINISH));
+        }
+    }
+
+    pub(super) fn kill(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.link.kill();
+    }
+
+    /// When to look at the clock again.
+    pub(super) fn next_look(&mut self) -> Option<Instant> {
+        while let Some((_, id)) = self.deadlines.front()
+            && (!self.held.contains_key(id) || self.asked.contains_key(id))
+        {
+            self.deadlines.pop_front();
+        }
+        let phase = match self.phase {
+            Phase::Starting => Some(self.began + START),
+            Phase::Leaving(until) => Some(until),
+            Phase::Ready => None,
+            Phase::Killed | Phase::Hung => return None,
+        };
+        let deadline = self.deadlines.front().map(|(deadline, _)| *deadline);
+        let answers = self.asked.values().chain(self.overdue.values()).copied();
+        phase.into_iter().chain(deadline).chain(answers).min()
+    }
+
+    /// Cancels what is over its time, and says what else is due.
+    pub(super) fn look(&mut self, now: Instant) -> Option<Due> {
+        match self.phase {
+            Phase::Killed | Phase::Hung => return None,
+            Phase::Starting => return (now >= self.began + START).then_some(Due::NotReady),
+            Phase::Leaving(until) if now >= until => return Some(Due::Leave),
+            Phase::Leaving(_) | Phase::Ready => {}
+        }
+        if self.asked.values().any(|until| now >= *until) {
+            return Some(Due::Hangs);
+        }
+        while let Some((deadline, id)) = self.deadlines.front().copied()
+            && now >= deadline
+        {
+            self.deadlines.pop_front();
+            if self.held.contains_key(&id) && !self.asked.contains_key(&id) {
+                self.cancel(id);
+            }
+        }
+        if self.phase == Phase::Ready && self.overdue.values().any(|until| now >= *until) {
+            return Some(Due::Overdue);
+        }
+        None
+    }
+}

@@ -1,0 +1,4 @@
+/** @param {import('@chuva.io/less').{{type}}} message */
+exports.process = async (message) => {
+  console.log(message);
+};

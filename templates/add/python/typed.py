@@ -1,0 +1,5 @@
+from less import {{type}}
+
+
+def process(message: {{type}}):
+    print(message)

@@ -1,0 +1,2 @@
+/** How the app greets a user. */
+exports.greeting = (user) => `Welcome, ${user.name}!`;
