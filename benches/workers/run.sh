@@ -23,7 +23,7 @@ home=$PWD/target/peers
 driver=free_ports
 own=${CARGO_TARGET_DIR:-$PWD/target}/workers
 # No run of one system may take longer.
-LONGEST=1200
+LONGEST=600
 export BENCH_TOTAL=100000 BENCH_WARM_UP=1000 BENCH_SYSTEM BENCH_ROUND BENCH_AMQP BENCH_QUEUE=workers BENCH_GO BENCH_RESULT
 rounds=3
 out=

@@ -42,7 +42,10 @@ def main():
     try:
         frames = Frames(mine)
         send(mine, hello(options))
-        ready = frames.read()
+        try:
+            ready = frames.read()
+        except ConnectionResetError:
+            sys.exit("error: the worker has ended; what it has written says why")
         if ready is None or ready["type"] != "ready":
             sys.exit(f"error: the worker is not ready: {ready}")
         seconds = play(mine, frames, deliveries(total), total, warm_up)
