@@ -135,9 +135,10 @@ peer() {
     run node "$here/peers/backlog.js" check
 }
 
-# An app without Rust, as a user has it: a copy, so that nothing is generated into the repository.
+# An app without Rust, as a user has it: a copy of its sources, so that nothing is generated into the repository.
 app() {
-    cp -r "$here/app" "$1/app"
+    mkdir "$1/app"
+    cp -r "$here/app/less.toml" "$here/app/less" "$1/app"
     BENCH_GO=$1/go
     BENCH_RESULT=$1/result
 }
@@ -162,6 +163,10 @@ worker() {
     # Set for the worker alone; it is what the table of languages has for Node.js.
     NODE_PATH=$folder/app/.less/node_modules:$folder/app/less/shared \
         player --root "$folder/app" --topic "$topic" --file "less/topics/$topic/count/$file" "$@"
+    if [ ! -e "$BENCH_RESULT" ]; then
+        echo "error: the worker has answered more messages than its handler has counted" >&2
+        return 2
+    fi
 }
 
 # One system runs at a time, on an empty folder.
