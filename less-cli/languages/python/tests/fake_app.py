@@ -160,9 +160,16 @@ class Worker:
     def exit_code(self):
         return self.process.wait(WAIT)
 
+    def wait_log(self, text):
+        """Waits until the handler has printed this."""
+        deadline = time.monotonic() + WAIT
+        while text not in self.output():
+            assert time.monotonic() < deadline, f"{text!r} was not printed within {WAIT} s: {self.output()}"
+            time.sleep(0.001)
+
     def output(self):
-        self.log.seek(0)
-        return self.log.read().decode("utf-8", "replace")
+        # Not by seeking: the worker writes at the same place of the same open file.
+        return os.pread(self.log.fileno(), os.fstat(self.log.fileno()).st_size, 0).decode("utf-8", "replace")
 
     def _read(self):
         try:
