@@ -39,14 +39,31 @@ def measure(handler, concurrency, seconds, python=sys.executable):
     theirs.close()
     try:
         file = ours.makefile("rb")
-        ours.sendall(_frame({"type": "hello", "protocol": 1, "app": "shop", "topic": "user_created", "subscriber": "audit", "root": project.root, "file": FILE, "concurrency": concurrency}))
+        ours.sendall(
+            _frame(
+                {
+                    "type": "hello",
+                    "protocol": 1,
+                    "app": "shop",
+                    "topic": "user_created",
+                    "subscriber": "audit",
+                    "root": project.root,
+                    "file": FILE,
+                    "concurrency": concurrency,
+                }
+            )
+        )
         assert b'"ready"' in _read(file)
         one = json.dumps(delivery(1, BODY)).encode().replace(b'"id": 1,', b'"id": %d,')
         next_id = 1
 
         def deliver(count):
             nonlocal next_id
-            text = b'{"type":"deliver","deliveries":[' + b",".join([one % id for id in range(next_id, next_id + count)]) + b"]}"
+            text = (
+                b'{"type":"deliver","deliveries":['
+                + b",".join([one % id for id in range(next_id, next_id + count)])
+                + b"]}"
+            )
             next_id += count
             ours.sendall(len(text).to_bytes(4, "big") + text)
 

@@ -44,7 +44,10 @@ class Threads(unittest.TestCase):
         with Worker(handler, concurrency=30) as worker:
             for id in worker.ready().deliver(*range(30)):
                 self.assertEqual(worker.outcome(id), "done")
-        with Worker("import threading\ndef process(message): raise ValueError(threading.current_thread().name)\n", concurrency=1) as worker:
+        with Worker(
+            "import threading\ndef process(message): raise ValueError(threading.current_thread().name)\n",
+            concurrency=1,
+        ) as worker:
             worker.ready()
             names = {worker.handle(1)["error"].split("\n")[0] for _ in range(20)}
             self.assertEqual(names, {"ValueError: less-handler-1"})
@@ -61,7 +64,12 @@ class Threads(unittest.TestCase):
 
     def test_a_result_is_not_held_back_by_the_handler_after_it(self):
         for kind in ("def", "async def"):
-            with self.subTest(kind), Worker(f"import time\n{kind} process(message): time.sleep(message)\n", concurrency=2) as worker:
+            with (
+                self.subTest(kind),
+                Worker(
+                    f"import time\n{kind} process(message): time.sleep(message)\n", concurrency=2
+                ) as worker,
+            ):
                 first, _ = worker.ready().deliver(0, 60)
                 self.assertEqual(worker.outcome(first), "done")
 
@@ -73,7 +81,10 @@ class Threads(unittest.TestCase):
                 self.assertEqual(worker.outcome(id), "done")
 
     def test_messages_are_begun_in_their_order(self):
-        with Worker("seen = []\ndef process(message):\n    seen.append(message)\n    if message == 99: raise ValueError(seen == list(range(100)))\n", concurrency=1) as worker:
+        with Worker(
+            "seen = []\ndef process(message):\n    seen.append(message)\n    if message == 99: raise ValueError(seen == list(range(100)))\n",
+            concurrency=1,
+        ) as worker:
             ids = worker.ready().deliver(*range(100))
             self.assertTrue(worker.outcome(ids[-1])["error"].startswith("ValueError: True"))
 
@@ -85,7 +96,10 @@ class Cancelling(unittest.TestCase):
         return [frame["state"] for frame in worker.of("cancelled") if frame["id"] == id]
 
     def test_a_waiting_delivery_is_forgotten_and_an_unknown_one_said(self):
-        with Worker("import time\ndef process(message):\n    print(message)\n    if message == 1: time.sleep(1)\n", concurrency=1) as worker:
+        with Worker(
+            "import time\ndef process(message):\n    print(message)\n    if message == 1: time.sleep(1)\n",
+            concurrency=1,
+        ) as worker:
             worker.ready().deliver("a")
             first, second, third = worker.deliver(1, 2, 3)
             worker.wait_log("1")
@@ -121,14 +135,18 @@ class Cancelling(unittest.TestCase):
             self.assertEqual(worker.output(), "begun\nbegun\ntold\ntold\n")
 
     def test_an_awaitable_of_a_sync_handler_is_told_too(self):
-        with Worker("import asyncio\ndef process(message):\n    return wait()\nasync def wait():\n    print('begun')\n    await asyncio.sleep(60)\n") as worker:
+        with Worker(
+            "import asyncio\ndef process(message):\n    return wait()\nasync def wait():\n    print('begun')\n    await asyncio.sleep(60)\n"
+        ) as worker:
             worker.ready().deliver(1)
             worker.wait_log("begun")
             self.assertEqual(self.cancel(worker, 1), ["running"])
             self.assertTrue(worker.outcome(1)["error"].startswith("CancelledError"))
 
     def test_cancel_is_answered_while_the_loop_is_blocked(self):
-        with Worker("import time\nasync def process(message):\n    print('begun')\n    time.sleep(60)\n") as worker:
+        with Worker(
+            "import time\nasync def process(message):\n    print('begun')\n    time.sleep(60)\n"
+        ) as worker:
             first, second = worker.ready().deliver(1, 2)
             worker.wait_log("begun")
             self.assertEqual(self.cancel(worker, first), ["running"])
@@ -136,7 +154,12 @@ class Cancelling(unittest.TestCase):
 
     def test_every_delivery_has_one_end_when_cancels_race(self):
         for kind in ("def", "async def"):
-            with self.subTest(kind), Worker(f"import time\n{kind} process(message): time.sleep(0.0001)\n", concurrency=400) as worker:
+            with (
+                self.subTest(kind),
+                Worker(
+                    f"import time\n{kind} process(message): time.sleep(0.0001)\n", concurrency=400
+                ) as worker,
+            ):
                 worker.ready()
                 for _ in range(10):
                     ids = worker.deliver(*range(100))

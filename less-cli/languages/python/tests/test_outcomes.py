@@ -13,7 +13,10 @@ class Outcomes(unittest.TestCase):
         """Runs `body` as a handler of each kind; `expect` is the outcome, or takes it."""
         lines = "\n    ".join(body.split("\n"))
         for kind in kinds:
-            with self.subTest(kind), Worker(f"{before}\n{kind} process({parameters}):\n    {lines}\n") as worker:
+            with (
+                self.subTest(kind),
+                Worker(f"{before}\n{kind} process({parameters}):\n    {lines}\n") as worker,
+            ):
                 outcome = worker.ready().handle(message)
                 expect(outcome) if callable(expect) else self.assertEqual(outcome, expect)
                 # It lives on.
@@ -40,9 +43,13 @@ class Outcomes(unittest.TestCase):
 
     def test_causes_follow(self):
         def expect(outcome):
-            self.assertRegex(outcome["error"], r"(?s)^RuntimeError: outer\n.*\ncaused by KeyError: 'x'\n.*line 4")
+            self.assertRegex(
+                outcome["error"], r"(?s)^RuntimeError: outer\n.*\ncaused by KeyError: 'x'\n.*line 4"
+            )
 
-        self.handled("try:\n    {}['x']\nexcept KeyError as e:\n    raise RuntimeError('outer') from e", expect)
+        self.handled(
+            "try:\n    {}['x']\nexcept KeyError as e:\n    raise RuntimeError('outer') from e", expect
+        )
 
     def test_exceptions_of_own_modules_are_named_without_the_handlers_module(self):
         self.handled("raise Gone('x')", self.error("Gone: x"), before="class Gone(Exception): pass")
@@ -68,11 +75,17 @@ class Outcomes(unittest.TestCase):
 
     def test_stop_iteration_is_an_error(self):
         self.handled("raise StopIteration(5)", self.error("StopIteration: 5"), kinds=("def",))
-        self.handled("raise StopIteration(5)", self.error("RuntimeError: coroutine raised StopIteration"), kinds=("async def",))
+        self.handled(
+            "raise StopIteration(5)",
+            self.error("RuntimeError: coroutine raised StopIteration"),
+            kinds=("async def",),
+        )
 
     def test_deep_recursion_is_an_error_of_bounded_size(self):
         def expect(outcome):
-            self.assertTrue(outcome["error"].startswith("RecursionError: maximum recursion depth exceeded"), outcome)
+            self.assertTrue(
+                outcome["error"].startswith("RecursionError: maximum recursion depth exceeded"), outcome
+            )
             self.assertLessEqual(len(outcome["error"].encode()), 2000)
             self.assertIn(" more\n", outcome["error"])
 
@@ -87,7 +100,11 @@ class Outcomes(unittest.TestCase):
         self.handled("raise ValueError('☃' * 100000)", expect)
 
     def test_reject_makes_a_dead_letter_in_each_way_of_writing(self):
-        for body in ("context.reject('no such user')", "raise context.reject('no such user')", "raise less.Reject('no such user')"):
+        for body in (
+            "context.reject('no such user')",
+            "raise context.reject('no such user')",
+            "raise less.Reject('no such user')",
+        ):
             self.handled(body, {"id": 1, "reject": "no such user"}, "message, context", before="import less")
 
     def test_reject_survives_odd_reasons(self):
@@ -104,19 +121,29 @@ class Outcomes(unittest.TestCase):
 
     def test_a_bad_retry_after_is_an_error_that_names_the_range(self):
         def expect(outcome):
-            self.assertRegex(outcome["error"], r"^ValueError: retry_after: '5 weeks' is out of range; write .* from 0 to 365 days")
+            self.assertRegex(
+                outcome["error"],
+                r"^ValueError: retry_after: '5 weeks' is out of range; write .* from 0 to 365 days",
+            )
 
         self.handled("context.retry_after('5 weeks')", expect, "message, context")
 
     def test_a_group_of_one_reject_is_a_reject(self):
         if not hasattr(builtins, "ExceptionGroup"):
             return  # Groups came with Python 3.11: there is nothing to test.
-        self.handled("raise ExceptionGroup('g', [less.Reject('x')])", {"id": 1, "reject": "x"}, before="import less")
-        self.handled("raise ExceptionGroup('g', [ValueError('x'), ValueError('y')])", self.error("ExceptionGroup: g (2 sub-exceptions)"))
+        self.handled(
+            "raise ExceptionGroup('g', [less.Reject('x')])", {"id": 1, "reject": "x"}, before="import less"
+        )
+        self.handled(
+            "raise ExceptionGroup('g', [ValueError('x'), ValueError('y')])",
+            self.error("ExceptionGroup: g (2 sub-exceptions)"),
+        )
 
     def test_an_awaitable_from_a_sync_function_is_awaited(self):
         before = "import asyncio\nasync def later(m):\n    await asyncio.sleep(0.01)\n    raise ValueError(m)"
-        self.handled("return later(message)", self.error("ValueError: 7"), message=7, before=before, kinds=("def",))
+        self.handled(
+            "return later(message)", self.error("ValueError: 7"), message=7, before=before, kinds=("def",)
+        )
 
     def test_context_tells_everything_of_the_delivery(self):
         handler = """
@@ -134,7 +161,9 @@ class Outcomes(unittest.TestCase):
         """
         with Worker(handler) as worker:
             worker.ready()
-            first = worker.handle(1, attempt=3, key="k", attributes={"a": "b"}, traceparent="00-1")["error"].split("\n")[0]
+            first = worker.handle(1, attempt=3, key="k", attributes={"a": "b"}, traceparent="00-1")[
+                "error"
+            ].split("\n")[0]
             self.assertEqual(
                 first,
                 "ValueError: ('id-1', 'user_created', 'audit', 3, '2023-11-14T22:13:20.123000+00:00', 'k', {'a': 'b'}, '00-1')",
@@ -142,12 +171,30 @@ class Outcomes(unittest.TestCase):
             self.assertIn("None, {}, None)", worker.handle(1)["error"].split("\n")[0])
 
     def test_every_json_value_arrives(self):
-        values = [None, True, 0, -1, 2**80, 1.5e300, "", "☃😀\u2028\u0000", [], {}, {"": [{}]}, "x" * 1_000_000]
-        with Worker("import json\ndef process(message):\n    raise ValueError(hash(json.dumps(message)[:1000]))\n", env={"PYTHONHASHSEED": "0"}) as one:
+        values = [
+            None,
+            True,
+            0,
+            -1,
+            2**80,
+            1.5e300,
+            "",
+            "☃😀\u2028\u0000",
+            [],
+            {},
+            {"": [{}]},
+            "x" * 1_000_000,
+        ]
+        with Worker(
+            "import json\ndef process(message):\n    raise ValueError(hash(json.dumps(message)[:1000]))\n",
+            env={"PYTHONHASHSEED": "0"},
+        ) as one:
             one.ready()
             for value in values:
                 self.assertIn("ValueError: ", one.handle(value)["error"])
-        with Worker("def process(message):\n    if message[0] != eval(message[1]): raise ValueError(message)\n") as worker:
+        with Worker(
+            "def process(message):\n    if message[0] != eval(message[1]): raise ValueError(message)\n"
+        ) as worker:
             worker.ready()
             for value in values:
                 self.assertEqual(worker.handle([value, repr(value)]), "done")
@@ -168,8 +215,10 @@ class Exits(unittest.TestCase):
                     self.assertEqual({id: "done" for id in done}, worker.outcomes())
                     self.assertNotIn(fatal, worker.outcomes())
                     self.assertEqual(worker.frames[-1]["type"], "crash")
-                    self.assertEqual(worker.frames[-1]["error"].split("\n")[0], f"`{said}` was called by a handler")
-                    self.assertIn('line 4, in process', worker.frames[-1]["error"])
+                    self.assertEqual(
+                        worker.frames[-1]["error"].split("\n")[0], f"`{said}` was called by a handler"
+                    )
+                    self.assertIn("line 4, in process", worker.frames[-1]["error"])
                     self.assertIn("at exit", worker.output())
 
     def test_sys_exit_ends_the_process_and_never_counts_the_message_done(self):

@@ -19,19 +19,34 @@ class Frames(unittest.TestCase):
                 text = data.replace(b'"id": 1,', b'"id": %d,' % (at % 10))
                 worker.send_raw(text[:at])
                 worker.send_raw(text[at:])
-                worker.wait(lambda: sum(len(frame.get("done", ())) for frame in worker.of("results")) == at + 1)
+                worker.wait(
+                    lambda: sum(len(frame.get("done", ())) for frame in worker.of("results")) == at + 1
+                )
         with Worker(PASS, start=False) as worker:
-            hello = {"type": "hello", "protocol": 1, "topic": "t", "subscriber": "s", "root": worker.root, "file": worker.FILE, "concurrency": 5}
+            hello = {
+                "type": "hello",
+                "protocol": 1,
+                "topic": "t",
+                "subscriber": "s",
+                "root": worker.root,
+                "file": worker.FILE,
+                "concurrency": 5,
+            }
             for byte in encode(hello):
                 worker.send_raw(bytes([byte]))
-            many = b"".join(encode({"type": "deliver", "deliveries": [delivery(id, id)]}) for id in range(1, 500))
+            many = b"".join(
+                encode({"type": "deliver", "deliveries": [delivery(id, id)]}) for id in range(1, 500)
+            )
             worker.ready().send_raw(many)
             worker.wait(lambda: len(worker.outcomes()) == 499)
 
     def test_the_longest_frame_is_read_and_a_longer_one_ends_the_worker(self):
         longest = 64 * 1024 * 1024
         rest = len(encode({"type": "deliver", "deliveries": [delivery(1, "")]})) - 4
-        with Worker("def process(message):\n    if len(message) != %d: raise ValueError(len(message))\n" % (longest - rest)) as worker:
+        with Worker(
+            "def process(message):\n    if len(message) != %d: raise ValueError(len(message))\n"
+            % (longest - rest)
+        ) as worker:
             worker.ready()
             self.assertEqual(worker.handle("x" * (longest - rest)), "done")
             worker.send_raw((longest + 1).to_bytes(4, "big"))
@@ -100,7 +115,10 @@ class Ledger(unittest.TestCase):
                 wanted = {}
                 while len(wanted) < 6000:
                     bodies = [
-                        (dice.choice(["done", "done", "fail", "reject", "retry"]), dice.choice([0] * 20 + [0.001, 0.01, "publish"]))
+                        (
+                            dice.choice(["done", "done", "fail", "reject", "retry"]),
+                            dice.choice([0] * 20 + [0.001, 0.01, "publish"]),
+                        )
                         for _ in range(dice.randint(1, 200))
                     ]
                     ids = worker.deliver(*bodies, attempt=7)
@@ -129,7 +147,10 @@ class Ending(unittest.TestCase):
             {kind} process(message): {sleep}(0.2)
         """
         for kind, sleep in [("def", "time.sleep"), ("async def", "await asyncio.sleep")]:
-            with self.subTest(kind), Worker(handler.replace("{kind}", kind).replace("{sleep}", sleep)) as worker:
+            with (
+                self.subTest(kind),
+                Worker(handler.replace("{kind}", kind).replace("{sleep}", sleep)) as worker,
+            ):
                 ids = worker.ready().deliver(*range(20))
                 self.assertEqual(worker.stop(), 0)
                 worker.wait(lambda: worker.ended)
@@ -137,7 +158,11 @@ class Ending(unittest.TestCase):
                 self.assertEqual(worker.output(), "at exit\n")
 
     def test_the_end_of_the_socket_ends_the_process_at_once(self):
-        for handler in (PASS, "import time\ndef process(message): time.sleep(60)\n", "import time\nasync def process(message): time.sleep(60)\n"):
+        for handler in (
+            PASS,
+            "import time\ndef process(message): time.sleep(60)\n",
+            "import time\nasync def process(message): time.sleep(60)\n",
+        ):
             with self.subTest(handler), Worker(handler) as worker:
                 worker.ready().deliver(1)
                 worker.socket.shutdown(2)

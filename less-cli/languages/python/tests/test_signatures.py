@@ -36,25 +36,47 @@ class Accepted(unittest.TestCase):
 
     def test_context_may_be_keyword_only(self):
         self.calls("def process(message, *, context): say(message, context)", "'m' context")
-        self.calls("async def process(message, *, context=None, other=2): say(message, context, other)", "'m' context 2")
+        self.calls(
+            "async def process(message, *, context=None, other=2): say(message, context, other)",
+            "'m' context 2",
+        )
 
     def test_open_parameters_get_the_message_alone(self):
         self.calls("def process(*args): say(*args)", "'m'")
         self.calls("def process(message, *args, **more): say(message, *args, *more)", "'m'")
 
     def test_decorators_with_wraps_keep_what_they_wrap(self):
-        decorator = "def d(f):\n    @functools.wraps(f)\n    def w(*a, **k): return f(*a, **k)\n    return w\n"
+        decorator = (
+            "def d(f):\n    @functools.wraps(f)\n    def w(*a, **k): return f(*a, **k)\n    return w\n"
+        )
         self.calls(decorator + "@d\ndef process(message, context): say(message, context)", "'m' context")
-        self.calls(decorator + "@d\nasync def process(message, context):\n    await asyncio.sleep(0)\n    say(message, context)", "'m' context")
-        self.calls(decorator.replace("@functools.wraps(f)", "") + "@d\ndef process(message): say(message)", "'m'")
+        self.calls(
+            decorator
+            + "@d\nasync def process(message, context):\n    await asyncio.sleep(0)\n    say(message, context)",
+            "'m' context",
+        )
+        self.calls(
+            decorator.replace("@functools.wraps(f)", "") + "@d\ndef process(message): say(message)", "'m'"
+        )
 
     def test_partials_objects_and_methods(self):
-        self.calls("def f(a, message, context): say(a, message, context)\nprocess = functools.partial(f, 1)", "1 'm' context")
+        self.calls(
+            "def f(a, message, context): say(a, message, context)\nprocess = functools.partial(f, 1)",
+            "1 'm' context",
+        )
         self.calls("async def f(a, message): say(a, message)\nprocess = functools.partial(f, 1)", "1 'm'")
-        self.calls("class A:\n    def __call__(self, message, context): say(message, context)\nprocess = A()", "'m' context")
+        self.calls(
+            "class A:\n    def __call__(self, message, context): say(message, context)\nprocess = A()",
+            "'m' context",
+        )
         self.calls("class A:\n    async def __call__(self, message): say(message)\nprocess = A()", "'m'")
-        self.calls("class A:\n    async def run(self, message, context): say(message, context)\nprocess = A().run", "'m' context")
-        self.calls("class A:\n    @classmethod\n    def run(cls, message): say(message)\nprocess = A.run", "'m'")
+        self.calls(
+            "class A:\n    async def run(self, message, context): say(message, context)\nprocess = A().run",
+            "'m' context",
+        )
+        self.calls(
+            "class A:\n    @classmethod\n    def run(cls, message): say(message)\nprocess = A.run", "'m'"
+        )
         self.calls("class A:\n    @staticmethod\n    def run(message): say(message)\nprocess = A.run", "'m'")
 
     def test_a_function_of_c_gets_the_message(self):
@@ -86,8 +108,18 @@ class Refused(unittest.TestCase):
         none = "there is no function `process`"
         self.fails("", none, f"  --> {self.FILE}", self.HINT)
         self.fails("from os.path import join as proces", none, f"  --> {self.FILE}", self.HINT)
-        self.fails("def proces(message): pass", none, f"  --> {self.FILE}", "hint: there is `proces`: call it `process`")
-        self.fails("def handler(event, context): pass", none, f"  --> {self.FILE}", "hint: there is `handler`: call it `process`")
+        self.fails(
+            "def proces(message): pass",
+            none,
+            f"  --> {self.FILE}",
+            "hint: there is `proces`: call it `process`",
+        )
+        self.fails(
+            "def handler(event, context): pass",
+            none,
+            f"  --> {self.FILE}",
+            "hint: there is `handler`: call it `process`",
+        )
 
     def test_a_process_that_is_no_function(self):
         self.fails("process = 'x'", "`process` is no function but a str", f"  --> {self.FILE}", self.HINT)
@@ -96,8 +128,15 @@ class Refused(unittest.TestCase):
         at = f"  --> {self.FILE}:1"
         self.fails("def process(): pass", "`process()` takes no message", at, self.HINT)
         self.fails("def process(*, message): pass", "`process(*, message)` takes no message", at, self.HINT)
-        self.fails("def process(a, b, c): pass", "`process(a, b, c)` needs 3 arguments, and gets a message and a context", at, self.HINT)
-        self.fails("def process(a, *, b): pass", "`process(a, *, b)` needs `b`, which nobody gives it", at, self.HINT)
+        self.fails(
+            "def process(a, b, c): pass",
+            "`process(a, b, c)` needs 3 arguments, and gets a message and a context",
+            at,
+            self.HINT,
+        )
+        self.fails(
+            "def process(a, *, b): pass", "`process(a, *, b)` needs `b`, which nobody gives it", at, self.HINT
+        )
 
     def test_a_generator_would_never_run(self):
         for kind in ("def", "async def"):

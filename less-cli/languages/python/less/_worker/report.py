@@ -79,7 +79,11 @@ def _lines(error):
 def _head(error):
     """The exception itself: one line, or several for a SyntaxError."""
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    name = (
+        kind.__qualname__
+        if kind.__module__ in ("builtins", "__main__")
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
     if kind.__module__.startswith(("less_handler_", "asyncio.", "less.")):
         name = kind.__qualname__
     if isinstance(error, SyntaxError):

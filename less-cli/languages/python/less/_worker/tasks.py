@@ -49,7 +49,11 @@ class Tasks:
 
     def _start(self, id, coroutine):
         # Eager: a handler that never waits is over before this returns, without a turn of the loop.
-        task = asyncio.Task(coroutine, loop=self._loop, eager_start=True) if _EAGER else asyncio.Task(coroutine, loop=self._loop)
+        task = (
+            asyncio.Task(coroutine, loop=self._loop, eager_start=True)
+            if _EAGER
+            else asyncio.Task(coroutine, loop=self._loop)
+        )
         if not task.done():
             self._tasks[id] = task
 
