@@ -49,6 +49,8 @@ class Connections(threading.local):
 
 
 class _Connection:
+    _socket = None
+
     def __init__(self, url):
         secure, host, port, self._prefix, self._host = _parse(url)
         self._url = url
@@ -100,6 +102,11 @@ class _Connection:
                 self._used = time.monotonic()
         except (OSError, http.client.HTTPException) as error:
             raise Broken(_reason(error, ANSWER_TIMEOUT)) from None
+
+    def __del__(self):
+        # Its thread has ended.
+        if self._socket is not None:
+            self.close()
 
     def close(self):
         # Of a parent's connection only this process's descriptor; the parent keeps its own.

@@ -12,6 +12,8 @@ _NONE = MappingProxyType({})
 class Reject(Exception):
     """Raised by a handler: the message becomes a dead letter at once, with this reason."""
 
+    reason = ""
+
     def __init__(self, reason=""):
         super().__init__(reason)
         self.reason = reason
@@ -22,6 +24,8 @@ class RetryAfter(Exception):
 
     `delay`: `"500ms"`, `"30s"`, `"5m"`, `"2h"`, `"7d"`, a number of seconds or a timedelta, from 0 to 365 days. The attempt counts.
     """
+
+    delay_ms = 0
 
     def __init__(self, delay):
         super().__init__(delay)

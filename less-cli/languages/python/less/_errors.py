@@ -67,11 +67,20 @@ def from_problem(problem, status=None):
     kind = _text(problem, "type") or "about:blank"
     nearest = _text(problem, "nearest")
     pointer = _text(problem, "pointer")
-    detail = _text(problem, "detail") or _text(problem, "title") or f"the app answered {status} without a reason"
+    detail = (
+        _text(problem, "detail") or _text(problem, "title") or f"the app answered {status} without a reason"
+    )
     # The app's text already says where; what came through a proxy may not.
     if pointer and pointer not in detail:
         detail = f"{detail} at `{pointer}`"
-    return PublishError(kind, detail, status=status, pointer=pointer, nearest=nearest, hint=_hint(kind, status, pointer, nearest))
+    return PublishError(
+        kind,
+        detail,
+        status=status,
+        pointer=pointer,
+        nearest=nearest,
+        hint=_hint(kind, status, pointer, nearest),
+    )
 
 
 def _text(problem, name):
@@ -88,7 +97,9 @@ def _hint(kind, status, pointer, nearest):
         meant = f"use `topics.{nearest}`, or " if nearest else ""
         return f"{meant}run `less build` and start the app again"
     if status == 422:
-        return f"change the message at `{pointer}`" if pointer else "change the message to fit the topic's type"
+        return (
+            f"change the message at `{pointer}`" if pointer else "change the message to fit the topic's type"
+        )
     if status == 413:
         return "publish less, or raise `max_body` in less.toml"
     return None

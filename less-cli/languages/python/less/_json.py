@@ -30,7 +30,7 @@ def encode_message(message, index=None):
     except RecursionError:
         reason, pointer = "it is nested too deeply", None
     except Exception as error:
-        reason, pointer = _explain(message) or (str(error) or type(error).__name__, None)
+        reason, pointer = _explained(message) or (str(error) or type(error).__name__, None)
     which = "the message" if index is None else f"message {index}"
     at = f" at `{pointer}`" if pointer else ""
     raise PublishError(
@@ -39,6 +39,13 @@ def encode_message(message, index=None):
         pointer=pointer,
         hint="use dict, list, str, int, float, bool, None and dataclasses; write dates, UUIDs and decimals as text, such as `value.isoformat()` or `str(value)`",
     )
+
+
+def _explained(message):
+    try:
+        return _explain(message)
+    except Exception:
+        return None  # The message's own code failed: then the first error says more.
 
 
 def _explain(message):

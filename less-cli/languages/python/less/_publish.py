@@ -99,7 +99,12 @@ async def send_batches_async(topic, items):
 
 def _rest(error, failed, missing):
     """A batch failed as a whole: it would be the same for those after it, which are not sent."""
-    unsent = PublishError(error.type, "it was not sent, because sending an earlier one failed", status=error.status, hint=error.hint)
+    unsent = PublishError(
+        error.type,
+        "it was not sent, because sending an earlier one failed",
+        status=error.status,
+        hint=error.hint,
+    )
     return [error] * failed + [unsent] * (missing - failed)
 
 

@@ -23,7 +23,9 @@ class Topic:
         """The topic's id: its folder's name."""
         return self._id
 
-    def publish(self, message, *, key=None, delay=None, attributes=None, idempotency_key=None, traceparent=None):
+    def publish(
+        self, message, *, key=None, delay=None, attributes=None, idempotency_key=None, traceparent=None
+    ):
         """Returns a Receipt once the message is on stable storage; raises PublishError.
 
         `key`: messages of one key are handled in order (1 to 128 bytes). `delay`: not delivered before (`"500ms"`, `"30s"`, `"5m"`, `"2h"`, `"7d"`, a

@@ -24,8 +24,16 @@ class Project:
         python = os.path.join(self.root, ".less", "python")
         os.makedirs(python)
         shutil.copy(os.path.join(HERE, "less_worker.py"), python)
-        shutil.copytree(os.path.join(HERE, "less"), os.path.join(python, "less"), ignore=shutil.ignore_patterns("__pycache__"))
-        app = {"app": "shop", "topics": topics or {"user_created": "UserCreated", "other": None, "class": None}, "types": list(types)}
+        shutil.copytree(
+            os.path.join(HERE, "less"),
+            os.path.join(python, "less"),
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+        app = {
+            "app": "shop",
+            "topics": topics or {"user_created": "UserCreated", "other": None, "class": None},
+            "types": list(types),
+        }
         self.write(".less/python/less/app.json", json.dumps(app))
         for path, text in (files or {}).items():
             self.write(path, text)
@@ -46,7 +54,9 @@ class Worker:
 
     FILE = "less/topics/user_created/audit/__init__.py"
 
-    def __init__(self, handler, files=None, concurrency=100, python=sys.executable, env=None, start=True, protocol=1):
+    def __init__(
+        self, handler, files=None, concurrency=100, python=sys.executable, env=None, start=True, protocol=1
+    ):
         self.project = Project({self.FILE: handler, **(files or {})})
         self.root = self.project.root
         ours, theirs = socket.socketpair()
@@ -56,7 +66,12 @@ class Worker:
             [python, "-u", ".less/python/less_worker.py"],
             cwd=self.root,
             pass_fds=[theirs.fileno()],
-            env={**os.environ, "LESS_WORKER_FD": str(theirs.fileno()), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
+            env={
+                **os.environ,
+                "LESS_WORKER_FD": str(theirs.fileno()),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                **(env or {}),
+            },
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,
@@ -66,7 +81,10 @@ class Worker:
         self.frames = []
         self.ended = False
         self.changed = threading.Condition()
-        self.publishes = lambda frame: [{"message_id": f"m{frame['request']}-{i}", "duplicate": False} for i in range(len(frame["messages"]))]
+        self.publishes = lambda frame: [
+            {"message_id": f"m{frame['request']}-{i}", "duplicate": False}
+            for i in range(len(frame["messages"]))
+        ]
         self._next = 0
         threading.Thread(target=self._read, daemon=True).start()
         if start:
@@ -91,8 +109,15 @@ class Worker:
     def hello(self, concurrency=100, protocol=1):
         self.send(
             {
-                "type": "hello", "protocol": protocol, "app": "shop", "topic": "user_created", "subscriber": "audit",
-                "root": self.root, "file": self.FILE, "concurrency": concurrency, "from_the_future": True,
+                "type": "hello",
+                "protocol": protocol,
+                "app": "shop",
+                "topic": "user_created",
+                "subscriber": "audit",
+                "root": self.root,
+                "file": self.FILE,
+                "concurrency": concurrency,
+                "from_the_future": True,
             }
         )
 
@@ -106,7 +131,9 @@ class Worker:
         """Sends deliveries in one frame; returns their ids."""
         ids = list(range(self._next + 1, self._next + 1 + len(bodies)))
         self._next += len(bodies)
-        self.send({"type": "deliver", "deliveries": [delivery(id, body, **more) for id, body in zip(ids, bodies)]})
+        self.send(
+            {"type": "deliver", "deliveries": [delivery(id, body, **more) for id, body in zip(ids, bodies)]}
+        )
         return ids
 
     def wait(self, condition, what="it"):
@@ -115,9 +142,13 @@ class Worker:
         with self.changed:
             while not condition():
                 if self.ended and not condition():
-                    raise AssertionError(f"the worker ended before {what}: {self.frames[-5:]}\n{self.output()}")
+                    raise AssertionError(
+                        f"the worker ended before {what}: {self.frames[-5:]}\n{self.output()}"
+                    )
                 if not self.changed.wait(max(0, deadline - time.monotonic())):
-                    raise AssertionError(f"{what} did not come within {WAIT} s: {self.frames[-5:]}\n{self.output()}")
+                    raise AssertionError(
+                        f"{what} did not come within {WAIT} s: {self.frames[-5:]}\n{self.output()}"
+                    )
 
     def of(self, kind):
         return [frame for frame in self.frames if frame["type"] == kind]
@@ -160,9 +191,16 @@ class Worker:
     def exit_code(self):
         return self.process.wait(WAIT)
 
+    def wait_log(self, text):
+        """Waits until the handler has printed this."""
+        deadline = time.monotonic() + WAIT
+        while text not in self.output():
+            assert time.monotonic() < deadline, f"{text!r} was not printed within {WAIT} s: {self.output()}"
+            time.sleep(0.001)
+
     def output(self):
-        self.log.seek(0)
-        return self.log.read().decode("utf-8", "replace")
+        # Not by seeking: the worker writes at the same place of the same open file.
+        return os.pread(self.log.fileno(), os.fstat(self.log.fileno()).st_size, 0).decode("utf-8", "replace")
 
     def _read(self):
         try:
@@ -182,7 +220,14 @@ class Worker:
 
 
 def delivery(id, body, **more):
-    return {"id": id, "message_id": f"id-{id}", "attempt": 1, "published_at": 1_700_000_000_123, "body": body, **more}
+    return {
+        "id": id,
+        "message_id": f"id-{id}",
+        "attempt": 1,
+        "published_at": 1_700_000_000_123,
+        "body": body,
+        **more,
+    }
 
 
 def encode(frame):

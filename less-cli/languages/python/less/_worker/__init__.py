@@ -39,14 +39,25 @@ def main():
     # The handler's module may have run a loop of its own, which leaves none behind.
     asyncio.set_event_loop(loop)
     work.begin(handler)
-    channel.send({"type": "ready", "protocol": PROTOCOL, "runtime": f"{platform.python_implementation()} {platform.python_version()}".replace("CPython", "Python")})
+    channel.send(
+        {
+            "type": "ready",
+            "protocol": PROTOCOL,
+            "runtime": f"{platform.python_implementation()} {platform.python_version()}".replace(
+                "CPython", "Python"
+            ),
+        }
+    )
     _end(channel, work.run())
 
 
 def _socket():
     number = os.environ.pop("LESS_WORKER_FD", "")
     if not number.isdigit():
-        print("error: LESS_WORKER_FD is not set: a worker is started by the app\nhint: run `less dev`", file=sys.stderr)
+        print(
+            "error: LESS_WORKER_FD is not set: a worker is started by the app\nhint: run `less dev`",
+            file=sys.stderr,
+        )
         sys.exit(2)
     connection = socket.socket(fileno=int(number))
     connection.set_inheritable(False)

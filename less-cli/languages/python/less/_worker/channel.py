@@ -83,7 +83,11 @@ class Channel:
     def _ask(self, topic, batch, take):
         size = sum(map(len, batch)) + len(batch) + 1024
         if size > LONGEST:
-            raise PublishError("urn:less:too-large", f"the message has {size} bytes, the most is {LONGEST}", status=413)
+            raise PublishError(
+                "urn:less:too-large", f"the message has {size} bytes, the most is {LONGEST}", status=413
+            )
+        if self.closed:
+            raise PublishError("urn:less:unavailable", "the worker is ending; the message was not sent")
         request = next(self._requests)
         self._waiting[request] = take
         head = '{"type":"publish","request":%d,"topic":%s,"messages":[' % (request, _write(topic))

@@ -30,7 +30,9 @@ def inspect_handler(module, file):
         raise Unfit(f"`process` is no function but a {type(process).__name__}\n  --> {file}\n{_HINT}")
     place = _place(process, file)
     if _any_of(process, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
-        raise Unfit(f"`process` has a `yield`: calling it would run none of it\n  --> {place}\nhint: do the work without `yield`")
+        raise Unfit(
+            f"`process` has a `yield`: calling it would run none of it\n  --> {place}\nhint: do the work without `yield`"
+        )
     try:
         signature = inspect.signature(process)
     except (TypeError, ValueError):
@@ -58,7 +60,9 @@ def _context(signature, place):
         raise Unfit(f"{takes} needs `{required[0]}`, which nobody gives it\n  --> {place}\n{_HINT}")
     needed = sum(not optional for _, optional in positional)
     if needed > 2:
-        raise Unfit(f"{takes} needs {needed} arguments, and gets a message and a context\n  --> {place}\n{_HINT}")
+        raise Unfit(
+            f"{takes} needs {needed} arguments, and gets a message and a context\n  --> {place}\n{_HINT}"
+        )
     # A second parameter with a default is somebody's own, unless it is called `context`.
     second = len(positional) > 1 and (not positional[1][1] or positional[1][0] == "context")
     return second or by_name, by_name and not second
@@ -68,7 +72,11 @@ def _any_of(process, *tests):
     """Asks about the function that is called, behind partials, bound methods and objects with `__call__`."""
     while hasattr(process, "func") and hasattr(process, "keywords"):
         process = process.func
-    call = process if inspect.isroutine(process) or inspect.isclass(process) else getattr(type(process), "__call__", process)
+    call = (
+        process
+        if inspect.isroutine(process) or inspect.isclass(process)
+        else getattr(type(process), "__call__", process)
+    )
     return any(test(process) or test(call) for test in tests)
 
 
@@ -83,7 +91,9 @@ def _near_miss(module):
     own = [
         name
         for name, value in vars(module).items()
-        if not name.startswith("__") and callable(value) and getattr(value, "__module__", None) == module.__name__
+        if not name.startswith("__")
+        and callable(value)
+        and getattr(value, "__module__", None) == module.__name__
     ]
     found = difflib.get_close_matches("process", own, n=1) or [name for name in _OTHER_NAMES if name in own]
     return f"hint: there is `{found[0]}`: call it `process`" if found else _HINT

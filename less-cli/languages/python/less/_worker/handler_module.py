@@ -1,6 +1,5 @@
 """Loads the handler as a package of its own name, and makes what it imports importable."""
 
-import importlib
 import importlib.util
 import os
 import re
@@ -16,7 +15,9 @@ def load(root, topic, subscriber, file):
     sys.meta_path.insert(0, _Finder(name, os.path.join(root, file)))
     # A process that multiprocessing spawns gets these too, and finds the module by them.
     sys.argv[:] = [sys.argv[0], name, os.path.join(root, file)]
-    return importlib.import_module(name)
+    # Not importlib.import_module: its own frame would stand in the traceback.
+    __import__(name)
+    return sys.modules[name]
 
 
 def announce_in_child():

@@ -1,5 +1,6 @@
 """Errors as the app stores and shows them: what, then where, without the worker's own frames."""
 
+import builtins
 import linecache
 import os
 import re
@@ -9,6 +10,8 @@ import traceback
 LONGEST = 2_000
 LONGEST_LOAD = 8_000
 _OWN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
+# Python 3.11 has groups; before, nothing is one.
+_GROUP = getattr(builtins, "BaseExceptionGroup", ())
 _FIRST_FRAMES, _LAST_FRAMES = 4, 12
 
 
@@ -28,6 +31,14 @@ def load_error(error):
     else:
         error_text = "\n".join(_lines(error))
     return _cut(error_text, LONGEST_LOAD) + _hint(error)
+
+
+def text_of(value):
+    """A reason as text, at most 2,000 bytes; whatever it is."""
+    try:
+        return _cut(str(value), LONGEST)
+    except BaseException:
+        return f"<the text of a {type(value).__name__} can't be made: __str__ failed>"
 
 
 def exit_call(code):
@@ -54,7 +65,7 @@ def _lines(error):
         lines.append(introduction + head[0])
         lines += head[1:]
         lines += frames(error)
-        for inner in list(getattr(error, "exceptions", None) or ())[:5]:
+        for inner in (error.exceptions[:5] if isinstance(error, _GROUP) else ()):
             lines += ["  of these: " + _head(inner)[0], *frames(inner)]
         if error.__cause__ is not None:
             error, introduction = error.__cause__, "caused by "
@@ -68,15 +79,16 @@ def _lines(error):
 def _head(error):
     """The exception itself: one line, or several for a SyntaxError."""
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    name = (
+        kind.__qualname__
+        if kind.__module__ in ("builtins", "__main__")
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
     if kind.__module__.startswith(("less_handler_", "asyncio.", "less.")):
         name = kind.__qualname__
     if isinstance(error, SyntaxError):
         return _syntax_error(error, name)
-    try:
-        text = str(error)
-    except BaseException:
-        text = "<its text can't be made: __str__ failed>"
+    text = text_of(error)
     return f"{name}: {text}".split("\n") if text else [name]
 
 

@@ -81,10 +81,10 @@ class Runners:
                 self._rest(runner)
                 continue
             # As Work.claim, which this would call for every message.
-            running[id] = None
+            running.add(id)
             delivery = claim(id, None)
             if delivery is None:
-                del running[id]
+                running.discard(id)
                 continue
             runner.count += 1
             try:
@@ -98,7 +98,7 @@ class Runners:
                     work.tasks.take_over(id, result)
                 else:
                     results.append(id)
-                    del running[id]
+                    running.discard(id)
                     if len(results) >= _SEND_AFTER:
                         work.outcomes.flush()
             if runner.stuck:
@@ -107,7 +107,7 @@ class Runners:
     def _rest(self, runner):
         """Sleeps until there may be something to do."""
         self._work.settle()
-        runner.awake = False
+        runner.awake = runner.stuck = False
         self._asleep.append(runner)
         if self._work.queue:
             # What came since may have met nobody asleep. Whoever woke this runner meanwhile has released its bed.

@@ -1,5 +1,6 @@
 """The deliveries that this worker holds, and what became of them."""
 
+import builtins
 import os
 import sys
 from collections import deque
@@ -29,7 +30,7 @@ class Work:
         self.outcomes = Outcomes(channel)
         self.queue = deque()
         self.waiting = {}
-        self.running = {}
+        self.running = set()
         self.tasks = Tasks(self)
         self.call = None
         self._wake = None
@@ -60,10 +61,10 @@ class Work:
 
     def claim(self, id):
         """The delivery to begin now, or None if it was cancelled meanwhile."""
-        self.running[id] = None
+        self.running.add(id)
         delivery = self.waiting.pop(id, None)
         if delivery is None:
-            self.running.pop(id, None)
+            self.running.discard(id)
         return delivery
 
     def cancel(self, id):
@@ -77,7 +78,7 @@ class Work:
 
     def done(self, id):
         self.outcomes.done.append(id)
-        self.running.pop(id, None)
+        self.running.discard(id)
 
     def failed(self, id, error):
         """The handler raised. Only SystemExit ends the process."""
@@ -88,13 +89,13 @@ class Work:
             self.crash(error)
             return
         if isinstance(error, Reject):
-            outcome = {"id": id, "reject": _text(error.reason)}
+            outcome = {"id": id, "reject": report.text_of(error.reason)}
         elif isinstance(error, RetryAfter):
             outcome = {"id": id, "retry_after_ms": error.delay_ms}
         else:
             outcome = {"id": id, "error": report.handler_error(error)}
         self.outcomes.failed.append(outcome)
-        self.running.pop(id, None)
+        self.running.discard(id)
 
     def crash(self, error):
         """A handler called `sys.exit`: its message stays unfinished, and the process ends as the caller wanted."""
@@ -141,16 +142,13 @@ class Work:
         return lambda delivery: function(delivery["body"], Context(delivery, topic, subscriber))
 
 
+# Python 3.11 has groups; before, nothing is one.
+_GROUP = getattr(builtins, "BaseExceptionGroup", ())
+
+
 def _only_leaf(error):
     """What a TaskGroup raised, where it wraps one thing that has a meaning of its own."""
     leaf = error
-    while len(getattr(leaf, "exceptions", None) or ()) == 1:
+    while isinstance(leaf, _GROUP) and len(leaf.exceptions) == 1:
         leaf = leaf.exceptions[0]
     return leaf if isinstance(leaf, (Reject, RetryAfter, SystemExit)) else error
-
-
-def _text(value):
-    try:
-        return str(value)
-    except Exception:
-        return f"<the reason's text can't be made: a {type(value).__name__} whose __str__ failed>"
