@@ -73,7 +73,7 @@ function given(options) {
 }
 
 function text(value, option, least, most) {
-  if (typeof value !== 'string') throw new TypeError(`\`${option}\` is ${show(value)}; it must be a string of ${least} to ${most} bytes`);
+  if (typeof value !== 'string') throw new TypeError(`\`${option}\` is ${show(value)}; it must be a string of ${most === Infinity ? 'any length' : `${least} to ${most} bytes`}`);
   if (!value.isWellFormed()) throw new TypeError(`\`${option}\` holds half a surrogate pair, which UTF-8 can't express`);
   const size = Buffer.byteLength(value);
   if (size < least || size > most) throw new TypeError(`\`${option}\` has ${size} bytes; ${least} to ${most} are allowed`);

@@ -1,5 +1,6 @@
 // Loads a handler's file, and finds its `process`.
 
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { findProcess } from './exports.mjs';
@@ -17,6 +18,7 @@ const PATIENCE = 30_000;
 export async function load(root, file) {
   hookInto(root);
   const whole = path.join(root, file);
+  if (!existsSync(whole)) throw new LoadError(`there is no \`${file}\`\nhint: run \`less build\``);
   let namespace;
   try {
     const loading = file.endsWith('.ts') ? importTypeScript(root, whole) : import(pathToFileURL(whole).href);

@@ -28,6 +28,8 @@ export async function readyWorker(test, handler, options) {
 export class Worker {
   stdout = '';
   stderr = '';
+  /** Takes frames instead of `next`. */
+  onFrame = undefined;
   /** Every frame that came. */
   frames = [];
   #taken = 0;
@@ -114,7 +116,9 @@ export class Worker {
     this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
     while (this.#bytes.length >= 4 && this.#bytes.length >= 4 + this.#bytes.readUInt32BE(0)) {
       const end = 4 + this.#bytes.readUInt32BE(0);
-      this.frames.push(JSON.parse(this.#bytes.toString('utf8', 4, end)));
+      const frame = JSON.parse(this.#bytes.toString('utf8', 4, end));
+      if (this.onFrame) this.onFrame(frame);
+      else this.frames.push(frame);
       this.#bytes = this.#bytes.subarray(end);
     }
     this.#wake();
