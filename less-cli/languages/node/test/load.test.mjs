@@ -136,7 +136,12 @@ test('CommonJS and ES modules share one instance, also beside an installed copy'
   await (await handles(t, undefined, { root })).says('same true true true true\n');
 });
 
-test('TypeScript without a way to run it says what to do', { skip: process.features.typescript ? 'this Node.js runs TypeScript' : false }, async (t) => {
-  assert.equal(await failure(t, 'export const process = (message: unknown): void => {};', { file: 'index.ts' }),
+test('TypeScript runs, or says what it needs', async (t) => {
+  const source = 'export const process = (message: unknown): void => {};';
+  if (process.features.typescript) {
+    await handles(t, source, { file: 'index.ts' });
+    return;
+  }
+  assert.equal(await failure(t, source, { file: 'index.ts' }),
     `index.ts is TypeScript, which Node.js ${process.version} can't run by itself\n  --> ${PLACE}.ts\nhint: use Node.js 22.18 or later, or run \`npm install --save-dev esbuild\``);
 });
