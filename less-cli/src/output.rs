@@ -11,7 +11,7 @@ use crate::project::Project;
 use crate::render::Files;
 
 /// Below `.less`, where every file is generated.
-const OURS: [&str; 2] = ["less", "app"];
+const OURS: [&str; 4] = ["less", "app", "node_modules/@chuva.io/less", "python"];
 /// Beside them.
 const OUR_FILES: [&str; 1] = ["Cargo.toml"];
 
@@ -92,6 +92,10 @@ fn collect(folder: &Path, out: &mut BTreeSet<PathBuf>) -> anyhow::Result<()> {
     for entry in entries {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
+            // What Python compiled; it notices by itself when that is old.
+            if entry.file_name() == "__pycache__" {
+                continue;
+            }
             collect(&entry.path(), out)?;
         } else {
             out.insert(entry.path());

@@ -9,6 +9,7 @@ pub mod language;
 pub mod manifest;
 pub mod name;
 pub mod quantity;
+pub mod shape;
 
 #[cfg(feature = "parse")]
 mod check;

@@ -1,4 +1,4 @@
-//! A topic's `message.rs`: which type it holds, and which crates that needs.
+//! A topic's `message.rs`: which type it holds, what that looks like as JSON, and which crates it needs.
 
 use proc_macro2::Span;
 use syn::{Attribute, Generics, Ident, Item, Visibility};
@@ -8,6 +8,7 @@ use crate::name::nearest;
 use crate::rust::imports::{names_of, re_export};
 use crate::rust::roots::roots;
 use crate::rust::{self, RustFile};
+use crate::shape::Shape;
 
 /// A struct or an enum of the file.
 struct Type<'a> {
@@ -17,18 +18,29 @@ struct Type<'a> {
     generics: &'a Generics,
 }
 
-/// Reads the file: the roots of its paths, and what is wrong with it.
-pub(crate) fn read(path: &str, text: &str, type_name: &str) -> (Vec<String>, Vec<Diagnostic>) {
+/// What a `message.rs` holds.
+pub(crate) struct Message {
+    /// The roots of its paths.
+    pub(crate) roots: Vec<String>,
+    /// The shape of its message type.
+    pub(crate) shape: Shape,
+}
+
+/// Reads the file, and says what is wrong with it.
+pub(crate) fn read(path: &str, text: &str, type_name: &str) -> (Message, Vec<Diagnostic>) {
     let file = match rust::parse(path, text) {
         Ok(file) => file,
-        Err(diagnostics) => return (Vec::new(), diagnostics),
+        Err(diagnostics) => {
+            return (Message { roots: Vec::new(), shape: Shape::any(type_name) }, diagnostics);
+        }
     };
     let types: Vec<Type> = file.file.items.iter().filter_map(message_type).collect();
     let diagnostics = match types.iter().find(|found| found.name == type_name) {
         Some(found) => check(path, &file, found),
         None => vec![missing(path, &file, &types, type_name)],
     };
-    (roots(&file.tokens), diagnostics)
+    let shape = Shape::of_rust(&file.file, type_name);
+    (Message { roots: roots(&file.tokens), shape }, diagnostics)
 }
 
 fn message_type(item: &Item) -> Option<Type<'_>> {

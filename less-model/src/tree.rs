@@ -4,6 +4,7 @@ use crate::language::Language;
 use crate::manifest::{Manifest, Policy, Settings};
 use crate::name::{AppName, SubscriberName, TopicName};
 use crate::quantity::Span;
+use crate::shape::Shape;
 
 /// An app. Topics are sorted by name, and so are each topic's subscribers.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +71,36 @@ pub enum MessageSource {
         type_name: String,
         /// First segments of the paths that the file uses, such as `chrono`: which dependencies the generated crate needs for it. Sorted.
         roots: Vec<String>,
+        /// What its messages look like as JSON, as far as the file shows.
+        shape: Shape,
     },
+    /// A `message.schema.json`.
+    Schema {
+        /// The file.
+        file: String,
+        /// The name that its type has in every language.
+        type_name: String,
+        /// What fits.
+        shape: Shape,
+    },
+}
+
+impl MessageSource {
+    /// The type's name, where it has one.
+    pub fn type_name(&self) -> Option<&str> {
+        match self {
+            Self::Any => None,
+            Self::Rust { type_name, .. } | Self::Schema { type_name, .. } => Some(type_name),
+        }
+    }
+
+    /// What messages look like, where that is known.
+    pub fn shape(&self) -> Option<&Shape> {
+        match self {
+            Self::Any => None,
+            Self::Rust { shape, .. } | Self::Schema { shape, .. } => Some(shape),
+        }
+    }
 }
 
 /// A subscriber.
@@ -91,17 +121,22 @@ pub struct Subscriber {
 }
 
 impl App {
-    /// Whether there is anything to compile: a handler or a message type in Rust.
-    pub fn needs_rust(&self) -> bool {
-        self.languages().any(|language| language == Language::Rust)
-            || self.topics.iter().any(|topic| matches!(topic.message, MessageSource::Rust { .. }))
-    }
-
     /// The languages of its subscribers, each once.
     pub fn languages(&self) -> impl Iterator<Item = Language> {
         Language::ALL.into_iter().filter(|language| {
             self.topics.iter().flat_map(|topic| &topic.subscribers).any(|found| found.language == *language)
         })
+    }
+
+    /// Whether there is anything to compile: a handler or a message type in Rust, or a package of the user's own.
+    pub fn needs_rust(&self) -> bool {
+        let message = |topic: &Topic| match topic.message {
+            MessageSource::Rust { .. } => true,
+            MessageSource::Any | MessageSource::Schema { .. } => false,
+        };
+        self.package.is_some()
+            || self.topics.iter().any(message)
+            || self.languages().any(|language| language == Language::Rust)
     }
 
     /// What the built program carries with it.
@@ -116,11 +151,12 @@ impl App {
                 .iter()
                 .map(|topic| crate::manifest::Topic {
                     name: topic.name.clone(),
-                    message_type: match &topic.message {
-                        MessageSource::Any => None,
-                        MessageSource::Rust { type_name, .. } => Some(type_name.clone()),
+                    message_type: topic.message.type_name().map(str::to_owned),
+                    schema: match &topic.message {
+                        // The Rust type itself is the check.
+                        MessageSource::Any | MessageSource::Rust { .. } => None,
+                        MessageSource::Schema { shape, .. } => Some(shape.to_schema()),
                     },
-                    schema: None,
                     retention: topic.retention,
                     subscribers: topic
                         .subscribers

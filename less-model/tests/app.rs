@@ -6,6 +6,7 @@ use less_model::language::Language;
 use less_model::manifest::{DEFAULT_RETENTION, Policy, Start};
 use less_model::quantity::Span;
 use less_model::scan::scan;
+use less_model::shape::Shape;
 use less_model::source::SourceTree;
 use less_model::tree::{App, MessageSource, Package, Subscriber, Topic, Workspace};
 
@@ -90,6 +91,11 @@ pub async fn process(message: less::Value) -> less::Result<()> {
         "http": {},
         "stages": { "production": { "data": "/var/lib/shop", "http": { "hosts": ["shop.example"] } } },
     });
+    let json_schema = serde_json::json!({
+        "type": "object",
+        "required": ["at"],
+        "properties": { "at": { "type": "string", "format": "date-time" } },
+    });
     let expected = App {
         name: "the_shop_2".parse().unwrap(),
         settings: serde_json::from_value(settings).unwrap(),
@@ -109,6 +115,7 @@ pub async fn process(message: less::Value) -> less::Result<()> {
                     file: "less/topics/user_created/message.rs".to_owned(),
                     type_name: "UserCreated".to_owned(),
                     roots: ["chrono", "less", "schemars", "time"].map(str::to_owned).to_vec(),
+                    shape: Shape::read(&json_schema, "UserCreated").unwrap(),
                 },
                 retention: Span::from_secs(3600),
                 subscribers: vec![
@@ -214,4 +221,33 @@ fn without_a_library_there_is_none_and_a_virtual_workspace_is_no_package() {
     assert_eq!(of("[package]\nname = \"shop\"\n").unwrap().library, None);
     assert_eq!(of("[package]\nname = \"shop\"\n[lib]\npath = \"a.rs\"\n").unwrap().library.unwrap(), "shop");
     assert_eq!(of("[workspace]\nmembers = [\"a\"]\n"), None);
+}
+
+#[test]
+fn a_schema_is_the_topics_type_and_goes_into_the_manifest() {
+    let schema = r#"{"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}"#;
+    let app = app(&format!(
+        "//- less/topics/a/s/index.js\n//- less/topics/b/message.schema.json\n{schema}\n//- less/topics/b/s/__init__.py\n"
+    ));
+    assert!(!app.needs_rust());
+    let topic = &app.topics[1];
+    assert_eq!(topic.message.type_name(), Some("B"));
+    let shape = topic.message.shape().unwrap();
+    let manifest = app.manifest();
+    let found: Vec<_> = manifest.topics.iter().map(|topic| (&topic.message_type, &topic.schema)).collect();
+    assert_eq!(found, [(&None, &None), (&Some("B".to_owned()), &Some(shape.to_schema()))]);
+    assert_eq!(&Shape::read(found[1].1.as_ref().unwrap(), "B").unwrap(), shape);
+}
+
+#[test]
+fn an_app_needs_rust_for_a_handler_a_message_type_or_a_package_in_rust() {
+    let node = "//- less/topics/t/s/index.js\n";
+    assert!(!app(node).needs_rust());
+    for more in [
+        "//- less/topics/t/r/mod.rs\npub async fn process(m: less::Value) -> less::Result<()> {}\n",
+        "//- less/topics/t/message.rs\n#[less::message] pub struct T {}\n",
+        "//- Cargo.toml\n[package]\nname = \"shop\"\n",
+    ] {
+        assert!(app(&format!("{node}{more}")).needs_rust(), "{more}");
+    }
 }

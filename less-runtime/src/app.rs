@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use less_model::manifest::Manifest;
 use less_model::name::{SubscriberName, TopicName};
+use less_model::shape::{Misfit, Shape};
 
 use crate::clock::{Clock, millis};
 use crate::message::{MessageId, StoredMessage};
@@ -25,18 +26,26 @@ pub const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Says whether a body fits a topic's message type.
 pub type Check = fn(&[u8]) -> Result<(), PublishError>;
 
+/// A topic, and what its messages have to fit.
+struct Carried {
+    index: TopicIndex,
+    check: Check,
+    /// What the manifest says beyond the Rust type, with the type's name.
+    shape: Option<(String, Result<Shape, String>)>,
+}
+
 /// A running app.
 pub struct App {
     manifest: Manifest,
     layout: Layout,
-    topics: HashMap<String, (TopicIndex, Check)>,
+    topics: HashMap<String, Carried>,
     transport: Arc<dyn Transport>,
     clock: Clock,
     max_body: usize,
 }
 
 impl App {
-    /// An app on a transport. `checks` says for each topic of the manifest whether a body fits.
+    /// An app on a transport. `checks` says for each topic of the manifest whether a body fits; a schema in the manifest takes its place.
     pub fn new(
         manifest: Manifest,
         checks: &HashMap<String, Check>,
@@ -46,10 +55,18 @@ impl App {
     ) -> Self {
         let layout = layout(&manifest);
         let topics = (0..)
-            .zip(&layout.topics)
+            .zip(&manifest.topics)
             .map(|(index, topic)| {
-                let check = checks.get(topic.name.as_str()).copied().unwrap_or(check::<crate::Value>);
-                (topic.name.as_str().to_owned(), (TopicIndex(index), check))
+                let name = topic.name.as_str();
+                let check = checks.get(name).copied().unwrap_or(check::<crate::Value>);
+                let shape = topic.schema.as_ref().map(|schema| {
+                    let type_name = topic.message_type.clone().unwrap_or_else(|| topic.name.type_name());
+                    let shape = Shape::read(schema, &type_name).map_err(|problems| {
+                        problems.first().map_or_else(String::new, |problem| problem.message.clone())
+                    });
+                    (type_name, shape)
+                });
+                (name.to_owned(), Carried { index: TopicIndex(index), check, shape })
             })
             .collect();
         Self { manifest, layout, topics, transport, clock, max_body }
@@ -82,12 +99,12 @@ impl App {
 
     /// The topic of this name.
     pub fn topic(&self, name: &str) -> Result<TopicIndex, PublishError> {
-        self.find(name).map(|(index, _)| index)
+        self.find(name).map(|carried| carried.index)
     }
 
     /// The subscription of this topic and subscriber.
     pub fn subscription(&self, topic: &str, subscriber: &str) -> Option<SubscriptionIndex> {
-        let (topic, _) = *self.topics.get(topic)?;
+        let topic = self.topics.get(topic)?.index;
         (0..)
             .zip(&self.layout.subscriptions)
             .find(|(_, spec)| spec.topic == topic && spec.subscriber.as_str() == subscriber)
@@ -103,7 +120,7 @@ impl App {
         self.accept(topic, messages, true).await
     }
 
-    /// Publishes bodies that were made from the topic's own type.
+    /// Publishes bodies that were made from the topic's own Rust type, which can't hold all that a schema says.
     pub(crate) async fn publish_typed(
         &self,
         topic: &str,
@@ -118,29 +135,32 @@ impl App {
         messages: Vec<(Bytes, Publish)>,
         check_body: bool,
     ) -> Vec<Result<Receipt, PublishError>> {
-        let (index, check) = match self.find(topic) {
+        let carried = match self.find(topic) {
             Ok(found) => found,
             Err(error) => return messages.iter().map(|_| Err(error.clone())).collect(),
         };
         let mut accepted = Vec::with_capacity(messages.len());
         let mut refused = Vec::new();
         for (position, (body, options)) in messages.into_iter().enumerate() {
-            let fits = if check_body { check(&body) } else { Ok(()) };
+            let fits = carried.check(&body, check_body);
             match fits.and_then(|()| self.new_message(body, options)) {
                 Ok(message) => accepted.push(message),
                 Err(error) => refused.push((position, error)),
             }
         }
-        let mut results =
-            if accepted.is_empty() { Vec::new() } else { self.transport.publish(index, accepted).await };
+        let mut results = if accepted.is_empty() {
+            Vec::new()
+        } else {
+            self.transport.publish(carried.index, accepted).await
+        };
         for (position, error) in refused {
             results.insert(position.min(results.len()), Err(error));
         }
         results
     }
 
-    fn find(&self, topic: &str) -> Result<(TopicIndex, Check), PublishError> {
-        self.topics.get(topic).copied().ok_or_else(|| PublishError::UnknownTopic {
+    fn find(&self, topic: &str) -> Result<&Carried, PublishError> {
+        self.topics.get(topic).ok_or_else(|| PublishError::UnknownTopic {
             topic: topic.to_owned(),
             nearest: less_model::name::nearest(topic, self.topics.keys().map(String::as_str))
                 .map(str::to_owned),
@@ -166,6 +186,32 @@ impl App {
             idempotency_key: options.idempotency_key,
         })
     }
+}
+
+impl Carried {
+    /// Whether a body fits; one that comes from the topic's Rust type is asked no more than that type can't promise.
+    fn check(&self, body: &[u8], from_outside: bool) -> Result<(), PublishError> {
+        match &self.shape {
+            // What fits the schema fits the type that was made from it: the body is parsed once.
+            Some((type_name, Ok(shape))) => check_shape(shape, type_name, body),
+            Some((type_name, Err(problem))) => Err(PublishError::DoesNotFit {
+                type_name: type_name.clone(),
+                pointer: String::new(),
+                message: format!("its schema can't be read: {problem}; build the app anew"),
+            }),
+            None if from_outside => (self.check)(body),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_shape(shape: &Shape, type_name: &str, body: &[u8]) -> Result<(), PublishError> {
+    let value: crate::Value = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    shape.check(&value).map_err(|Misfit { pointer, message }| PublishError::DoesNotFit {
+        type_name: type_name.to_owned(),
+        pointer,
+        message,
+    })
 }
 
 pub(crate) fn layout(manifest: &Manifest) -> Layout {

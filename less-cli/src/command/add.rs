@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use less_model::language::Language;
 use less_model::name::{SubscriberName, TopicName, nearest};
-use less_model::tree::{App, MessageSource, Topic};
+use less_model::tree::{App, Topic};
 
 use crate::cli::{ExitStatus, Lang};
 use crate::project::Project;
@@ -106,10 +106,7 @@ fn subscriber(project: &Project, path: &str, language: Option<Language>) -> anyh
         )));
     }
     let language = language.unwrap_or_else(|| usual(&app));
-    let type_name = match &topic.message {
-        MessageSource::Any => None,
-        MessageSource::Rust { type_name, .. } => Some(type_name.as_str()),
-    };
+    let type_name = topic.message.type_name();
     let text = templates::handler(language, type_name.is_some())
         .replace("{{topic}}", topic.name.as_str())
         .replace("{{type}}", type_name.unwrap_or_default());

@@ -1,7 +1,6 @@
 //! `less list`.
 
 use less_model::diagnostic::Diagnostic;
-use less_model::tree::MessageSource;
 use serde_json::json;
 
 use crate::cli::ExitStatus;
@@ -23,10 +22,7 @@ pub(super) fn run(project: &Project, as_json: bool) -> anyhow::Result<ExitStatus
                     .iter()
                     .map(|s| json!({"name": s.name, "language": s.language, "file": s.file}))
                     .collect();
-                let message = match &topic.message {
-                    MessageSource::Any => None,
-                    MessageSource::Rust { type_name, .. } => Some(type_name),
-                };
+                let message = topic.message.type_name();
                 json!({"name": topic.name, "message": message, "folder": topic.folder, "subscribers": subscribers})
             })
             .collect();

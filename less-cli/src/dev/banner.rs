@@ -50,7 +50,10 @@ pub(crate) fn curl(project: &Project, topic: &Topic, address: SocketAddr) -> Str
         MessageSource::Rust { file, type_name, .. } => std::fs::read_to_string(project.root.join(file))
             .ok()
             .and_then(|source| less_model::sample::of_source(&source, type_name)),
+        MessageSource::Schema { shape, .. } => shape.sample(),
     };
     let body = sample.map_or_else(|| "{…}".to_owned(), |sample| sample.to_string());
+    // As a shell wants it between single quotes.
+    let body = body.replace('\'', "'\\''");
     format!("curl http://{address}/topics/{} -H 'content-type: application/json' -d '{body}'", topic.name)
 }

@@ -5,6 +5,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::allow_case;
+use super::language::rust_types;
 
 pub(super) fn files(app: &App) -> Vec<(String, TokenStream)> {
     let mut files =
@@ -55,7 +56,7 @@ fn topics(app: &App) -> TokenStream {
 fn message_type(topic: &Topic) -> TokenStream {
     match &topic.message {
         MessageSource::Any => quote!(::less_runtime::Value),
-        MessageSource::Rust { type_name, .. } => {
+        MessageSource::Rust { type_name, .. } | MessageSource::Schema { type_name, .. } => {
             let (module, name) = (format_ident!("{}", topic.name.as_str()), format_ident!("{type_name}"));
             quote!(self::#module::#name)
         }
@@ -75,6 +76,14 @@ fn one(topic: &Topic) -> TokenStream {
                 #[path = #path]
                 mod message;
                 pub use self::message::*;
+            }
+        }
+        MessageSource::Schema { type_name, shape, file } => {
+            let types = rust_types(shape, type_name);
+            let title = format!(" The topic's message type, from `{file}`.");
+            quote! {
+                #![doc = #title]
+                #types
             }
         }
     }

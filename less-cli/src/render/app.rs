@@ -94,7 +94,7 @@ fn one(topic: &Topic) -> TokenStream {
     let name = topic.name.as_str();
     let message = match &topic.message {
         MessageSource::Any => quote!(::less::Value),
-        MessageSource::Rust { type_name, .. } => {
+        MessageSource::Rust { type_name, .. } | MessageSource::Schema { type_name, .. } => {
             let (module, name) = (format_ident!("{}", topic.name.as_str()), format_ident!("{type_name}"));
             quote!(::less::topics::#module::#name)
         }

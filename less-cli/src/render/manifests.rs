@@ -40,7 +40,7 @@ pub(super) fn api(app: &App, runtime: &RuntimeSource) -> anyhow::Result<String> 
     if let Some(package) = &app.package {
         let roots = |name: &str| {
             app.topics.iter().any(|topic| match &topic.message {
-                MessageSource::Any => false,
+                MessageSource::Any | MessageSource::Schema { .. } => false,
                 MessageSource::Rust { roots, .. } => roots.iter().any(|root| *root == name.replace('-', "_")),
             })
         };

@@ -12,6 +12,7 @@ use crate::tree::{App, Package, Topic};
 mod package;
 mod parallel;
 mod policy;
+mod schema;
 mod settings;
 mod subscriber;
 mod table;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::table::{Doc, Table};
-use super::{TOPICS, subscriber};
+use super::{TOPICS, schema, subscriber};
 use crate::check;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::manifest::{DEFAULT_RETENTION, Policy};
 use crate::message;
 use crate::name::TopicName;
 use crate::quantity::Span;
+use crate::shape::Shape;
 use crate::source::{Entry, Folder};
 use crate::tree::{MessageSource, Topic};
 
@@ -23,10 +24,7 @@ pub(super) fn read(name: &TopicName, folder: &Folder, defaults: Policy) -> (Topi
     let mut diagnostics = Vec::new();
     let message = message(name, &path, folder, &mut diagnostics);
     let retention = retention(&path, folder, &mut diagnostics);
-    let message_type = match &message {
-        MessageSource::Any => None,
-        MessageSource::Rust { type_name, .. } => Some(type_name.as_str()),
-    };
+    let message_type = message.type_name();
 
     let folders: BTreeMap<&str, &Folder> = folder
         .iter()
@@ -66,44 +64,38 @@ fn message(
     folder: &Folder,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> MessageSource {
-    let schema = folder.get("message.schema.json").filter(|entry| entry.is_file());
-    let schema_path = format!("{path}/message.schema.json");
-    let Some(rust) = folder.get("message.rs").filter(|entry| entry.is_file()) else {
-        if schema.is_some() {
-            diagnostics.push(
-                Diagnostic::error(
-                    "unsupported-schema",
-                    "this version of Less takes a message's type from `message.rs` only",
-                )
-                .at(Place::path(schema_path))
-                .hint(format!(
-                    "write `{path}/message.rs` with `#[less::message] pub struct {} {{ … }}`",
-                    name.type_name()
-                )),
-            );
-        }
-        return MessageSource::Any;
-    };
-    let file = format!("{path}/message.rs");
-    if schema.is_some() {
+    let file = |name: &str| folder.get(name).filter(|entry| entry.is_file());
+    let (rust_path, schema_path) = (format!("{path}/message.rs"), format!("{path}/message.schema.json"));
+    let type_name = name.type_name();
+    let (rust, schema) = (file("message.rs"), file("message.schema.json"));
+    if rust.is_some() && schema.is_some() {
         diagnostics.push(
             Diagnostic::error("two-message-types", format!("topic `{name}` has two message types"))
-                .at(Place::path(schema_path))
-                .note("first one is here", Some(Place::path(&file)))
+                .at(Place::path(&schema_path))
+                .note("first one is here", Some(Place::path(&rust_path)))
                 .hint("delete one of the two files"),
         );
     }
-    let type_name = name.type_name();
-    let roots = match rust.text() {
-        Some(text) => {
-            let (roots, found) = message::read(&file, text, &type_name);
-            diagnostics.extend(found);
-            roots
-        }
-        // Why it has no text was told with the other unreadable files.
-        None => Vec::new(),
-    };
-    MessageSource::Rust { file, type_name, roots }
+    // Why a file has no text was told with the other unreadable files.
+    if let Some(rust) = rust {
+        let (roots, shape) = match rust.text() {
+            Some(text) => {
+                let (message, found) = message::read(&rust_path, text, &type_name);
+                diagnostics.extend(found);
+                (message.roots, message.shape)
+            }
+            None => (Vec::new(), Shape::any(&type_name)),
+        };
+        return MessageSource::Rust { file: rust_path, type_name, roots, shape };
+    }
+    let Some(schema) = schema else { return MessageSource::Any };
+    let shape = schema.text().and_then(|text| {
+        let (shape, found) = schema::read(&schema_path, text, &type_name);
+        diagnostics.extend(found);
+        shape
+    });
+    let shape = shape.unwrap_or_else(|| Shape::any(&type_name));
+    MessageSource::Schema { file: schema_path, type_name, shape }
 }
 
 fn retention(path: &str, folder: &Folder, diagnostics: &mut Vec<Diagnostic>) -> Span {

@@ -32,7 +32,15 @@ impl Level {
     }
 }
 
-const TEXTS: [&str; 6] = ["less.toml", "Cargo.toml", "message.rs", "mod.rs", "topic.toml", "subscriber.toml"];
+const TEXTS: [&str; 7] = [
+    "less.toml",
+    "Cargo.toml",
+    "message.rs",
+    "message.schema.json",
+    "mod.rs",
+    "topic.toml",
+    "subscriber.toml",
+];
 
 /// The entries of the app's folder that matter.
 pub(super) fn read(root: &Path) -> Result<Folder, SourceError> {

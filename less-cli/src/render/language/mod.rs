@@ -1,0 +1,60 @@
+//! Message types in the languages of subscribers and publishers, and the packages that these languages publish with.
+
+use less_model::tree::App;
+use serde_json::{Map, Value, json};
+
+use super::Files;
+
+mod docs;
+mod names;
+pub(super) mod node;
+mod node_types;
+pub(super) mod python;
+mod python_types;
+mod rust;
+mod rust_names;
+
+pub(super) use rust::tokens as rust_types;
+
+use names::Types;
+
+/// What both packages' clients know of the app: `types` are the names that the package exports as types.
+fn app_json(app: &App, types: &[(Option<String>, Vec<String>)]) -> anyhow::Result<String> {
+    let topics: Map<String, Value> = app
+        .topics
+        .iter()
+        .zip(types)
+        .map(|(topic, (name, _))| (topic.name.to_string(), json!(name)))
+        .collect();
+    let types: Vec<&String> = types.iter().flat_map(|(_, names)| names).collect();
+    Ok(serde_json::to_string_pretty(&json!({"app": app.name, "topics": topics, "types": types}))? + "\n")
+}
+
+/// Every file of the packages for Node.js and Python.
+pub(super) fn files(app: &App) -> anyhow::Result<Files> {
+    let mut files = Files::new();
+    files.extend(node::files(app)?);
+    files.extend(python::files(app)?);
+    Ok(files)
+}
+
+/// The types of each topic, with names that no fixed part of a package has; `None` for a topic that carries any JSON.
+fn types(app: &App, reserved: &[&str]) -> Vec<Option<Types>> {
+    let taken = |name: &str| {
+        reserved.contains(&name) || app.topics.iter().any(|topic| topic.message.type_name() == Some(name))
+    };
+    app.topics
+        .iter()
+        .map(|topic| {
+            let (name, shape) = (topic.message.type_name()?, topic.message.shape()?);
+            let mut free = name.to_owned();
+            if reserved.contains(&name) {
+                free += "Message";
+                while taken(&free) {
+                    free += "Type";
+                }
+            }
+            Some(Types::of(shape, &free))
+        })
+        .collect()
+}
