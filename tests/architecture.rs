@@ -132,16 +132,24 @@ fn nothing_links_a_second_tls_stack_or_one_written_in_c() {
 
 #[test]
 fn workers_http_and_topics_know_no_transport_by_name() {
-    let mut wrong = Vec::new();
     for below in ["less-runtime/src/worker", "less-runtime/src/http", "less-runtime/src/topic.rs"] {
-        // Their tests run on the real broker; the code itself must not know it.
-        for path in sources(below).into_iter().filter(|path| !path.ends_with("tests.rs")) {
-            let text = std::fs::read_to_string(&path).unwrap().to_lowercase();
-            for (index, line) in text.lines().enumerate() {
-                let mut words = line.split(|c: char| !c.is_ascii_alphanumeric());
-                if words.any(|word| ["embedded", "rabbitmq", "aws"].contains(&word)) {
-                    wrong.push(format!("{}:{}: {line}", path.display(), index + 1));
-                }
+        never_says(below, &["embedded", "rabbitmq", "aws"]);
+    }
+}
+
+#[test]
+fn the_runtime_knows_no_language_but_rust() {
+    never_says("less-runtime/src", &["node", "nodejs", "python", "npm"]);
+}
+
+/// Fails where a source names one of these words; tests may.
+fn never_says(below: &str, words: &[&str]) {
+    let mut wrong = Vec::new();
+    for path in sources(below).into_iter().filter(|path| !path.ends_with("tests.rs")) {
+        let text = std::fs::read_to_string(&path).unwrap().to_lowercase();
+        for (index, line) in text.lines().enumerate() {
+            if line.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| words.contains(&word)) {
+                wrong.push(format!("{}:{}: {line}", path.display(), index + 1));
             }
         }
     }

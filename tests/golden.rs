@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use less_cli::project::Project;
-use less_cli::render::{RuntimeSource, render, static_paths};
+use less_cli::render::{RuntimeSource, render, static_files};
 use less_model::diagnostic::{Diagnostic, plain};
 
 mod files;
@@ -57,10 +57,30 @@ fn write(folder: &Path, files: &Files) {
 fn generated(app: &Path) -> Files {
     let read = Project { root: app.to_owned() }.read().expect("the app can be read");
     assert!(!read.diagnostics.iter().any(Diagnostic::is_error), "{}", plain(&read.diagnostics, &read.tree));
-    let mut files = render(&read.app, &RuntimeSource::Path(RUNTIME.into())).expect("the app can be rendered");
-    // What no app changes is compared with itself nowhere.
-    files.retain(|path, _| !static_paths().any(|fixed| fixed == *path));
+    let mut files =
+        render(&read.app, || Ok(RuntimeSource::Path(RUNTIME.into()))).expect("the app can be rendered");
+    for (path, text) in static_files() {
+        assert_eq!(files.remove(&path), Some(text), "{path}");
+    }
     files
+}
+
+/// A file that is in `less-cli/languages` alone would not be there when someone's handler asks for it.
+#[test]
+fn every_file_of_the_packages_gets_into_every_app() {
+    let languages = repository().join("less-cli/languages");
+    let mut sources: Vec<String> = Vec::new();
+    for (folder, below, apart) in [
+        ("node", "node_modules/@chuva.io/less", ["test/", "client.d.ts"]),
+        ("python", "python", ["tests/", "client.pyi"]),
+    ] {
+        let found = files::read(&languages.join(folder)).into_keys();
+        let found = found.filter(|path| !apart.iter().any(|apart| path.starts_with(apart)));
+        let found = found.filter(|path| !path.contains("__pycache__/") && !path.contains("node_modules/"));
+        sources.extend(found.map(|path| format!("{below}/{path}")));
+    }
+    sources.sort();
+    assert_eq!(static_files().into_keys().collect::<Vec<_>>(), sources);
 }
 
 fn compare(name: &str) {

@@ -23,7 +23,7 @@ fn main() -> anyhow::Result<()> {
         reads.push(began.elapsed());
         anyhow::ensure!(read.diagnostics.is_empty(), "the app is wrong: {:?}", read.diagnostics);
         let began = Instant::now();
-        let files = render(&read.app, &RuntimeSource::find()?)?;
+        let files = render(&read.app, RuntimeSource::find)?;
         renders.push(began.elapsed());
         anyhow::ensure!(files.len() > 2 * TOPICS, "too few files");
     }

@@ -15,6 +15,9 @@ const OURS: [&str; 4] = ["less", "app", "node_modules/@chuva.io/less", "python"]
 /// Beside them.
 const OUR_FILES: [&str; 1] = ["Cargo.toml"];
 
+/// Beside generated files: what an interpreter keeps of them.
+const CACHE: &str = "__pycache__";
+
 /// Brings `.less/` up to date.
 pub fn write(project: &Project, files: &Files) -> anyhow::Result<()> {
     let folder = project.generated();
@@ -91,11 +94,10 @@ fn collect(folder: &Path, out: &mut BTreeSet<PathBuf>) -> anyhow::Result<()> {
     };
     for entry in entries {
         let entry = entry?;
+        if entry.file_name() == CACHE {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
-            // What Python compiled; it notices by itself when that is old.
-            if entry.file_name() == "__pycache__" {
-                continue;
-            }
             collect(&entry.path(), out)?;
         } else {
             out.insert(entry.path());

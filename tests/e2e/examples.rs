@@ -148,3 +148,91 @@ async fn main() {
         "{printed}"
     );
 }
+
+/// Runs a command to its end in a folder, with every cache below the target folder.
+fn install(folder: &Path, program: &str, arguments: &[&str]) {
+    let caches = target().join("caches");
+    let output = std::process::Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env("npm_config_cache", caches.join("npm"))
+        .env("PIP_CACHE_DIR", caches.join("pip"))
+        .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+        .output()
+        .unwrap_or_else(|error| panic!("{program} can't be started: {error}"));
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn in_polyglot_shops_in_express_and_flask_publish_to_subscribers_in_three_languages() {
+    let (_folder, app) = example("polyglot");
+    let address = free_address();
+    let mut process = Process::start(less(&app).args(["dev", "--listen", &address.to_string()]));
+    process.wait_for("is live on", 0);
+    install(&app, "npm", &["ci", "--no-audit", "--no-fund"]);
+    install(&app, "python3", &["-m", "venv", ".venv"]);
+    install(&app, ".venv/bin/pip", &["install", "--quiet", "-r", "requirements.txt"]);
+
+    // The shops know the app by its address file alone.
+    let (express, flask) = (free_address(), free_address());
+    let shop = |program: &str, file: &str, address: std::net::SocketAddr| {
+        let mut command = std::process::Command::new(program);
+        command.arg(file).current_dir(&app).env("PORT", address.port().to_string());
+        command.env("PYTHONPATH", ".less/python").env("PYTHONUNBUFFERED", "1");
+        for name in ["LESS_URL", "LESS_DATA", "LESS_API_KEY"] {
+            command.env_remove(name);
+        }
+        Process::start(&mut command)
+    };
+    let mut express_shop = shop("node", "shops/express.js", express);
+    express_shop.wait_for("listens on", 0);
+    let mut flask_shop =
+        shop(app.join(".venv/bin/python").to_str().expect("a path"), "shops/flask_shop.py", flask);
+    flask_shop.wait_for("Running on", 0);
+
+    for (shop, order, customer) in [(express, "e1", "ada@example.com"), (flask, "f1", "eve@example.com")] {
+        let mut connection = Connection::open(shop).expect("the shop listens");
+        let body = format!(
+            r#"{{"order_id":"{order}","email":"{customer}","items":[{{"sku":"tea","quantity":2,"price":3.5}}]}}"#
+        );
+        let answer = connection.post("/orders", &body).expect("an answer");
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        process.wait_for(&format!("[reserve_stock] {order}: 2 of tea"), 0);
+        process.wait_for(&format!("[send_receipt] to {customer}: order {order}, 7.00 €"), 0);
+        process.wait_for(&format!("[update_dashboard] order {order}: "), 0);
+        // Refused before anybody got it.
+        let mut connection = Connection::open(shop).expect("the shop listens");
+        let empty = format!(r#"{{"order_id":"{order}-empty","email":"{customer}","items":[]}}"#);
+        let answer = connection.post("/orders", &empty).expect("an answer");
+        assert_eq!(answer.status, 422, "{}", answer.body);
+        let answer: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+        assert_eq!(answer["pointer"], "/items", "{answer}");
+        // One subscriber of three rejects this one.
+        let mut connection = Connection::open(shop).expect("the shop listens");
+        let answer =
+            connection.post("/orders", &body.replace("example.com", "example.invalid")).expect("an answer");
+        assert_eq!(answer.status, 202, "{}", answer.body);
+    }
+    let status = until("every message to end", || {
+        let status = crate::support::status(address)?;
+        let ended = status["subscribers"].as_array().into_iter().flatten();
+        let ended =
+            ended.filter(|found| found["pending"] == 0 && found["in_flight"] == 0 && found["published"] == 4);
+        if ended.count() == 3 { Ok(status) } else { Err(status.to_string()) }
+    });
+    assert_balanced(&status);
+    let dead: Vec<(&str, u64)> = status["subscribers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|found| (found["subscriber"].as_str().unwrap_or_default(), found["dead"].as_u64().unwrap_or(9)))
+        .collect();
+    assert_eq!(dead, [("reserve_stock", 0), ("send_receipt", 2), ("update_dashboard", 0)]);
+    process.signal("INT");
+    assert!(process.child.wait().expect("it ends").success(), "{}", process.printed());
+}

@@ -5,3 +5,4 @@ mod dev;
 mod examples;
 mod store;
 mod support;
+mod workers;

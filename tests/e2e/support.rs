@@ -49,7 +49,10 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("the folder can be read") {
         let entry = entry.expect("the folder can be read");
         let name = entry.file_name();
-        if [".less", "target", "outbox"].iter().any(|skipped| name == *skipped) {
+        if [".less", "target", "outbox", "node_modules", ".venv", "__pycache__"]
+            .iter()
+            .any(|skipped| name == *skipped)
+        {
             continue;
         }
         let target = to.join(&name);

@@ -55,7 +55,7 @@ fn rendered(project: &Project) -> Result<(App, render::Files), Failure> {
     if read.diagnostics.iter().any(Diagnostic::is_error) {
         return Err(Failure::User);
     }
-    let files = render::render(&read.app, &RuntimeSource::find()?)?;
+    let files = render::render(&read.app, RuntimeSource::find)?;
     Ok((read.app, files))
 }
 

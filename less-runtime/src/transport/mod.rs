@@ -187,8 +187,10 @@ pub enum AttemptErrorKind {
     RetryAfter,
     /// The handler rejected the message.
     Rejected,
-    /// The process ended during the attempt.
+    /// The app's process ended during the attempt.
     Crash,
+    /// The handler's own worker process ended during the attempt.
+    Exit,
 }
 
 /// Why a message is a dead letter.

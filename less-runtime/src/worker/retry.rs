@@ -23,7 +23,7 @@ pub(crate) enum Outcome {
     /// The handler took longer than its timeout.
     TimedOut,
     /// The worker process ended during the attempt; how.
-    Crashed(String),
+    Exited(String),
 }
 
 impl Outcome {
@@ -37,7 +37,7 @@ impl Outcome {
             Self::Returned(Kind::Schema(_)) => "schema",
             Self::Panicked(_) => "panic",
             Self::TimedOut => "timeout",
-            Self::Crashed(_) => "crash",
+            Self::Exited(_) => "exit",
         }
     }
 }
@@ -89,7 +89,7 @@ pub(crate) fn decide(
         Outcome::Panicked(message) => {
             (backoff(policy, attempt, jitter), error(AttemptErrorKind::Panic, message))
         }
-        Outcome::Crashed(how) => (backoff(policy, attempt, jitter), error(AttemptErrorKind::Crash, how)),
+        Outcome::Exited(how) => (backoff(policy, attempt, jitter), error(AttemptErrorKind::Exit, how)),
         Outcome::TimedOut => (
             backoff(policy, attempt, jitter),
             error(AttemptErrorKind::Timeout, format!("the handler took longer than {}", policy.timeout)),

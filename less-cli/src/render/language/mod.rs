@@ -7,9 +7,9 @@ use super::Files;
 
 mod docs;
 mod names;
-pub(super) mod node;
+mod node;
 mod node_types;
-pub(super) mod python;
+mod python;
 mod python_types;
 mod rust;
 mod rust_names;
@@ -30,7 +30,19 @@ fn app_json(app: &App, types: &[(Option<String>, Vec<String>)]) -> anyhow::Resul
     Ok(serde_json::to_string_pretty(&json!({"app": app.name, "topics": topics, "types": types}))? + "\n")
 }
 
-/// Every file of the packages for Node.js and Python.
+/// A path, and what is there in every app.
+type Static = (&'static str, &'static str);
+
+/// Every file of the packages that is the same in every app.
+pub(super) fn static_files() -> Files {
+    [(node::FOLDER, node::static_files()), (python::FOLDER, python::static_files())]
+        .into_iter()
+        .flat_map(|(folder, files)| files.iter().map(move |(path, text)| (folder, *path, *text)))
+        .map(|(folder, path, text)| (format!("{folder}/{path}"), text.to_owned()))
+        .collect()
+}
+
+/// Every file of the packages for Node.js and Python that this app alone has.
 pub(super) fn files(app: &App) -> anyhow::Result<Files> {
     let mut files = Files::new();
     files.extend(node::files(app)?);

@@ -6,7 +6,7 @@ use super::names::Types;
 use super::{app_json, node_types, types};
 use crate::render::Files;
 
-const FOLDER: &str = "node_modules/@chuva.io/less";
+pub(super) const FOLDER: &str = "node_modules/@chuva.io/less";
 
 /// The types that are the same in every app.
 const CLIENT: &str = include_str!("../../../languages/node/client.d.ts");
@@ -27,13 +27,36 @@ const RESERVED: [&str; 10] = [
 
 /// The package's files that are the same in every app, by their paths in the package. A file of `less-cli/languages/node` gets into the package
 /// here, and nowhere else: `("index.js", include_str!("../../../languages/node/index.js"))`.
-fn static_files() -> &'static [(&'static str, &'static str)] {
-    &[]
-}
-
-/// The paths of those files, below `.less`.
-pub(in crate::render) fn static_paths() -> impl Iterator<Item = String> {
-    static_files().iter().map(|(path, _)| format!("{FOLDER}/{path}"))
+pub(super) fn static_files() -> &'static [super::Static] {
+    &[
+        ("client/address.js", include_str!("../../../languages/node/client/address.js")),
+        ("client/encode.js", include_str!("../../../languages/node/client/encode.js")),
+        ("client/errors.js", include_str!("../../../languages/node/client/errors.js")),
+        ("client/http.js", include_str!("../../../languages/node/client/http.js")),
+        ("client/nearest.js", include_str!("../../../languages/node/client/nearest.js")),
+        ("client/options.js", include_str!("../../../languages/node/client/options.js")),
+        ("client/problem.js", include_str!("../../../languages/node/client/problem.js")),
+        ("client/send.js", include_str!("../../../languages/node/client/send.js")),
+        ("client/topics.js", include_str!("../../../languages/node/client/topics.js")),
+        ("index.js", include_str!("../../../languages/node/index.js")),
+        ("index.mjs", include_str!("../../../languages/node/index.mjs")),
+        ("package.json", include_str!("../../../languages/node/package.json")),
+        ("worker.mjs", include_str!("../../../languages/node/worker.mjs")),
+        ("worker/connection.js", include_str!("../../../languages/node/worker/connection.js")),
+        ("worker/context.js", include_str!("../../../languages/node/worker/context.js")),
+        ("worker/deliveries.js", include_str!("../../../languages/node/worker/deliveries.js")),
+        ("worker/explain.mjs", include_str!("../../../languages/node/worker/explain.mjs")),
+        ("worker/exports.mjs", include_str!("../../../languages/node/worker/exports.mjs")),
+        ("worker/frames.js", include_str!("../../../languages/node/worker/frames.js")),
+        ("worker/hooks.mjs", include_str!("../../../languages/node/worker/hooks.mjs")),
+        ("worker/load.mjs", include_str!("../../../languages/node/worker/load.mjs")),
+        ("worker/load_error.mjs", include_str!("../../../languages/node/worker/load_error.mjs")),
+        ("worker/publisher.js", include_str!("../../../languages/node/worker/publisher.js")),
+        ("worker/resolve.mjs", include_str!("../../../languages/node/worker/resolve.mjs")),
+        ("worker/shared.mjs", include_str!("../../../languages/node/worker/shared.mjs")),
+        ("worker/text.js", include_str!("../../../languages/node/worker/text.js")),
+        ("worker/typescript.mjs", include_str!("../../../languages/node/worker/typescript.mjs")),
+    ]
 }
 
 pub(super) fn files(app: &App) -> anyhow::Result<Files> {
@@ -46,8 +69,6 @@ pub(super) fn files(app: &App) -> anyhow::Result<Files> {
         })
         .collect();
     let mut files = Files::new();
-    let fixed = static_files().iter().map(|(path, text)| (format!("{FOLDER}/{path}"), (*text).to_owned()));
-    files.extend(fixed);
     files.insert(format!("{FOLDER}/index.d.ts"), declarations(app, &types));
     files.insert(format!("{FOLDER}/app.json"), app_json(app, &exported)?);
     Ok(files)

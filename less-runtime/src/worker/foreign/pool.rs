@@ -1,6 +1,6 @@
 //! The task of a subscription with worker processes: it leases, hands out, takes outcomes, replaces processes, and decides whom an end is charged to.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,10 +11,11 @@ use tokio::sync::mpsc;
 use super::control::WorkerState;
 use super::frame::{Cancelled, Failed, Kind as Frame, PROTOCOL, Said, Say};
 use super::link::{Event, Link, Setup};
-use super::process::{Due, Phase, Process};
+use super::process::{Due, Phase, Process, Role};
 use super::{Control, Foreign};
 use crate::app::MAX_DELAY;
 use crate::error::Kind;
+use crate::message::MessageId;
 use crate::telemetry::{in_scope, split};
 use crate::transport::{Consumer, Delivery, TransportError};
 use crate::worker::Worker;
@@ -24,6 +25,8 @@ use crate::worker::retry::{Outcome, exhausted};
 /// Wait before a process is started again: after one that could not be loaded, and after one that ended before it was of use.
 const LOAD_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 const START_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// Messages that are remembered because they ended a process alone.
+const NOTORIOUS: usize = 4096;
 /// What processes have said and the pool has not heard yet.
 const EVENTS: usize = 1024;
 
@@ -38,8 +41,6 @@ pub(super) struct Pool {
     events: mpsc::Receiver<(u64, Event)>,
     tell: mpsc::Sender<(u64, Event)>,
     processes: BTreeMap<u64, Process>,
-    /// Processes that are to take the place of those that serve.
-    successors: Vec<u64>,
     next: u64,
     start_at: Instant,
     again: Duration,
@@ -47,6 +48,8 @@ pub(super) struct Pool {
     waiting: VecDeque<Attempt>,
     /// Groups of deliveries of which one has ended its process, or made it hang.
     suspects: VecDeque<Vec<Attempt>>,
+    /// Messages that did so alone: their next attempts harm no neighbour.
+    notorious: HashSet<MessageId>,
     alive: mpsc::Sender<()>,
     ended: mpsc::Receiver<()>,
 }
@@ -85,7 +88,7 @@ impl Pool {
             events,
             tell,
             processes: BTreeMap::new(),
-            successors: Vec::new(),
+            notorious: HashSet::new(),
             next: 0,
             start_at: Instant::now(),
             again: Duration::ZERO,
@@ -177,7 +180,7 @@ impl Pool {
 
     /// How many more deliveries could begin now.
     fn room(&self) -> usize {
-        let able = self.processes.values().any(Process::takes) && self.suspects.is_empty();
+        let able = self.processes.values().any(Process::takes);
         if able { (self.worker.policy.concurrency as usize).saturating_sub(self.load()) } else { 0 }
     }
 
@@ -193,6 +196,8 @@ impl Pool {
             if exhausted(&self.worker.policy, attempt.delivery.attempt()) {
                 let worker = Arc::clone(&self.worker);
                 self.worker.home.spawn(async move { give_up(&worker, attempt).await });
+            } else if self.notorious.contains(&attempt.delivery.message().id) {
+                self.suspects.push_back(vec![attempt]);
             } else {
                 self.waiting.push_back(attempt);
             }
@@ -201,48 +206,48 @@ impl Pool {
 
     /// Starts what is missing, unless it is too early for that.
     fn start_missing(&mut self) {
-        if Instant::now() >= self.start_at {
-            for _ in 0..self.missing() {
-                self.start();
-            }
+        if Instant::now() < self.start_at {
+            return;
+        }
+        for _ in 0..self.missing() {
+            self.start(Role::Serving);
+        }
+        if !self.suspects.is_empty() && self.count(Role::Isolation) == 0 {
+            self.start(Role::Isolation);
         }
     }
 
     /// How many processes there are too few.
     fn missing(&self) -> usize {
-        let serving = self
-            .processes
-            .iter()
-            .filter(|(number, process)| {
-                matches!(process.phase, Phase::Starting | Phase::Ready) && !self.successors.contains(number)
-            })
-            .count();
-        (self.worker.policy.processes as usize).saturating_sub(serving)
+        (self.worker.policy.processes as usize).saturating_sub(self.count(Role::Serving))
     }
 
-    fn start(&mut self) -> u64 {
+    fn count(&self, role: Role) -> usize {
+        self.processes.values().filter(|process| process.is(role)).count()
+    }
+
+    fn start(&mut self, role: Role) {
         self.next += 1;
         let link = Link::open(Arc::clone(&self.setup), self.next, self.tell.clone());
-        self.processes.insert(self.next, Process::new(link));
-        self.next
+        self.processes.insert(self.next, Process::new(link, role));
     }
 
-    /// Hands out what waits: suspects to processes that hold nothing else, everything else to whoever holds least.
+    /// Hands out what waits: to whoever holds least, and suspects to a process apart.
     fn hand_out(&mut self) {
         let timeout = self.worker.policy.timeout.duration();
-        while !self.suspects.is_empty()
-            && let Some(process) = self.processes.values_mut().find(|process| process.idle())
-            && let Some(group) = self.suspects.pop_front()
-        {
-            process.deliver(group, timeout, true);
+        for process in self.processes.values_mut().filter(|process| process.isolates()) {
+            match self.suspects.pop_front() {
+                Some(group) => process.deliver(group, timeout),
+                None => process.leave(None),
+            }
         }
-        if !self.suspects.is_empty() || self.waiting.is_empty() {
+        if self.waiting.is_empty() {
             return;
         }
         let mut takers: Vec<&mut Process> =
             self.processes.values_mut().filter(|process| process.takes()).collect();
         if let [only] = &mut takers[..] {
-            only.deliver(self.waiting.drain(..).collect(), timeout, false);
+            only.deliver(self.waiting.drain(..).collect(), timeout);
             return;
         }
         let mut shares: Vec<Vec<Attempt>> = takers.iter().map(|_| Vec::new()).collect();
@@ -252,7 +257,7 @@ impl Pool {
             shares[least].push(attempt);
         }
         for (process, share) in takers.iter_mut().zip(shares).filter(|(_, share)| !share.is_empty()) {
-            process.deliver(share, timeout, false);
+            process.deliver(share, timeout);
         }
     }
 
@@ -272,6 +277,9 @@ impl Pool {
                 self.again = Duration::ZERO;
                 for id in said.done {
                     if let Some(attempt) = process.ended(id) {
+                        if !self.notorious.is_empty() {
+                            self.notorious.remove(&attempt.delivery.message().id);
+                        }
                         tell(&self.worker, attempt, Outcome::Done);
                     }
                 }
@@ -314,11 +322,9 @@ impl Pool {
         process.phase = Phase::Ready;
         let runtime = said.runtime.as_deref().unwrap_or_default();
         in_scope(&self.worker.label, || tracing::debug!("worker {number} is ready ({runtime})"));
-        if let Some(at) = self.successors.iter().position(|successor| *successor == number) {
-            self.successors.swap_remove(at);
-            let serving = |(number, process): (&u64, &Process)| {
-                (process.phase == Phase::Ready && !self.successors.contains(number)).then_some(*number)
-            };
+        if process.role == Role::Successor {
+            process.role = Role::Serving;
+            let serving = |(number, process): (&u64, &Process)| process.takes().then_some(*number);
             let serving: Vec<u64> = self.processes.iter().filter_map(serving).collect();
             if serving.len() > self.worker.policy.processes as usize
                 && let Some(oldest) = self.processes.get_mut(&serving[0])
@@ -331,8 +337,6 @@ impl Pool {
 
     fn process_ended(&mut self, number: u64, how: String) {
         let Some(mut process) = self.processes.remove(&number) else { return };
-        let was_successor = self.successors.contains(&number);
-        self.successors.retain(|successor| *successor != number);
         let text = match process.last_words.take() {
             Some(words) => words,
             None => how,
@@ -342,28 +346,37 @@ impl Pool {
             // Dropped, they are handed back.
             Phase::Leaving(_) | Phase::Killed => drop(held),
             Phase::Hung => {
-                self.blame(held, Outcome::TimedOut);
+                // Those that are not to blame take little time alone, and the one that is its timeout: once, not in every half.
+                let groups = held.len();
+                self.blame(held, groups, Outcome::TimedOut);
                 self.control.change(|status| status.restarts += 1);
             }
             Phase::Ready => {
-                self.say(&text, &format!("it is replaced; {} messages were being handled", held.len()));
-                self.blame(held, Outcome::Crashed(text));
+                self.say(
+                    &text,
+                    &match held.len() {
+                        0 => "no message was being handled".to_owned(),
+                        1 => "one message was being handled".to_owned(),
+                        more => format!("{more} messages were being handled, and one is to blame"),
+                    },
+                );
+                self.blame(held, 2, Outcome::Exited(text));
                 if !process.useful {
                     self.start_later(START_AGAIN);
                 }
                 self.control.change(|status| status.restarts += 1);
             }
             Phase::Starting => {
-                self.not_loaded(&text, was_successor);
+                self.not_loaded(&text, process.role);
             }
         }
         self.show(|_| {});
     }
 
     /// A process did not become ready.
-    fn not_loaded(&mut self, text: &str, was_successor: bool) {
+    fn not_loaded(&mut self, text: &str, role: Role) {
         self.show(|status| status.error = Some(text.to_owned()));
-        if was_successor {
+        if role == Role::Successor {
             return self.say(text, "the last version that could be loaded keeps running");
         }
         self.start_later(LOAD_AGAIN);
@@ -381,40 +394,47 @@ impl Pool {
         self.start_at = Instant::now() + self.again;
     }
 
-    /// One of these is to blame. A single one is charged; more are tried again in halves.
-    fn blame(&mut self, mut held: Vec<Attempt>, outcome: Outcome) {
-        if held.len() == 1
-            && let Some(attempt) = held.pop()
-        {
-            return tell(&self.worker, attempt, outcome);
+    /// One of these is to blame. A single one is charged; more are tried again apart, in so many groups.
+    fn blame(&mut self, mut held: Vec<Attempt>, groups: usize, outcome: Outcome) {
+        if held.len() > 1 {
+            let size = held.len().div_ceil(groups);
+            while !held.is_empty() {
+                let rest = held.split_off(size.min(held.len()));
+                self.suspects.push_back(std::mem::replace(&mut held, rest));
+            }
+        } else if let Some(attempt) = held.pop() {
+            if self.notorious.len() == NOTORIOUS {
+                self.notorious.clear();
+            }
+            self.notorious.insert(attempt.delivery.message().id);
+            tell(&self.worker, attempt, outcome);
         }
-        let half = held.split_off(held.len() / 2);
-        self.suspects.extend([held, half].into_iter().filter(|group| !group.is_empty()));
     }
 
     /// Starts processes of the handler as it is now.
     fn reload(&mut self) {
-        for number in std::mem::take(&mut self.successors) {
-            if let Some(process) = self.processes.get_mut(&number) {
-                process.kill(Phase::Killed);
+        let mut serving = 0;
+        for process in self.processes.values_mut() {
+            match (process.role, process.phase) {
+                (Role::Serving, Phase::Ready) => serving += 1,
+                // Whatever is being started may be of the old version, and suspects may be none in the new one.
+                (_, Phase::Starting) | (Role::Successor | Role::Isolation, Phase::Ready) => {
+                    process.leave(None);
+                }
+                (_, Phase::Leaving(_) | Phase::Killed | Phase::Hung) => {}
             }
-        }
-        let starting: Vec<&mut Process> =
-            self.processes.values_mut().filter(|process| process.phase == Phase::Starting).collect();
-        for process in starting {
-            process.kill(Phase::Killed);
         }
         self.start_at = Instant::now();
         self.again = Duration::ZERO;
-        let serving = self.processes.values().filter(|process| process.phase == Phase::Ready).count();
+        self.notorious.clear();
         for _ in 0..serving {
-            let number = self.start();
-            self.successors.push(number);
+            self.start(Role::Successor);
         }
     }
 
     fn next_look(&mut self) -> Option<Instant> {
-        let start = (self.missing() > 0 && self.start_at > Instant::now()).then_some(self.start_at);
+        let wanted = self.missing() > 0 || (!self.suspects.is_empty() && self.count(Role::Isolation) == 0);
+        let start = (wanted && self.start_at > Instant::now()).then_some(self.start_at);
         self.processes.values_mut().filter_map(Process::next_look).chain(start).min()
     }
 

@@ -21,6 +21,7 @@ const FRAME: usize = 1 << 20;
 /// A process.
 pub(super) struct Process {
     link: Link,
+    pub(super) role: Role,
     pub(super) phase: Phase,
     /// By the number that this process knows them by.
     held: HashMap<u64, Attempt>,
@@ -30,14 +31,23 @@ pub(super) struct Process {
     asked: HashMap<u64, Instant>,
     /// Charged, but their handlers have not ended yet; until when they may take.
     overdue: HashMap<u64, Instant>,
-    /// It takes nothing beside suspects.
-    quarantine: bool,
     pub(super) began: Instant,
     /// Whether any delivery has ended well or badly in it.
     pub(super) useful: bool,
     /// What it said of its end.
     pub(super) last_words: Option<String>,
     next: u64,
+}
+
+/// What a process is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It takes deliveries.
+    Serving,
+    /// It will, in place of an older one.
+    Successor,
+    /// It takes deliveries of which one has ended a process, or made it hang: apart from all others.
+    Isolation,
 }
 
 /// How far a process is.
@@ -66,15 +76,15 @@ pub(super) enum Due {
 }
 
 impl Process {
-    pub(super) fn new(link: Link) -> Self {
+    pub(super) fn new(link: Link, role: Role) -> Self {
         Self {
             link,
+            role,
             phase: Phase::Starting,
             held: HashMap::new(),
             deadlines: VecDeque::new(),
             asked: HashMap::new(),
             overdue: HashMap::new(),
-            quarantine: false,
             began: Instant::now(),
             useful: false,
             last_words: None,
@@ -87,19 +97,26 @@ impl Process {
         self.held.len()
     }
 
-    /// Whether it takes deliveries that nothing is held against.
-    pub(super) fn takes(&self) -> bool {
-        self.phase == Phase::Ready && !self.quarantine
+    /// Whether it is in this role, and neither leaving nor gone.
+    pub(super) fn is(&self, role: Role) -> bool {
+        self.role == role && matches!(self.phase, Phase::Starting | Phase::Ready)
     }
 
-    /// Whether it holds nothing and could take suspects.
-    pub(super) fn idle(&self) -> bool {
-        self.phase == Phase::Ready && self.held.is_empty() && self.overdue.is_empty()
+    /// Whether it takes deliveries that nothing is held against.
+    pub(super) fn takes(&self) -> bool {
+        self.role == Role::Serving && self.phase == Phase::Ready
+    }
+
+    /// Whether it takes suspects, and holds none.
+    pub(super) fn isolates(&self) -> bool {
+        self.role == Role::Isolation
+            && self.phase == Phase::Ready
+            && self.held.is_empty()
+            && self.overdue.is_empty()
     }
 
     /// Hands deliveries over; their time runs from now.
-    pub(super) fn deliver(&mut self, attempts: Vec<Attempt>, timeout: Duration, suspects: bool) {
-        self.quarantine = suspects;
+    pub(super) fn deliver(&mut self, attempts: Vec<Attempt>, timeout: Duration) {
         let now = Instant::now();
         let mut frame = Deliveries::new();
         let mut empty = true;
@@ -130,9 +147,7 @@ impl Process {
     /// Takes a delivery away from it.
     pub(super) fn take(&mut self, id: u64) -> Option<Attempt> {
         self.asked.remove(&id);
-        let attempt = self.held.remove(&id);
-        self.quarantine &= !self.held.is_empty();
-        attempt
+        self.held.remove(&id)
     }
 
     /// Takes everything away from it.

@@ -1,0 +1,7 @@
+pieces = 0
+
+
+def add(items):
+    global pieces
+    pieces += sum(item["quantity"] for item in items)
+    return pieces

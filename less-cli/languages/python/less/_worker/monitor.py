@@ -1,0 +1,83 @@
+"""The thread that looks every millisecond while there is work: results that wait are sent, and handlers that block get neighbours."""
+
+import threading
+import time
+
+_TICK = 0.001
+_IDLE_TICKS = 20
+_CALM_TICKS = 200
+
+
+class Monitor:
+    def __init__(self, work, runners):
+        self._work = work
+        self._runners = runners
+        self._awake = threading.Event()
+        self._calm = 0
+
+    def start(self):
+        threading.Thread(target=self._run, name="less-monitor", daemon=True).start()
+
+    def wake(self):
+        if not self._awake.is_set():
+            self._awake.set()
+
+    def _run(self):
+        idle = 0
+        while True:
+            time.sleep(_TICK)
+            work = self._work
+            if work.waiting or work.running or work.outcomes.done or work.outcomes.failed:
+                idle = 0
+                work.outcomes.flush()
+                if self._runners is not None:
+                    self._look()
+                continue
+            idle += 1
+            if idle >= _IDLE_TICKS:
+                self._awake.clear()
+                # A delivery that came before the clearing is seen here, a later one sets the event.
+                if not work.waiting and not work.running:
+                    self._awake.wait()
+                idle = 0
+
+    def _look(self):
+        runners = self._runners
+        moving = 0
+        for runner in list(runners.all):
+            # A runner clears `stuck` itself, between two handlers.
+            if runner.awake:
+                if runner.seen == runner.count:
+                    runner.stuck = True
+                else:
+                    moving += 1
+            runner.seen = runner.count
+        if not self._work.queue:
+            self._grow_calm()
+            return
+        now, cpu = time.monotonic(), time.process_time()
+        if moving == 0:
+            # Everybody is stuck: twice as many next time, so that a hundred blocking handlers run after a few ticks.
+            runners.add(runners.want)
+            runners.want = min(runners.want * 2, self._work.concurrency)
+            self._calm = 0
+        elif self._mostly_waiting(now, cpu):
+            # Handlers that block for less than a tick: each runner moves on, but the interpreter is free most of the time.
+            runners.want = min(runners.want * 2, self._work.concurrency)
+            runners.wake()
+            self._calm = 0
+        else:
+            self._grow_calm()
+        self._last = now, cpu
+
+    _last = (0.0, 0.0)
+
+    def _mostly_waiting(self, now, cpu):
+        then, cpu_then = self._last
+        return now - then < 0.1 and cpu - cpu_then < 0.6 * (now - then)
+
+    def _grow_calm(self):
+        self._calm += 1
+        if self._calm >= _CALM_TICKS:
+            self._calm = 0
+            self._runners.want = max(1, self._runners.want // 2)

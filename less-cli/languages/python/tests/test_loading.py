@@ -1,0 +1,185 @@
+"""What a handler may import, and what is said when it can't be loaded."""
+
+import unittest
+
+from tests.fake_app import Worker
+
+OK = "\ndef process(message): pass\n"
+FOLDER = "less/topics/user_created/audit/"
+
+
+class Imports(unittest.TestCase):
+    def loads(self, handler, files=None, env=None):
+        with Worker(handler + OK, files, env=env) as worker:
+            self.assertEqual(worker.ready().handle(1), "done", worker.output())
+
+    def test_nothing_takes_the_name_less(self):
+        other = "raise RuntimeError('the wrong less')"
+        for path in (
+            FOLDER + "less.py",
+            "less.py",
+            "less/__init__.py",
+            "less/shared/less.py",
+            FOLDER + "less/__init__.py",
+        ):
+            self.loads(
+                "from less import topics, Context, UserCreated\nassert topics.user_created", {path: other}
+            )
+
+    def test_message_types_are_importable(self):
+        self.loads(
+            "from less import UserCreated, UserCreated_Address\nassert UserCreated(email='x') == {'email': 'x'}"
+        )
+
+    def test_files_beside_the_handler(self):
+        files = {FOLDER + "helper.py": "x = 5", FOLDER + "deep/__init__.py": "from ..helper import x"}
+        self.loads(
+            "from . import helper\nfrom .helper import x\nfrom .deep import x as y\nassert helper.x == x == y",
+            files,
+        )
+        self.loads("import helper\nfrom helper import x\nassert x == 5", files)
+
+    def test_shared_modules_and_packages(self):
+        files = {
+            "less/shared/db.py": "x = 5",
+            "less/shared/mail/__init__.py": "from .send import y",
+            "less/shared/mail/send.py": "y = 6",
+        }
+        self.loads("from db import x\nfrom mail import y\nimport mail.send\nassert (x, y) == (5, 6)", files)
+
+    def test_the_apps_root_comes_after_shared_and_the_handlers_folder_first(self):
+        files = {
+            "a.py": "x = 'root'",
+            "less/shared/a.py": "x = 'shared'",
+            "b.py": "x = 'root'",
+            "less/shared/c.py": "x = 'shared'",
+            FOLDER + "c.py": "x = 'own'",
+        }
+        self.loads("import a, b, c\nassert (a.x, b.x, c.x) == ('shared', 'root', 'own')", files)
+
+    def test_files_named_like_the_standard_library_do_not_break_the_worker(self):
+        names = (
+            "asyncio",
+            "json",
+            "queue",
+            "selectors",
+            "ssl",
+            "socket",
+            "inspect",
+            "traceback",
+            "threading",
+            "collections",
+            "types",
+            "http",
+            "difflib",
+            "heapq",
+        )
+        self.loads("", {**{f"{FOLDER}{name}.py": "raise RuntimeError(__file__)" for name in names}})
+
+    def test_the_environment_and_the_descriptor_are_clean(self):
+        self.loads(
+            "import os\nassert 'LESS_WORKER_FD' not in os.environ\nassert not any(os.get_inheritable(int(fd)) for fd in os.listdir('/proc/self/fd') if int(fd) > 2 and os.path.exists(f'/proc/self/fd/{fd}'))"
+        )
+        self.loads(
+            "import os, subprocess\nout = subprocess.run(['ls', '-l', '/proc/self/fd'], stdout=subprocess.PIPE, close_fds=False).stdout\nassert b'socket' not in out, out"
+        )
+
+    def test_signals_are_as_promised(self):
+        self.loads(
+            "import signal\nassert signal.getsignal(signal.SIGINT) == signal.SIG_IGN\nassert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL"
+        )
+
+    def test_asyncio_objects_made_while_loading_belong_to_the_handlers_loop(self):
+        handler = """
+            import asyncio
+            async def nothing(): pass
+            asyncio.run(nothing())
+            lock = None
+            async def process(message):
+                global lock
+                lock = lock or asyncio.Lock()
+                async with lock:
+                    await asyncio.sleep(0)
+        """
+        with Worker(handler) as worker:
+            self.assertEqual(worker.ready().handle(1), "done")
+        with Worker(
+            "import asyncio\nlock = asyncio.Lock()\nasync def process(message):\n    async with lock: await asyncio.sleep(0.01)\n"
+        ) as worker:
+            ids = worker.ready().deliver(1, 2, 3)
+            self.assertEqual([worker.outcome(id) for id in ids], ["done"] * 3)
+
+    def test_ready_names_protocol_and_runtime(self):
+        with Worker(OK) as worker:
+            ready = worker.ready().of("ready")[0]
+            self.assertEqual(ready["protocol"], 1)
+            self.assertRegex(ready["runtime"], r"^Python 3\.\d+\.\d+")
+
+    def test_warnings_are_logged_as_python_does(self):
+        with Worker(
+            "import logging\nlogging.getLogger(__name__).warning('look')\nlogging.info('not this')\ndef process(message): pass\n"
+        ) as worker:
+            worker.ready()
+            self.assertEqual(worker.stop(), 0)
+            self.assertEqual(worker.output(), "look\n")
+
+
+class Failures(unittest.TestCase):
+    def failure(self, handler, files=None, **more):
+        with Worker(handler, files, **more) as worker:
+            return worker.failure()
+
+    def test_a_syntax_error_shows_the_line(self):
+        text = self.failure("x = 1\ndef process(message)\n    pass\n")
+        self.assertRegex(text, r"^SyntaxError: (expected ':'|invalid syntax)\n")
+        self.assertIn(f'  File "{Worker.FILE}", line 2\n    def process(message)\n', text)
+        self.assertNotIn("importlib", text)
+
+    def test_an_exception_while_loading_has_the_users_traceback_alone(self):
+        text = self.failure("import helper\n", {FOLDER + "helper.py": "def f():\n    return 1 / 0\nf()\n"})
+        self.assertEqual(
+            text,
+            f'ZeroDivisionError: division by zero\n  File "{Worker.FILE}", line 1, in <module>\n    import helper\n'
+            f'  File "{FOLDER}helper.py", line 3, in <module>\n    f()\n  File "{FOLDER}helper.py", line 2, in f\n    return 1 / 0',
+        )
+
+    def test_a_missing_dependency_says_how_to_install_it(self):
+        text = self.failure("import nonexistent_thing.part\n")
+        self.assertRegex(text, r"^ModuleNotFoundError: No module named 'nonexistent_thing'\n")
+        self.assertRegex(
+            text,
+            r"\nhint: install it with `.*pip install nonexistent_thing`, or put a module `nonexistent_thing` into less/shared$",
+        )
+
+    def test_sys_exit_while_loading(self):
+        text = self.failure("import sys\nsys.exit(0)\n")
+        self.assertEqual(
+            text,
+            f'`sys.exit(0)` was called while the handler was loaded\n  File "{Worker.FILE}", line 2, in <module>\n    sys.exit(0)',
+        )
+
+    def test_other_things_that_end_loading(self):
+        self.assertTrue(self.failure("raise KeyboardInterrupt\n").startswith("KeyboardInterrupt"))
+        self.assertTrue(
+            self.failure("from less import topics\ntopics.user_craeted\n").startswith(
+                "UnknownTopic: app `shop` has no topic `user_craeted`, did you mean `user_created`?"
+            )
+        )
+        self.assertIn("null bytes", self.failure("x = '\0'\n"))
+
+    def test_a_thread_that_loading_started_does_not_hold_the_process(self):
+        self.assertTrue(
+            self.failure(
+                "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\nraise ValueError(1)\n"
+            )
+        )
+
+    def test_another_protocol_is_refused(self):
+        self.assertEqual(
+            self.failure(OK, protocol=2),
+            "the app speaks version 2 of the worker protocol, this worker version 1\nhint: run `less build`",
+        )
+
+    def test_stop_while_loading_ends_at_once(self):
+        with Worker("import time\nprint('loading')\ntime.sleep(60)\n") as worker:
+            self.assertEqual(worker.stop(), 0)
