@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_GOLDENS=1 cargo test -p less-cli --test golden` rewrites what is expected.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -130,6 +131,20 @@ fn an_app_with_types_a_library_and_contexts_is_generated_as_expected_and_compile
 }
 
 #[test]
+fn an_app_with_schemas_and_handlers_in_three_languages_is_generated_as_expected_and_compiles() {
+    compare("polyglot");
+    compile("polyglot");
+}
+
+#[test]
+fn an_app_without_rust_is_generated_as_expected_and_has_nothing_to_compile() {
+    compare("no_rust");
+    let folders: BTreeSet<String> =
+        expected("no_rust").into_keys().filter_map(|path| Some(path.split_once('/')?.0.to_owned())).collect();
+    assert_eq!(folders, ["app", "node_modules", "python"].map(str::to_owned).into());
+}
+
+#[test]
 fn an_app_without_types_and_package_is_generated_as_expected_and_compiles() {
     compare("untyped_no_package");
     compile("untyped_no_package");
@@ -155,7 +170,7 @@ fn an_app_whose_names_meet_those_of_crates_macros_and_generated_items_compiles()
 
 #[test]
 fn the_same_app_in_two_folders_generates_the_same_bytes() {
-    for name in ["typed", "untyped_no_package", "library"] {
+    for name in ["typed", "untyped_no_package", "library", "polyglot"] {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (one, other) = (one.path().join("a"), other.path().join("somewhere/far below/B"));
         for folder in [&one, &other] {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use less_model::manifest::Manifest;
 use less_model::name::{SubscriberName, TopicName};
-use less_model::shape::{Misfit, Shape};
+use less_model::shape::{Misfit, Refusal, Shape};
 
 use crate::clock::{Clock, millis};
 use crate::message::{MessageId, StoredMessage};
@@ -206,11 +206,11 @@ impl Carried {
 }
 
 fn check_shape(shape: &Shape, type_name: &str, body: &[u8]) -> Result<(), PublishError> {
-    let value: crate::Value = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
-    shape.check(&value).map_err(|Misfit { pointer, message }| PublishError::DoesNotFit {
-        type_name: type_name.to_owned(),
-        pointer,
-        message,
+    shape.check_text(body).map_err(|refusal| match refusal {
+        Refusal::NotJson(error) => not_json(&error),
+        Refusal::Misfit(Misfit { pointer, message }) => {
+            PublishError::DoesNotFit { type_name: type_name.to_owned(), pointer, message }
+        }
     })
 }
 
@@ -327,5 +327,58 @@ pub(crate) async fn publish_raw(
     match APP.get() {
         Some(app) => app.publish_typed(topic, messages).await,
         None => crate::client::publish(topic, messages).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn carried(schema: &serde_json::Value) -> Carried {
+        let shape = Shape::read(schema, "Order").map_err(|problems| problems[0].message.clone());
+        Carried {
+            index: TopicIndex(0),
+            check: check::<crate::Value>,
+            shape: Some(("Order".to_owned(), shape)),
+        }
+    }
+
+    #[test]
+    fn a_schema_is_asked_wherever_a_message_comes_from() {
+        let topic = carried(&json!({
+            "type": "object",
+            "properties": {"name": {"type": "string", "minLength": 2}},
+            "additionalProperties": false,
+        }));
+        let misfit = |pointer: &str, message: &str| {
+            Err(PublishError::DoesNotFit {
+                type_name: "Order".to_owned(),
+                pointer: pointer.to_owned(),
+                message: message.to_owned(),
+            })
+        };
+        for from_outside in [true, false] {
+            let check = |body: &str| topic.check(body.as_bytes(), from_outside);
+            assert_eq!(check(r#"{"name": "Ada"}"#), Ok(()));
+            assert_eq!(check(r#"{"name": "A"}"#), misfit("/name", "expected at least 2 characters, found 1"));
+            assert_eq!(
+                check(r#"{"nmae": 1}"#),
+                misfit("/nmae", "unknown field `nmae`, did you mean `name`?")
+            );
+            assert_eq!(
+                check("{\n \"name\": }"),
+                Err(PublishError::NotJson { message: "expected value".to_owned(), line: 2, column: 10 })
+            );
+        }
+    }
+
+    #[test]
+    fn a_schema_that_nobody_can_read_lets_nothing_pass() {
+        let topic = carried(&json!({"type": "strng"}));
+        let error = topic.check(b"{}", true).unwrap_err().to_string();
+        let expected = "the message does not fit `Order`: its schema can't be read: there is no type `strng`; build the app anew";
+        assert_eq!(error, expected);
     }
 }

@@ -114,7 +114,10 @@ impl Shape {
         let names = || object.properties.iter().map(|property| property.name.as_str()).chain(tag);
         let unknown = map.keys().find(|key| !names().any(|name| name == *key));
         let Some(unknown) = unknown else { return Ok(()) };
-        let message = match crate::name::nearest(unknown, names().take(100).filter(|_| unknown.len() < 100)) {
+        // Whoever publishes chooses what is compared: nothing long.
+        let names = names().filter(|name| name.len() < 100).take(100);
+        let near = if unknown.len() < 100 { crate::name::nearest(unknown, names) } else { None };
+        let message = match near {
             Some(near) => format!("unknown field `{unknown}`, did you mean `{near}`?"),
             None => format!("unknown field `{}`", short(unknown)),
         };

@@ -16,6 +16,7 @@ mod schema;
 mod sound;
 #[cfg(feature = "parse")]
 mod span;
+mod strict;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ pub use self::format::Format;
 pub use self::read::Problem;
 #[cfg(feature = "parse")]
 pub(crate) use self::span::span_of;
+pub use self::strict::Refusal;
 
 /// A message's type, with the types that it is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -32,7 +32,7 @@ impl Sampler<'_> {
             return Some(Value::Null);
         }
         Some(match &node.kind {
-            Kind::Any => json!({}),
+            Kind::Any | Kind::Map(_) => json!({}),
             Kind::Null => Value::Null,
             Kind::Boolean => json!(true),
             Kind::Integer(range) => integer(*range)?,
@@ -48,7 +48,6 @@ impl Sampler<'_> {
             Kind::Text(rules) => text(*rules, key)?,
             Kind::Choice(all) => json!(all.first()?),
             Kind::Array(array) => self.array(array, key, depth)?,
-            Kind::Map(_) => json!({}),
             Kind::Object(object) => Value::Object(self.object(object, depth)?),
             Kind::Union(union) => {
                 let variant = union.variants.iter().min_by_key(|variant| self.rank_of(&variant.object))?;
@@ -71,7 +70,7 @@ impl Sampler<'_> {
     }
 
     fn array(&mut self, array: &Array, key: &str, depth: usize) -> Option<Value> {
-        let wanted = if depth > FULL_DEPTH || array.max_items == Some(0) { 0 } else { 1 };
+        let wanted = u64::from(depth <= FULL_DEPTH && array.max_items != Some(0));
         let count = array.min_items.max(wanted);
         let key = key.strip_suffix('s').unwrap_or(key);
         let items = (0..count).map(|_| self.node(&array.items, key, depth + 1));

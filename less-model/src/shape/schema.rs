@@ -81,6 +81,8 @@ impl Shape {
                 required.push(&property.name);
             }
         }
+        // Sorted, as the properties are.
+        required.sort_unstable();
         let mut out = typed("object");
         out.insert("properties".to_owned(), Value::Object(properties));
         if !required.is_empty() {

@@ -39,6 +39,7 @@ def good() -> None:
     topics.context.publish({"topic": "x"})
     topics.UserMoved.publish({"to": "Lisbon"})
     topics.nothing.publish({})
+    topics.nameless.publish({"": "x", "a": 1})
     topic: Topic[UserCreated] = topics.user_created
     print(message_id, again, many, topic.id, len(topics), "class" in topics, [one.id for one in topics])
 
@@ -84,7 +85,7 @@ tree: Tree = {
     "all": [[], [[]]],
 }
 hostile: Class = less.topics.anything.publish_many([])  # type: ignore
-quoted: str = hostile["a\"b"] + hostile["class"] + hostile[""] + hostile["__proto__"] + hostile["größe"] + hostile["a\nb"]
+quoted: str = hostile["a\"b"] + hostile["class"] + hostile["__proto__"] + hostile["größe"] + hostile["a\nb"]
 
 
 def bad(context: Context) -> None:

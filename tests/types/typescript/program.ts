@@ -17,12 +17,13 @@ export async function good(): Promise<void> {
   await topics.context.publish({ topic: 'x' });
   await topics.UserMoved.publish({ to: 'Lisbon' });
   await topics.nothing.publish({});
+  await topics.nameless.publish({ '': 'x', a: 1 });
   const topic: Topic<UserCreated> = topics.user_created;
   console.log(id, again, many, topic.id);
 }
 
 const hostile: Class[keyof Class] = 'text';
-const names: (keyof Class)[] = ['class', 'type', 'self', '__proto__', 'constructor', 'new', '', 'a"b', 'a*/b', 'a\\b', 'a\nb', '\u2028', 'größe'];
+const names: (keyof Class)[] = ['class', 'type', 'self', '__proto__', 'constructor', 'new', 'a"b', 'a*/b', 'a\\b', 'a\nb', '\u2028', 'größe'];
 
 const tree: Tree = {
   kind: 'node',

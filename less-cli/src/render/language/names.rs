@@ -169,24 +169,22 @@ mod tests {
             },
             "$defs": {"user address": {"type": "object", "properties": {}}},
         });
-        assert_eq!(
-            names(&schema),
-            [
-                "Root",
-                "UserAddress",
-                "Type",
-                "Address",
-                "RootRoot",
-                "AddressAddress",
-                "AddressRoot",
-                "GrE",
-                "Line",
-                "NewsValue",
-                "TypeSelf",
-                "TypeSelfAddress",
-                "TypeSelfRoot"
-            ]
-            .map(str::to_owned)
-        );
+        let expected = [
+            "Root",
+            "UserAddress",
+            "Type",
+            "Address",
+            "AddressRoot",
+            "RootAddress",
+            "RootAddressAddress",
+            "RootAddressAddressRoot",
+            "GrE",
+            "Line",
+            "NewsValue",
+            "TypeSelf",
+            "TypeSelfAddress",
+            "TypeSelfAddressRoot",
+        ];
+        assert_eq!(names(&schema), expected);
     }
 }

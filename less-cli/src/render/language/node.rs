@@ -83,7 +83,7 @@ fn declarations(app: &App, types: &[Option<Types>]) -> String {
     out += "/** The app's topics. */\nexport const topics: {\n";
     for (topic, types) in app.topics.iter().zip(types) {
         let message = types.as_ref().map_or("Json", |types| types.root().name.as_str());
-        out += &format!("  /** `{}` */\n  readonly {}: Topic<{message}>;\n", topic.folder, topic.name);
+        out.extend([format!("  /** `{}` */\n  readonly {}: Topic<{message}>;\n", topic.folder, topic.name)]);
     }
     out + "};\n"
 }

@@ -13,7 +13,7 @@ pub(super) fn declarations(types: &Types) -> String {
     let nested = types.nested().iter().map(|named| printer.declaration(named, 1) + &printer.variants(named));
     let inside = variants + &nested.collect::<String>();
     if !inside.is_empty() {
-        out += &format!("export namespace {} {{\n{inside}}}\n", types.root().name);
+        out.extend([format!("export namespace {} {{\n{inside}}}\n", types.root().name)]);
     }
     out
 }
@@ -115,7 +115,7 @@ fn literal(text: &str) -> String {
         match char::from_u32(unit.into()) {
             Some(c @ ('"' | '\\')) => out.extend(['\\', c]),
             Some(c @ ' '..='~') => out.push(c),
-            Some(_) | None => out += &format!("\\u{unit:04x}"),
+            Some(_) | None => out.extend([format!("\\u{unit:04x}")]),
         }
     }
     out + "\""

@@ -95,7 +95,7 @@ fn topics(app: &App, types: &[Option<Types>]) -> String {
             Some(types) => {
                 let name = &types.root().name;
                 if app.topics.iter().any(|topic| topic.name.as_str() == name) {
-                    before += &format!("_{name}: _te.TypeAlias = {name}\n");
+                    before.extend([format!("_{name}: _te.TypeAlias = {name}\n")]);
                     format!("_{name}")
                 } else {
                     name.clone()
@@ -111,7 +111,7 @@ fn topics(app: &App, types: &[Option<Types>]) -> String {
         ));
     }
     let overload = if items.len() > 1 { "    @_t.overload\n" } else { "" };
-    let items: String = items.iter().map(|item| format!("{overload}{item}")).collect();
+    let items: String = items.iter().flat_map(|item| [overload, item]).collect();
     format!(
         "{before}\nclass Topics:\n    \"\"\"The app's topics; those that Python has no attribute for as `topics[\\\"class\\\"]`.\"\"\"\n\
          {attributes}{items}    def __contains__(self, name: object, /) -> _builtins.bool: ...\n    \

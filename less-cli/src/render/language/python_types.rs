@@ -103,7 +103,8 @@ impl Printer<'_> {
 
     fn node(&self, node: &Node) -> String {
         let text = match &node.kind {
-            Kind::Any | Kind::Object(_) => "_t.Any".to_owned(),
+            // Objects and enums stand alone, and are printed there.
+            Kind::Any | Kind::Object(_) | Kind::External(_) => "_t.Any".to_owned(),
             Kind::Null => "None".to_owned(),
             Kind::Boolean => "bool".to_owned(),
             Kind::Integer(_) => "int".to_owned(),
@@ -115,8 +116,6 @@ impl Printer<'_> {
             Kind::Array(array) => format!("_t.List[{}]", self.node(&array.items)),
             Kind::Map(values) => format!("_t.Dict[str, {}]", self.node(values)),
             Kind::Union(inner) => union(inner.variants.iter().map(|variant| self.variant(variant)).collect()),
-            // Stands alone, and is printed there.
-            Kind::External(_) => "_t.Any".to_owned(),
             Kind::Ref(at) => self.name(&self.types.list[*at].name),
         };
         if node.nullable { format!("_t.Optional[{text}]") } else { text }
@@ -137,10 +136,15 @@ fn dict(name: &str, fields: &[Field], docs: &[String]) -> String {
     let wrapped = |field: &Field| {
         if field.required { field.ty.clone() } else { format!("_te.NotRequired[{}]", field.ty) }
     };
+    // Pyright knows no empty name.
+    if fields.iter().any(|field| field.name.is_empty()) {
+        return alias(name, "_t.Dict[str, _t.Any]", docs);
+    }
     if fields.iter().all(|field| is_attribute(field.name)) {
         let mut out = format!("\nclass {name}(_te.TypedDict):\n{}", docstring(docs, "    "));
         for field in fields {
-            out += &format!("    {}: {}\n{}", field.name, wrapped(field), docstring(&field.docs, "    "));
+            let docs = docstring(&field.docs, "    ");
+            out.extend([format!("    {}: {}\n{docs}", field.name, wrapped(field))]);
         }
         if fields.is_empty() && docs.is_empty() {
             out += "    pass\n";
@@ -149,7 +153,7 @@ fn dict(name: &str, fields: &[Field], docs: &[String]) -> String {
     }
     let mut out = format!("\n{name} = _te.TypedDict({}, {{\n", literal(name));
     for field in fields {
-        out += &format!("    {}: {},\n", literal(field.name), wrapped(field));
+        out.extend([format!("    {}: {},\n", literal(field.name), wrapped(field))]);
     }
     // No comments: type checkers take some of them for orders.
     let fields = fields.iter().filter(|field| !field.docs.is_empty()).flat_map(|field| {
@@ -191,7 +195,7 @@ pub(super) fn literal(text: &str) -> String {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
             ' '..='~' => out.push(c),
-            _ => out += &format!("\\U{:08x}", u32::from(c)),
+            _ => out.extend([format!("\\U{:08x}", u32::from(c))]),
         }
     }
     out + "\""

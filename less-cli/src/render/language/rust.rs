@@ -6,7 +6,7 @@ use quote::quote;
 
 use super::docs;
 use super::names::Types;
-use super::rust_names::Names;
+use super::rust_names;
 
 /// The types of a topic's module, the message's own first.
 pub(in crate::render) fn tokens(shape: &Shape, type_name: &str) -> TokenStream {
@@ -42,18 +42,16 @@ impl Printer<'_> {
                 quote!(#docs #derives #[serde(tag = #tag)] pub enum #name { #variants })
             }
             Kind::Choice(all) => {
-                let mut names = Names::default();
-                let variants = all.iter().map(|value| {
-                    let (ident, renamed) = names.variant(value);
+                let idents = rust_names::variants(all.iter().map(String::as_str));
+                let variants = all.iter().zip(idents).map(|(value, (ident, renamed))| {
                     let rename = rename(renamed, value);
                     quote!(#rename #ident)
                 });
                 quote!(#docs #derives pub enum #name { #(#variants),* })
             }
             Kind::External(all) => {
-                let mut names = Names::default();
-                let variants = all.iter().map(|one| {
-                    let (ident, renamed) = names.variant(&one.value);
+                let idents = rust_names::variants(all.iter().map(|one| one.value.as_str()));
+                let variants = all.iter().zip(idents).map(|(one, (ident, renamed))| {
                     let rename = rename(renamed, &one.value);
                     let docs = doc(&docs::text_lines(one.docs.as_deref()));
                     let content = one.content.as_ref().map(|node| {
@@ -79,9 +77,8 @@ impl Printer<'_> {
     }
 
     fn fields(&self, object: &Object, at: usize, vis: &TokenStream) -> TokenStream {
-        let mut names = Names::default();
-        let fields = object.properties.iter().map(|property| {
-            let (ident, renamed) = names.field(&property.name);
+        let names = rust_names::fields(object.properties.iter().map(|property| property.name.as_str()));
+        let fields = object.properties.iter().zip(names).map(|(property, (ident, renamed))| {
             let rename = rename(renamed, &property.name);
             let docs = doc(&docs::lines(&property.node));
             let (ty, skip) = self.field(property, at);
@@ -100,9 +97,8 @@ impl Printer<'_> {
     }
 
     fn variants(&self, union: &Union, at: usize) -> TokenStream {
-        let mut names = Names::default();
-        let variants = union.variants.iter().map(|variant| {
-            let (ident, renamed) = names.variant(&variant.value);
+        let names = rust_names::variants(union.variants.iter().map(|variant| variant.value.as_str()));
+        let variants = union.variants.iter().zip(names).map(|(variant, (ident, renamed))| {
             let rename = rename(renamed, &variant.value);
             let docs = doc(&docs::text_lines(variant.docs.as_deref()));
             if variant.object.properties.is_empty() {

@@ -1,42 +1,47 @@
 //! Identifiers of Rust for names that can be anything.
 
+use std::collections::HashSet;
+
+use less_model::name::{NameError, TopicName};
 use proc_macro2::{Ident, Span};
 
 use super::names::pascal;
 
-/// Names for the fields of one struct, or for the variants of one enum. They differ.
-#[derive(Default)]
-pub(super) struct Names {
-    taken: Vec<String>,
+/// An identifier, and whether serde has to be told the real name.
+pub(super) type Name = (Ident, bool);
+
+/// Identifiers for the fields of one struct. They differ; a name that is one by itself keeps it.
+pub(super) fn fields<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Name> {
+    free(names, snake)
 }
 
-impl Names {
-    /// A field's name, and whether serde has to be told the real one.
-    pub(super) fn field(&mut self, name: &str) -> (Ident, bool) {
-        let free = self.free(snake(name));
-        let renamed = free != name;
-        // `r#type` is called `type` by serde as well.
-        let ident = if syn::parse_str::<Ident>(&free).is_ok() {
-            Ident::new(&free, Span::call_site())
-        } else {
-            Ident::new_raw(&free, Span::call_site())
-        };
-        (ident, renamed)
-    }
+/// Identifiers for the variants of one enum.
+pub(super) fn variants<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Name> {
+    free(names, |name| pascal(name, "Value"))
+}
 
-    /// A variant's name, and whether serde has to be told the real one.
-    pub(super) fn variant(&mut self, name: &str) -> (Ident, bool) {
-        let free = self.free(pascal(name, "Value"));
-        let renamed = free != name;
-        (Ident::new(&free, Span::call_site()), renamed)
-    }
+fn free<'a>(names: impl Iterator<Item = &'a str>, tame: fn(&str) -> String) -> Vec<Name> {
+    let names: Vec<(&str, String)> = names.map(|name| (name, tame(name))).collect();
+    let own = names.iter().filter(|(name, tamed)| name == tamed);
+    let mut taken: HashSet<String> = own.map(|(_, tamed)| tamed.clone()).collect();
+    let names = names.into_iter().map(|(name, tamed)| {
+        if name == tamed {
+            return (ident(&tamed), false);
+        }
+        let numbered = (2..).map(|n: u64| format!("{}_{n}", tamed.trim_end_matches('_')));
+        let mut candidates = std::iter::once(tamed.clone()).chain(numbered);
+        let found = candidates.find(|candidate| !taken.contains(candidate)).unwrap_or_default();
+        taken.insert(found.clone());
+        (ident(&found), true)
+    });
+    names.collect()
+}
 
-    fn free(&mut self, name: String) -> String {
-        let mut candidates = std::iter::once(name.clone()).chain((2..).map(|n: u64| format!("{name}_{n}")));
-        let free = candidates.find(|candidate| !self.taken.contains(candidate)).unwrap_or(name);
-        self.taken.push(free.clone());
-        free
-    }
+/// Keywords are written with `r#`, which serde leaves out.
+fn ident(name: &str) -> Ident {
+    let keyword = matches!(name.parse::<TopicName>(), Err(NameError::Keyword(_)));
+    let new = if keyword { Ident::new_raw } else { Ident::new };
+    new(name, Span::call_site())
 }
 
 /// The name in snake case, with what Rust allows.
@@ -68,14 +73,21 @@ fn snake(name: &str) -> String {
 mod tests {
     use super::*;
 
+    fn shown(names: Vec<Name>) -> Vec<String> {
+        names
+            .into_iter()
+            .map(|(ident, renamed)| format!("{ident}{}", if renamed { "*" } else { "" }))
+            .collect()
+    }
+
     #[test]
-    fn every_name_gets_an_identifier_of_its_own() {
-        let mut names = Names::default();
+    fn every_field_gets_an_identifier_of_its_own() {
         let all = [
-            "user_id",
             "userId",
+            "user_id",
             "user-id",
             "type",
+            "Type",
             "self",
             "Self",
             "",
@@ -87,31 +99,30 @@ mod tests {
             "a__b",
             "gen",
         ];
-        let shown: Vec<String> = all
-            .iter()
-            .map(|name| {
-                let (ident, renamed) = names.field(name);
-                format!("{ident}{}", if renamed { "*" } else { "" })
-            })
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                "user_id",
-                "user_id_2*",
-                "user_id_3*",
-                "r#type",
-                "self_*",
-                "self__2*",
-                "field*",
-                "field_2*",
-                "field_1st*",
-                "urlpath*",
-                "field_3*",
-                "proto*",
-                "a_b*",
-                "r#gen"
-            ]
-        );
+        let expected = [
+            "user_id_2*",
+            "user_id",
+            "user_id_3*",
+            "r#type",
+            "type_2*",
+            "self_*",
+            "self_2*",
+            "field*",
+            "field_2*",
+            "field_1st*",
+            "urlpath*",
+            "field_3*",
+            "proto*",
+            "a_b*",
+            "r#gen",
+        ];
+        assert_eq!(shown(fields(all.into_iter())), expected);
+    }
+
+    #[test]
+    fn every_variant_gets_an_identifier_of_its_own() {
+        let all = ["self", "Self", "a-b", "AB", "", "1", "é"];
+        let expected = ["ValueSelf*", "ValueSelf_2*", "AB_2*", "AB", "Value*", "Value1*", "Value_2*"];
+        assert_eq!(shown(variants(all.into_iter())), expected);
     }
 }

@@ -1,6 +1,6 @@
 //! Which keywords mean something where, and what to do instead of the others.
 
-use crate::name::nearest;
+use super::near;
 
 /// The names that `type` can hold.
 pub(super) const TYPES: [&str; 7] = ["object", "array", "string", "integer", "number", "boolean", "null"];
@@ -75,9 +75,9 @@ pub(super) fn refusal(keyword: &str, known: &[&str], place: &str) -> (String, St
         "nullable" => "write `\"type\": [\"string\", \"null\"]`, or `anyOf` with `{ \"type\": \"null\" }`",
         "$dynamicRef" | "$recursiveRef" => "write `$ref` with `#/$defs/Name`",
         _ => {
-            return match nearest(keyword, known.iter().copied()) {
-                Some(near) if near != keyword => {
-                    (format!("there is no keyword `{keyword}`"), format!("did you mean `{near}`?"))
+            return match near(keyword, known.iter().copied()) {
+                Some(meant) if meant != keyword => {
+                    (format!("there is no keyword `{keyword}`"), format!("did you mean `{meant}`?"))
                 }
                 _ if place.is_empty() || !is_known(keyword) => (
                     format!("the keyword `{keyword}` is not understood"),

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::pointer::{key, segment};
-use super::{Array, Kind, Named, Node, Object, Property, Shape};
+use super::pointer::segment;
+use super::{Kind, Named, Node, Shape};
 
 mod keywords;
+mod object;
+mod reference;
 mod scalar;
 mod union;
 
@@ -246,7 +248,7 @@ impl<'a> Reader<'a> {
             "array" => self.array(map, at, depth),
             "object" => self.object_or_map(map, at, depth),
             other => {
-                let hint = match crate::name::nearest(other, keywords::TYPES) {
+                let hint = match near(other, keywords::TYPES) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("there are `{}`", keywords::TYPES.join("`, `")),
                 };
@@ -256,201 +258,11 @@ impl<'a> Reader<'a> {
         };
         Node { docs: None, nullable, kind }
     }
-
-    fn array(&mut self, map: &'a Map<String, Value>, at: &str, depth: usize) -> Kind {
-        let items = match map.get("items") {
-            None => Node::any(),
-            Some(Value::Array(_)) => {
-                let (message, hint) = keywords::refusal("prefixItems", &[], "");
-                self.problem(&format!("{at}/items"), message, hint);
-                Node::any()
-            }
-            Some(items) => self.node(items, &format!("{at}/items"), depth + 1),
-        };
-        let (min, max) = (self.count(map, at, "minItems"), self.count(map, at, "maxItems"));
-        let min_items = min.unwrap_or(0);
-        self.in_order(at, "maxItems", min_items, max);
-        Kind::Array(Array { items: Box::new(items), min_items, max_items: max })
-    }
-
-    fn object_or_map(&mut self, map: &'a Map<String, Value>, at: &str, depth: usize) -> Kind {
-        let additional = map.get("additionalProperties");
-        let values = additional.filter(|value| !value.is_boolean());
-        let Some(values) = values else {
-            let open = additional != Some(&Value::Bool(false));
-            // An object of which nothing is known is a map of anything.
-            if !map.contains_key("properties") && !map.contains_key("required") && open {
-                return Kind::Map(Box::new(Node::any()));
-            }
-            return Kind::Object(Object { properties: self.properties(map, at, depth), open });
-        };
-        let here = format!("{at}/additionalProperties");
-        if map.get("properties").and_then(Value::as_object).is_some_and(|properties| !properties.is_empty()) {
-            self.problem(
-                &here,
-                "an object has either `properties` or a schema for every key",
-                "put the keys that are not known into a property of their own",
-            );
-            return Kind::Any;
-        }
-        if map.get("required").and_then(Value::as_array).is_some_and(|all| !all.is_empty()) {
-            self.problem(
-                &format!("{at}/required"),
-                "a map requires no key",
-                "leave it out, or describe the key in `properties`",
-            );
-        }
-        Kind::Map(Box::new(self.node(values, &here, depth + 1)))
-    }
-
-    fn properties(&mut self, map: &'a Map<String, Value>, at: &str, depth: usize) -> Vec<Property> {
-        let empty = Map::new();
-        let properties = match map.get("properties") {
-            None => None,
-            Some(Value::Object(properties)) => Some(properties),
-            Some(_) => {
-                self.problem(
-                    &format!("{at}/properties"),
-                    "`properties` is an object",
-                    "write a schema for each name",
-                );
-                return Vec::new();
-            }
-        };
-        let names = properties.unwrap_or(&empty);
-        let required = self.required(map, at, names);
-        properties
-            .into_iter()
-            .flatten()
-            .map(|(name, schema)| {
-                let node = self.node(schema, &format!("{at}/properties{}", segment(name)), depth + 1);
-                Property { name: name.clone(), required: required.contains(&name.as_str()), node }
-            })
-            .collect()
-    }
-
-    fn required<'m>(
-        &mut self,
-        map: &'m Map<String, Value>,
-        at: &str,
-        names: &Map<String, Value>,
-    ) -> std::collections::HashSet<&'m str> {
-        let mut out = std::collections::HashSet::new();
-        match map.get("required") {
-            None => {}
-            Some(Value::Array(all)) => {
-                for (index, name) in all.iter().enumerate() {
-                    match name.as_str() {
-                        Some(name) if names.contains_key(name) => {
-                            out.insert(name);
-                        }
-                        Some(name) => {
-                            let hint = match crate::name::nearest(
-                                name,
-                                names.keys().map(String::as_str).take(100),
-                            ) {
-                                Some(near) => format!("did you mean `{near}`?"),
-                                None => "describe it in `properties`; `{}` takes any JSON".to_owned(),
-                            };
-                            let message = format!("`{name}` is required, but `properties` has no such name");
-                            self.problem(&format!("{at}/required/{index}"), message, hint);
-                        }
-                        None => self.problem(
-                            &format!("{at}/required/{index}"),
-                            "a required name is a text",
-                            "write it as a string",
-                        ),
-                    }
-                }
-            }
-            Some(_) => {
-                self.problem(&format!("{at}/required"), "`required` is a list of names", "write `[\"name\"]`")
-            }
-        }
-        out
-    }
-
-    fn reference(&mut self, reference: &Value, at: &str) -> Node {
-        let Some(text) = reference.as_str() else {
-            self.problem(at, "`$ref` is a text", "write `\"#/$defs/Name\"`");
-            return Node::any();
-        };
-        let Some((place, schema)) = self.target(text) else {
-            let (message, hint) = self.no_target(text);
-            self.problem(at, message, hint);
-            return Node::any();
-        };
-        if let Some(id) = self.ids.get(&place) {
-            return Node::new(Kind::Ref(*id));
-        }
-        let id = self.types.len();
-        let name = self.free_name(&place);
-        self.ids.insert(place.clone(), id);
-        self.types.push(Named { name, node: Node::any() });
-        self.places.push(place.clone());
-        self.waiting.push((id, schema, place));
-        Node::new(Kind::Ref(id))
-    }
-
-    /// Where a reference leads, as a pointer, and what is there.
-    fn target(&self, text: &str) -> Option<(String, &'a Value)> {
-        let fragment = percent_decoded(text.strip_prefix('#')?)?;
-        if fragment.is_empty() {
-            return Some((fragment, self.document));
-        }
-        let (section, name) = fragment.strip_prefix('/')?.split_once('/')?;
-        if !["$defs", "definitions"].contains(&section) || name.contains('/') {
-            return None;
-        }
-        let schema = self.document.get(section)?.get(key(name))?;
-        Some((format!("/{section}/{name}"), schema))
-    }
-
-    fn no_target(&self, text: &str) -> (String, String) {
-        let Some(fragment) = text.strip_prefix('#') else {
-            let hint = "copy what it refers to into `$defs`, and write `#/$defs/Name`";
-            return (format!("`{text}` is in another document"), hint.to_owned());
-        };
-        let name = ["/$defs/", "/definitions/"].iter().find_map(|start| fragment.strip_prefix(start));
-        let Some(name) = name.filter(|name| !name.contains('/')) else {
-            let hint = "put what it refers to into `$defs`, and write `#/$defs/Name` at both places";
-            return (format!("`{text}` does not lead into `$defs` or `definitions`"), hint.to_owned());
-        };
-        let sections = ["$defs", "definitions"]
-            .into_iter()
-            .filter_map(|section| self.document.get(section)?.as_object());
-        let names: Vec<&str> = sections.flat_map(Map::keys).map(String::as_str).take(1_000).collect();
-        let hint = match crate::name::nearest(name, names) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "describe it in `$defs`".to_owned(),
-        };
-        (format!("there is no definition `{name}`"), hint)
-    }
-
-    /// The definition's name, or one like it: `$defs` and `definitions` may both have it.
-    fn free_name(&self, place: &str) -> String {
-        let name = key(place.rsplit('/').next().unwrap_or_default());
-        let taken = |name: &str| self.types.iter().skip(1).any(|named| named.name == name);
-        let mut free = name.clone();
-        let mut count = 2;
-        while taken(&free) {
-            free = format!("{name}{count}");
-            count += 1;
-        }
-        free
-    }
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut out = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let digits = [bytes.next()?, bytes.next()?];
-            out.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
-        } else {
-            out.push(byte);
-        }
-    }
-    String::from_utf8(out).ok()
+/// The name that a text is most likely a misspelling of; long ones are nobody's, and to compare them would take long.
+fn near<'n>(text: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    const LONGEST: usize = 100;
+    let names = names.into_iter().filter(|name| name.len() <= LONGEST).take(1_000);
+    if text.len() <= LONGEST { crate::name::nearest(text, names) } else { None }
 }

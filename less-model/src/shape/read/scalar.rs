@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 use super::super::{Bound, Bounds, Format, Integer, Kind, Node, Text};
-use super::Reader;
+use super::{Reader, near};
 
 impl Reader<'_> {
     /// A count such as `minLength`.
@@ -46,7 +46,7 @@ impl Reader<'_> {
     fn no_format(&mut self, value: &Value, at: &str) {
         let text = value.as_str().unwrap_or_default();
         let names = Format::ALL.map(Format::id);
-        let hint = match crate::name::nearest(text, names) {
+        let hint = match near(text, names) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are `{}`; leave it out for any text", names.join("`, `")),
         };
@@ -111,16 +111,12 @@ impl Reader<'_> {
         let mut min = i128::MIN;
         let mut max = i128::MAX;
         if let Some(format) = map.get("format") {
-            match format.as_str().and_then(width) {
-                Some(width) => (min, max) = width,
-                None => {
-                    let message = "an integer's format is `int8` to `int64` or `uint8` to `uint64`";
-                    self.problem(
-                        &format!("{at}/format"),
-                        message,
-                        "leave it out, or use `minimum` and `maximum`",
-                    );
-                }
+            if let Some(width) = format.as_str().and_then(width) {
+                (min, max) = width;
+            } else {
+                let message = "an integer's format is `int8` to `int64` or `uint8` to `uint64`";
+                let hint = "leave it out, or use `minimum` and `maximum`";
+                self.problem(&format!("{at}/format"), message, hint);
             }
         }
         if let Some(number) = self.limit(map, at, "minimum") {

@@ -129,9 +129,10 @@ impl<'a> Reader<'a> {
         let properties = |schema: &'a Value| schema.get("properties").and_then(Value::as_object);
         let value = |choice: &Choice<'a>, name: &str| {
             let schema = choice.schema;
+            let text = single(properties(schema)?.get(name)?)?;
             let object = schema.get("type").is_some_and(|name| name == "object");
             let required = schema.get("required").and_then(Value::as_array)?.iter().any(|one| one == name);
-            if object && required { single(properties(schema)?.get(name)?) } else { None }
+            (object && required).then_some(text)
         };
         let mut tags = properties(choices.first()?.schema)?.keys().map(String::as_str).filter(|name| {
             let values: Option<Vec<&str>> = choices.iter().map(|choice| value(choice, name)).collect();

@@ -19,6 +19,7 @@ pub(super) enum Rule {
 
 /// Attributes of a struct, an enum or a variant.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an attribute of serde that is there or not")]
 pub(super) struct Container {
     pub(super) rename: Option<String>,
     pub(super) rename_all: Rule,
@@ -202,7 +203,7 @@ impl Field {
                 "rename" => out.rename = Some(text(&meta)?),
                 "skip" => out.skip = true,
                 "default" | "skip_serializing_if" | "skip_serializing" | "skip_deserializing" => {
-                    out.optional = true
+                    out.optional = true;
                 }
                 "flatten" => out.flatten = true,
                 "with" => out.with = Some(text(&meta)?),

@@ -81,7 +81,7 @@ fn plain(ident: &syn::Ident) -> String {
     text.strip_prefix("r#").unwrap_or(&text).to_owned()
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     /// The type that an item of the file defines.
     fn definition(&mut self, name: &str) -> Node {
         match self.items.get(name).copied().flatten() {

@@ -125,7 +125,7 @@ fn attributes_of_serde_rename_skip_flatten_and_default() {
     );
     let names: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
     assert_eq!(names, ["at", "list", "maybe", "odd", "the-name", "type", "userId", "withDefault"]);
-    assert_eq!(schema["required"], json!(["userId", "the-name", "type", "odd", "at"]));
+    assert_eq!(schema["required"], json!(["at", "odd", "the-name", "type", "userId"]));
     assert_eq!(schema["additionalProperties"], json!(false));
     assert_eq!(schema["description"], json!("A thing.\n\nIt is good."));
     assert_eq!(schema["properties"]["the-name"], json!({"type": "string", "description": "Its name."}));
@@ -166,8 +166,8 @@ fn enums_are_read_in_every_representation() {
 
     let internal = of("#[serde(tag = \"kind\", rename_all_fields = \"camelCase\")]");
     assert_eq!(internal["oneOf"][1]["title"], "B");
-    assert_eq!(internal["oneOf"][1]["required"], json!(["kind", "c"]));
-    assert_eq!(internal["oneOf"][2]["required"], json!(["kind", "aB"]));
+    assert_eq!(internal["oneOf"][1]["required"], json!(["c", "kind"]));
+    assert_eq!(internal["oneOf"][2]["required"], json!(["aB", "kind"]));
 
     let adjacent = of("#[serde(tag = \"t\", content = \"c\")]");
     assert_eq!(adjacent["oneOf"][0]["required"], json!(["t"]));

@@ -1,9 +1,11 @@
 //! What is read, what is refused, what fits.
 
-use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
+
+mod check;
+mod total;
 
 fn read(schema: &Value) -> Shape {
     Shape::read(schema, "Order").unwrap_or_else(|problems| panic!("{schema}\n{problems:#?}"))
@@ -36,18 +38,6 @@ fn problem(schema: &Value) -> (String, String) {
     assert_eq!(all.len(), 1, "{all:?}");
     let (pointer, message) = all.remove(0);
     (pointer.strip_prefix("/properties/a").unwrap_or(&pointer).to_owned(), message)
-}
-
-/// Pointer and message of what does not fit property `a`.
-fn misfit(schema: &Value, value: &Value) -> (String, String) {
-    let shape = read(&json!({"type": "object", "properties": {"a": schema}}));
-    let misfit = shape.check(&json!({"a": value})).expect_err(&format!("{schema} {value}"));
-    (misfit.pointer, misfit.message)
-}
-
-fn fits(schema: &Value, value: &Value) {
-    let shape = read(&json!({"type": "object", "properties": {"a": schema}}));
-    assert_eq!(shape.check(&json!({"a": value})), Ok(()), "{schema} {value}");
 }
 
 fn circle() -> Value {
@@ -324,91 +314,6 @@ fn every_problem_is_told_at_once() {
 }
 
 #[test]
-fn what_does_not_fit_is_told_with_its_place() {
-    let say = |schema: Value, value: Value, pointer: &str, message: &str| {
-        assert_eq!(misfit(&schema, &value), (pointer.to_owned(), message.to_owned()), "{schema} {value}");
-    };
-    let object = json!({"type": "object", "required": ["email"], "properties": {"email": {"type": "string"}}, "additionalProperties": false});
-    say(object.clone(), json!({}), "/a", "missing field `email`");
-    say(object.clone(), json!({"email": 1}), "/a/email", "expected a string, found an integer");
-    say(
-        object.clone(),
-        json!({"email": "", "emial/": 1}),
-        "/a/emial~1",
-        "unknown field `emial/`, did you mean `email`?",
-    );
-    say(object, json!([]), "/a", "expected an object, found an array");
-    say(json!({"type": "integer"}), json!("1"), "/a", "expected an integer, found a string");
-    say(json!({"type": "integer"}), json!(1.0), "/a", "expected an integer, found the number 1.0");
-    say(json!({"type": "integer", "minimum": 3}), json!(2), "/a", "2 is less than 3");
-    say(
-        json!({"type": "integer"}),
-        json!(u64::MAX),
-        "/a",
-        "18446744073709551615 is more than 9223372036854775807",
-    );
-    say(json!({"type": "number", "exclusiveMaximum": 1}), json!(1), "/a", "1 is not less than 1");
-    say(json!({"type": "boolean"}), json!(null), "/a", "expected true or false, found null");
-    say(
-        json!({"type": "string", "minLength": 2}),
-        json!("é"),
-        "/a",
-        "expected at least 2 characters, found 1",
-    );
-    say(
-        json!({"type": "string", "maxLength": 1}),
-        json!("ab"),
-        "/a",
-        "expected at most 1 character, found 2",
-    );
-    say(
-        json!({"type": "string", "format": "uuid"}),
-        json!("x"),
-        "/a",
-        "`x` is no `uuid`, such as `01890a5d-ac96-774b-bcce-b302099a8057`",
-    );
-    say(json!({"enum": ["b", "c"]}), json!("d"), "/a", "expected one of `b`, `c`, found `d`");
-    say(json!({"const": "b"}), json!(1), "/a", "expected `b`, found an integer");
-    say(
-        json!({"type": "array", "items": {"type": "null"}, "maxItems": 2}),
-        json!([null, 1]),
-        "/a/1",
-        "expected null, found an integer",
-    );
-    say(json!({"type": "array", "maxItems": 1}), json!([1, 2]), "/a", "expected at most 1 element, found 2");
-    say(
-        json!({"type": "object", "additionalProperties": {"type": "null"}}),
-        json!({"~": 1}),
-        "/a/~0",
-        "expected null, found an integer",
-    );
-    let union = json!({"oneOf": [circle(), square()]});
-    say(union.clone(), json!({"r": 1}), "/a", "missing field `kind`");
-    say(
-        union.clone(),
-        json!({"kind": "line"}),
-        "/a/kind",
-        "expected one of `circle`, `square`, found `line`",
-    );
-    say(union.clone(), json!({"kind": "circle"}), "/a", "missing field `r`");
-    say(
-        union.clone(),
-        json!({"kind": "square", "kidn": 1}),
-        "/a/kidn",
-        "unknown field `kidn`, did you mean `kind`?",
-    );
-    fits(&union, &json!({"kind": "circle", "r": 1, "more": true}));
-    fits(&union, &json!({"kind": "square", "side": 2}));
-    let external = json!({"oneOf": [{"const": "a"}, {"type": "object", "required": ["b"], "properties": {"b": {"type": "null"}}, "additionalProperties": false}]});
-    fits(&external, &json!("a"));
-    fits(&external, &json!({"b": null}));
-    say(external.clone(), json!("b"), "/a", "expected `a`, found `b`");
-    say(external.clone(), json!({"c": null}), "/a/c", "unknown field `c`, expected `b`");
-    say(external.clone(), json!({"b": 1}), "/a/b", "expected null, found an integer");
-    say(external, json!({}), "/a", "expected an object with one field");
-}
-
-#[test]
 fn names_that_scripts_treat_specially_are_names_like_any_other() {
     let names = ["__proto__", "constructor", "", "a/b", "~", "\"", "`", "*/", "\u{2028}", "self", "\u{0}"];
     let properties: Map<String, Value> =
@@ -476,71 +381,4 @@ fn a_sample_of_a_type_that_holds_itself_ends() {
         {"type": "object", "required": ["k"], "properties": {"k": {"const": "leaf"}}},
     ]}}, "$ref": "#/$defs/T"}));
     assert_eq!(shape.sample(), Some(json!({"k": "leaf"})));
-}
-
-/// Schemas in which sense and nonsense are mixed.
-fn schema() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(json!(true)),
-        Just(json!({"type": "string"})),
-        Just(json!({"type": "integer", "minimum": 0, "maximum": 5})),
-        Just(json!({"type": ["number", "null"], "exclusiveMinimum": 0.5})),
-        Just(json!({"enum": ["a", "b"]})),
-        Just(json!({"const": "a"})),
-        Just(json!({"$ref": "#"})),
-        Just(json!({"$ref": "#/$defs/A"})),
-        Just(json!({"$ref": "#/$defs/B"})),
-        Just(json!({"type": "null"})),
-        Just(json!(1)),
-    ];
-    leaf.prop_recursive(4, 24, 4, |inner| {
-        let inner2 = inner.clone();
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3).prop_map(|all| json!({"oneOf": all})),
-            prop::collection::vec(inner.clone(), 0..3).prop_map(|all| json!({"anyOf": all})),
-            inner.clone().prop_map(|items| json!({"type": "array", "items": items})),
-            inner.clone().prop_map(|values| json!({"type": "object", "additionalProperties": values})),
-            (prop::collection::btree_map("[a-c]", inner, 0..3), any::<bool>(), any::<bool>()).prop_map(|(properties, all, closed)| {
-                let required: Vec<String> = if all { properties.keys().cloned().collect() } else { Vec::new() };
-                json!({"type": "object", "properties": properties, "required": required, "additionalProperties": !closed})
-            }),
-            (inner2, "[a-zA-Z]{1,9}", any::<i8>()).prop_map(|(mut schema, key, value)| {
-                if let Some(map) = schema.as_object_mut() {
-                    map.insert(key, json!(value));
-                }
-                schema
-            }),
-        ]
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
-
-    #[test]
-    fn reading_is_total_and_what_is_read_is_printed_and_read_again(mut root in schema(), a in schema(), b in schema()) {
-        if let Some(map) = root.as_object_mut() {
-            map.insert("$defs".to_owned(), json!({"A": a, "B": b}));
-        }
-        match Shape::read(&root, "Order") {
-            Ok(shape) => {
-                let printed = shape.to_schema();
-                prop_assert_eq!(Shape::read(&printed, "Order").map(|again| again.to_schema()), Ok(printed));
-                if let Some(sample) = shape.sample() {
-                    prop_assert_eq!(shape.check(&sample), Ok(()));
-                }
-                // Any message is judged, and none makes it fail.
-                let _ = (shape.check(&root), shape.check(&json!({"a": {"b": [1, {"c": null}]}})));
-            }
-            Err(problems) => {
-                prop_assert!(!problems.is_empty());
-                let text = serde_json::to_string(&root).unwrap();
-                for problem in problems {
-                    prop_assert!(root.pointer(&problem.pointer).is_some(), "{}", problem.pointer);
-                    #[cfg(feature = "parse")]
-                    prop_assert!(text.get(span_of(&text, &problem.pointer)).is_some());
-                }
-            }
-        }
-    }
 }

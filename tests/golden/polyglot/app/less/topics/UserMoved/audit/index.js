@@ -1,0 +1,3 @@
+exports.process = async (message) => {
+  console.log(message);
+};
