@@ -20,6 +20,7 @@ async function sendOverHttp(topic, items) {
   // A message that is published again under its idempotency key is not stored again.
   const repeatable = items.every((item) => item.includes('"idempotency_key":"'));
   const first = address();
+  await settle();
   const outcome = await attempt(first, topic, body);
   if (outcome.results) return outcome.results;
   if (outcome.disconnected) forget();
@@ -37,6 +38,16 @@ async function sendOverHttp(topic, items) {
   if (again.results) return again.results;
   if (again.disconnected) forget();
   throw again.error;
+}
+
+/** Lets the event loop see which idle connections were closed meanwhile: after two turns it has looked at them at least once. */
+async function settle() {
+  for (const agent of agents.values()) {
+    if (Object.keys(agent.freeSockets).length === 0) continue;
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    return;
+  }
 }
 
 /** One request: `results`, or an `error`, whether the connection failed, and whether surely nothing was sent. */

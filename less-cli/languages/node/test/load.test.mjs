@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { makeApp, write } from './support/app.mjs';
@@ -83,6 +84,20 @@ test('what is thrown or rejected while loading is told with its place', async (t
   assert.equal(await failure(t, 'throw undefined;'), 'Thrown: undefined');
   assert.match(await failure(t, 'require("./part.js");', { files: { [`${path.dirname(PLACE)}/part.js`]: '\nnull.x;' } }), /^TypeError: Cannot read[^]*part\.js:2:6/);
   assert.equal(await failure(t, undefined), `there is no \`${PLACE}.js\`\nhint: run \`less build\``);
+});
+
+test('what a module leaves behind and fails while it is loaded fails the loading', async (t) => {
+  assert.match(await failure(t, 'setImmediate(() => { throw new RangeError("behind"); }); await new Promise(() => {});', { file: 'index.mjs' }), /^RangeError: behind\n    at .*index\.mjs:1:26/);
+  assert.match(await failure(t, 'Promise.reject(new RangeError("behind")); await new Promise(() => {});', { file: 'index.mjs' }), /^a promise was rejected and nobody handled it: RangeError: behind\n/);
+});
+
+test('an app behind a link is the app', async (t) => {
+  const real = makeApp(t, { ...SHARED, [`${PLACE}.mjs`]: "import * as plain from 'plain'; import { createRequire } from 'node:module'; export const process = () => { throw new Error(String(plain.default === createRequire(import.meta.url)('plain'))); };" });
+  const root = `${real}/link`;
+  symlinkSync(real, root);
+  const worker = await readyWorker(t, undefined, { root, file: 'index.mjs' });
+  worker.deliver({});
+  assert.match((await worker.outcomes(1))[1].error, /^Error: true\n    at (Module\.)?process \(less\/topics\//);
 });
 
 test('another version of the protocol is refused', async (t) => {
