@@ -26,10 +26,10 @@ class RetryAfter extends Error {
 
 /** A message was not accepted. */
 class PublishError extends Error {
-  constructor(message, { type, status = 0, hint, cause, ...more } = {}) {
+  constructor(message, { type, status, hint, cause, ...more } = {}) {
     super(hint ? `${message}\nhint: ${hint}` : message, cause === undefined ? undefined : { cause });
     this.type = type ?? 'about:blank';
-    this.status = status;
+    if (status) this.status = status;
     if (hint) this.hint = hint;
     for (const [name, value] of Object.entries(more)) if (value !== undefined) this[name] = value;
   }

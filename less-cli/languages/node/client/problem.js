@@ -8,7 +8,7 @@ function fromProblem(problem, topic) {
   // Names of our own are not overwritten by what a server adds.
   for (const name of ['message', 'stack', 'name', 'hint', 'cause', '__proto__']) delete more[name];
   const what = typeof detail === 'string' && detail ? detail : `the app refused the message: ${title ?? status ?? 'it said nothing more'}`;
-  return new PublishError(what, { ...more, type, status: Number(status) || 0, hint: hint(type, more, topic) });
+  return new PublishError(what, { ...more, type, status: Number(status) || undefined, hint: hint(type, more, topic) });
 }
 
 function hint(type, more, topic) {
