@@ -77,7 +77,7 @@ function attempt(base, topic, body, fresh = false) {
     const fail = (cause, late) => {
       request.destroy();
       if (!connected) finish({ disconnected: true, unsent: true, error: noApp(`no running app answers at ${place}: ${cause}`, late) });
-      else if (request.reusedSocket && !(socket.bytesWritten > before)) finish({ disconnected: true, stale: true });
+      else if (idleSince.has(socket) && !(socket.bytesWritten > before)) finish({ disconnected: true, stale: true });
       else finish({ disconnected: true, error: unknownFate(place, cause, late) });
     };
     const begun = () => {
@@ -88,7 +88,8 @@ function attempt(base, topic, body, fresh = false) {
     };
     request.on('socket', (given) => {
       socket = given;
-      if (request.reusedSocket) return begun();
+      // Also one that another request has just left: `reusedSocket` does not tell of those.
+      if (!socket.connecting && !socket.secureConnecting) return begun();
       timer = setTimeout(() => fail(`no connection within ${CONNECT_TIMEOUT / 1000} s`), CONNECT_TIMEOUT);
       socket.once(secure ? 'secureConnect' : 'connect', begun);
       return undefined;

@@ -26,3 +26,10 @@ test('an app that does not answer is given up after 30 s', { timeout: 60_000 }, 
   const [error] = await run(makeApp(t), `${PRELUDE} tell(topics.user_created.publish({}));`, { env: { LESS_URL: app.url } });
   assert.match(error.message, /failed after the request was sent \(no answer within 30 s\); whether the message was stored is unknown/);
 });
+
+test('publishes that wait for a connection are sent once, however long answers take', { timeout: 60_000 }, async (t) => {
+  const app = await startHttp(t, { answer: () => new Promise((resolve) => { setTimeout(resolve, 2_500); }) });
+  const said = await run(makeApp(t), `${PRELUDE} Promise.all(Array.from({ length: 150 }, (_, n) => tell(topics.user_created.publish({ n }))));`, { env: { LESS_URL: app.url } });
+  assert.deepEqual(said.map(({ messageId }) => messageId).sort(), Array.from({ length: 150 }, (_, n) => `m${n}`).sort());
+  assert.equal(app.requests.length, 150);
+});
