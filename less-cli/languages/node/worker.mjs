@@ -30,12 +30,23 @@ process.on('unhandledRejection', (error) => crash(error, 'a promise was rejected
 connection.start(
   (frame) => {
     switch (frame.type) {
-      case 'deliver': deliveries.begin(frame.deliveries); break;
-      case 'cancel': connection.send({ type: 'cancelled', id: frame.id, state: deliveries?.cancel(frame.id) ?? 'unknown' }); break;
-      case 'published': publisher.answered(frame.request, frame.results); break;
-      case 'stop': stop(); break;
-      case 'hello': hello(frame); break;
-      default: broken(`a frame of the unknown type \`${frame.type}\``);
+      case 'deliver':
+        deliveries.begin(frame.deliveries);
+        break;
+      case 'cancel':
+        connection.send({ type: 'cancelled', id: frame.id, state: deliveries?.cancel(frame.id) ?? 'unknown' });
+        break;
+      case 'published':
+        publisher.answered(frame.request, frame.results);
+        break;
+      case 'stop':
+        stop();
+        break;
+      case 'hello':
+        hello(frame);
+        break;
+      default:
+        broken(`a frame of the unknown type \`${frame.type}\``);
     }
   },
   (problem) => (problem ? broken(problem) : process.exit(0)),

@@ -47,7 +47,10 @@ class PublishManyError extends Error {
 for (const kind of [Reject, RetryAfter, PublishError, PublishManyError]) {
   Object.defineProperty(kind.prototype, 'name', { value: kind.name, writable: true, configurable: true });
 }
-for (const [kind, brand] of [[Reject, REJECT], [RetryAfter, RETRY_AFTER]]) {
+for (const [kind, brand] of [
+  [Reject, REJECT],
+  [RetryAfter, RETRY_AFTER],
+]) {
   Object.defineProperty(kind, Symbol.hasInstance, {
     value: function hasInstance(value) {
       // Classes that extend these ask as usual.

@@ -60,7 +60,9 @@ function attempt(base, topic, body, fresh = false) {
     let request;
     try {
       request = (secure ? https : http).request(`${place}/_less/topics/${encodeURIComponent(topic)}/batch`, {
-        method: 'POST', headers, agent: agentFor(secure, fresh),
+        method: 'POST',
+        headers,
+        agent: agentFor(secure, fresh),
       });
     } catch (error) {
       resolve({ error: noApp(`can't ask the app at ${place}: ${error.message}`, error) });
@@ -122,15 +124,23 @@ function judge(place, topic, response, body) {
   }
   return {
     error: new PublishError(`${place} answered ${status}, and not as an app of Less does`, {
-      type: 'urn:less:unexpected-answer', status, hint: 'see that LESS_URL names the app, and nothing else',
+      type: 'urn:less:unexpected-answer',
+      status,
+      hint: 'see that LESS_URL names the app, and nothing else',
     }),
   };
 }
 
 function unknownFate(place, cause, error) {
-  return new PublishError(`the connection to ${place} failed after the request was sent (${cause}); whether the message was stored is unknown`, {
-    type: 'urn:less:unavailable', status: 503, cause: error, hint: 'publish it again, with an `idempotencyKey`',
-  });
+  return new PublishError(
+    `the connection to ${place} failed after the request was sent (${cause}); whether the message was stored is unknown`,
+    {
+      type: 'urn:less:unavailable',
+      status: 503,
+      cause: error,
+      hint: 'publish it again, with an `idempotencyKey`',
+    },
+  );
 }
 
 function reason(error) {

@@ -41,7 +41,11 @@ async function inTime(loading, file) {
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => {
-      reject(new LoadError(`${path.basename(file)} was not loaded within ${PATIENCE / 1000} s: an \`await\` at its top level does not end\n  --> ${file}\nhint: await inside of \`process\`, or give what is awaited a timeout`));
+      reject(
+        new LoadError(
+          `${path.basename(file)} was not loaded within ${PATIENCE / 1000} s: an \`await\` at its top level does not end\n  --> ${file}\nhint: await inside of \`process\`, or give what is awaited a timeout`,
+        ),
+      );
     }, PATIENCE);
   });
   try {
