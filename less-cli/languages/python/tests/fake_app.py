@@ -55,9 +55,17 @@ class Worker:
     FILE = "less/topics/user_created/audit/__init__.py"
 
     def __init__(
-        self, handler, files=None, concurrency=100, python=sys.executable, env=None, start=True, protocol=1
+        self,
+        handler,
+        files=None,
+        concurrency=100,
+        python=sys.executable,
+        env=None,
+        start=True,
+        protocol=1,
+        project=None,
     ):
-        self.project = Project({self.FILE: handler, **(files or {})})
+        self.project = project or Project({self.FILE: handler, **(files or {})})
         self.root = self.project.root
         ours, theirs = socket.socketpair()
         self.socket = ours

@@ -27,17 +27,16 @@ class Monitor:
         while True:
             time.sleep(_TICK)
             work = self._work
-            if work.waiting or work.running or work.outcomes.done or work.outcomes.failed:
-                idle = 0
-                work.outcomes.flush()
-                if self._runners is not None:
-                    self._look()
-                continue
-            idle += 1
+            # What is being handled needs no looking at: whoever ends it finds nothing that waits, and sends the result.
+            busy = work.waiting or work.outcomes.done or work.outcomes.failed
+            work.outcomes.flush()
+            if self._runners is not None:
+                self._look()
+            idle = 0 if busy else idle + 1
             if idle >= _IDLE_TICKS:
                 self._awake.clear()
-                # A delivery that came before the clearing is seen here, a later one sets the event.
-                if not work.waiting and not work.running:
+                # What came before the clearing is seen here; what comes later sets the event.
+                if not work.waiting and not work.outcomes.done and not work.outcomes.failed:
                     self._awake.wait()
                 idle = 0
 

@@ -84,7 +84,7 @@ def _head(error):
         if kind.__module__ in ("builtins", "__main__")
         else f"{kind.__module__}.{kind.__qualname__}"
     )
-    if kind.__module__.startswith(("less_handler_", "asyncio.", "less.")):
+    if f"{kind.__module__}.".startswith(("less_handler_", "asyncio.", "less.")):
         name = kind.__qualname__
     if isinstance(error, SyntaxError):
         return _syntax_error(error, name)

@@ -1,6 +1,7 @@
 """The deliveries that this worker holds, and what became of them."""
 
 import builtins
+import contextvars
 import os
 import sys
 from collections import deque
@@ -37,10 +38,13 @@ class Work:
         self._stopping = False
         self._exit_code = loop.create_future()
         self._monitor = None
+        self.context = None
 
     def begin(self, handler):
         """The handler is loaded."""
         self.call = self._caller(handler)
+        # What the module has set is seen by every message; what a message sets, by none but itself.
+        self.context = contextvars.copy_context()
         runners = None if handler.is_async else Runners(self)
         self._monitor = Monitor(self, runners)
         self._wake = runners.wake if runners else self.tasks.wake
@@ -114,6 +118,10 @@ class Work:
             os._exit(0)  # The handler is still loading, and nothing is held.
         self._stopping = True
         self.settle()
+
+    def wake_monitor(self):
+        """A result waits, and what comes next may block."""
+        self._monitor.wake()
 
     def settle(self):
         """Sends what is known; ends a stopping worker that holds nothing."""
