@@ -89,6 +89,8 @@ class Worker:
         self.frames = []
         self.ended = False
         self.changed = threading.Condition()
+        self.reading = threading.Event()
+        self.reading.set()
         self.publishes = lambda frame: [
             {"message_id": f"m{frame['request']}-{i}", "duplicate": False}
             for i in range(len(frame["messages"]))
@@ -213,6 +215,7 @@ class Worker:
     def _read(self):
         try:
             for frame in _frames(self.socket):
+                self.reading.wait()
                 if frame["type"] == "publish" and self.publishes:
                     results = self.publishes(frame)
                     if results is not None:

@@ -73,6 +73,21 @@ class Frames(unittest.TestCase):
             worker.wait(lambda: len(worker.outcomes()) == 5000)
             self.assertLess(len(worker.of("results")), 500)
 
+    def test_the_worker_reads_while_the_app_does_not(self):
+        handler = "from less import topics\ndef process(message):\n    if message == 1: topics.other.publish('x' * 9000000)\n"
+        with Worker(handler, concurrency=1000) as worker:
+            worker.ready()
+            worker.reading.clear()
+            worker.deliver(1)
+            big = worker.deliver(*["y" * 100_000] * 300)
+            worker.send({"type": "cancel", "id": 999_999})
+            worker.send({"type": "cancel", "id": 1})
+            more = worker.deliver(*["y" * 100_000] * 300)
+            worker.reading.set()
+            for id in [1, *big, *more]:
+                self.assertEqual(worker.outcome(id), "done")
+            worker.wait(lambda: len(worker.of("cancelled")) == 2)
+
     def test_standard_output_is_the_log_however_much_comes(self):
         handler = """
             import os, sys, subprocess

@@ -1,4 +1,4 @@
-"""The thread that looks every millisecond while there is work: results that wait are sent, and handlers that block get neighbours."""
+"""The thread that looks every millisecond while there is work: what waits to be sent is sent, and handlers that block get neighbours."""
 
 import threading
 import time
@@ -28,15 +28,15 @@ class Monitor:
             time.sleep(_TICK)
             work = self._work
             # What is being handled needs no looking at: whoever ends it finds nothing that waits, and sends the result.
-            busy = work.waiting or work.outcomes.done or work.outcomes.failed
-            work.outcomes.flush()
+            busy = work.waiting or work.outcomes
+            work.settle()
             if self._runners is not None:
                 self._look()
             idle = 0 if busy else idle + 1
             if idle >= _IDLE_TICKS:
                 self._awake.clear()
                 # What came before the clearing is seen here; what comes later sets the event.
-                if not work.waiting and not work.outcomes.done and not work.outcomes.failed:
+                if not work.waiting and not work.outcomes and not work.stopping:
                     self._awake.wait()
                 idle = 0
 
