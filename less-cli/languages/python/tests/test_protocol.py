@@ -1,11 +1,15 @@
 """Frames, floods, the ledger, and how a worker ends."""
 
+import json
 import os
 import random
 import signal
+import socket
+import subprocess
+import sys
 import unittest
 
-from tests.fake_app import Worker, delivery, encode
+from tests.fake_app import Project, Worker, delivery, encode
 
 PASS = "def process(message): pass\n"
 
@@ -190,6 +194,32 @@ class Ending(unittest.TestCase):
             self.assertEqual(worker.handle(1), "done")
             os.kill(worker.process.pid, signal.SIGTERM)
             self.assertEqual(worker.exit_code(), -signal.SIGTERM)
+
+    def test_a_python_that_is_too_old_says_so_in_a_frame(self):
+        ours, theirs = socket.socketpair()
+        project = Project()
+        self.addCleanup(project.remove)
+        code = "import sys, runpy; sys.version_info = (3, 6, 9); runpy.run_path('.less/python/less_worker.py', run_name='__main__')"
+        with ours, theirs:
+            run = subprocess.run(
+                [sys.executable, "-c", code],
+                cwd=project.root,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "LESS_WORKER_FD": str(theirs.fileno())},
+                stderr=subprocess.DEVNULL,
+            )
+            data = ours.recv(10_000)
+        self.assertEqual(run.returncode, 1)
+        self.assertEqual(int.from_bytes(data[:4], "big"), len(data) - 4)
+        text = "Python 3.6 is too old, 3.9 or later is needed\nhint: make `.venv` anew with a later one"
+        self.assertEqual(json.loads(data[4:]), {"type": "failed", "error": text})
+
+    def test_a_signal_that_kills_just_ends_it(self):
+        with Worker(
+            "import os, signal\ndef process(message): os.kill(os.getpid(), signal.SIGSEGV)\n"
+        ) as worker:
+            worker.ready().deliver(1)
+            self.assertEqual(worker.exit_code(), -signal.SIGSEGV)
 
     def test_without_a_descriptor_it_says_who_starts_it(self):
         with Worker(PASS, env={"LESS_WORKER_FD": ""}, start=False) as worker:

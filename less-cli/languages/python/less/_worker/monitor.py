@@ -13,7 +13,8 @@ class Monitor:
         self._work = work
         self._runners = runners
         self._awake = threading.Event()
-        self._calm = 0
+        self._calm = 0  # Looks since handlers blocked.
+        self._last = 0.0, 0.0  # When messages waited last, and the processor's time then.
 
     def start(self):
         threading.Thread(target=self._run, name="less-monitor", daemon=True).start()
@@ -41,6 +42,7 @@ class Monitor:
                 idle = 0
 
     def _look(self):
+        """Finds runners that are stuck, and sees to it that messages which wait meet one that is not."""
         runners = self._runners
         moving = 0
         for runner in list(runners.all):
@@ -52,7 +54,7 @@ class Monitor:
                     moving += 1
             runner.seen = runner.count
         if not self._work.queue:
-            self._grow_calm()
+            self._calm_down()
             return
         now, cpu = time.monotonic(), time.process_time()
         if moving == 0:
@@ -66,16 +68,16 @@ class Monitor:
             runners.wake()
             self._calm = 0
         else:
-            self._grow_calm()
+            self._calm_down()
         self._last = now, cpu
 
-    _last = (0.0, 0.0)
-
     def _mostly_waiting(self, now, cpu):
+        """Whether the process computed for little of the time since the last look, although messages waited."""
         then, cpu_then = self._last
         return now - then < 0.1 and cpu - cpu_then < 0.6 * (now - then)
 
-    def _grow_calm(self):
+    def _calm_down(self):
+        # Fewer again, bit by bit: threads that need not take turns are faster.
         self._calm += 1
         if self._calm >= _CALM_TICKS:
             self._calm = 0
