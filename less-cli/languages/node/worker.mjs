@@ -1,5 +1,6 @@
 // The worker of docs/worker-protocol.md: reads deliveries from a socket, calls the handler, writes outcomes.
 
+import { realpathSync } from 'node:fs';
 import { Connection } from './worker/connection.js';
 import { Deliveries } from './worker/deliveries.js';
 import { LoadError, load } from './worker/load.mjs';
@@ -29,12 +30,23 @@ process.on('unhandledRejection', (error) => crash(error, 'a promise was rejected
 connection.start(
   (frame) => {
     switch (frame.type) {
-      case 'deliver': deliveries.begin(frame.deliveries); break;
-      case 'cancel': connection.send({ type: 'cancelled', id: frame.id, state: deliveries?.cancel(frame.id) ?? 'unknown' }); break;
-      case 'published': publisher.answered(frame.request, frame.results); break;
-      case 'stop': stop(); break;
-      case 'hello': hello(frame); break;
-      default: broken(`a frame of the unknown type \`${frame.type}\``);
+      case 'deliver':
+        deliveries.begin(frame.deliveries);
+        break;
+      case 'cancel':
+        connection.send({ type: 'cancelled', id: frame.id, state: deliveries?.cancel(frame.id) ?? 'unknown' });
+        break;
+      case 'published':
+        publisher.answered(frame.request, frame.results);
+        break;
+      case 'stop':
+        stop();
+        break;
+      case 'hello':
+        hello(frame);
+        break;
+      default:
+        broken(`a frame of the unknown type \`${frame.type}\``);
     }
   },
   (problem) => (problem ? broken(problem) : process.exit(0)),
@@ -42,11 +54,12 @@ connection.start(
 
 async function hello(frame) {
   if (frame.protocol !== 1) return fail(`this worker speaks protocol 1, the app asks for ${frame.protocol}\nhint: run \`less build\``);
-  root = frame.root;
+  // Node knows modules by their real paths: through a link to the app's folder there would be two of one.
+  root = realpathSync(frame.root);
   process.title = `less ${frame.topic}/${frame.subscriber}`;
   try {
-    const handler = await load(frame.root, frame.file);
-    deliveries = new Deliveries(handler, frame, connection, idle);
+    const handler = await load(root, frame.file);
+    deliveries = new Deliveries(handler, { ...frame, root }, connection, idle);
   } catch (error) {
     return fail(error instanceof LoadError ? error.message : text.errorText(error, root, LOAD_LIMIT));
   }
@@ -61,6 +74,8 @@ function fail(error) {
 }
 
 function crash(error, what) {
+  // Code that a module leaves behind while it is loaded belongs to its loading.
+  if (!deliveries) fail(what + text.errorText(error, root, LOAD_LIMIT));
   connection.send({ type: 'crash', error: what + text.errorText(error, root) });
   process.exit(1);
 }

@@ -7,9 +7,20 @@ Processes that handlers start with multiprocessing (spawn, forkserver) import th
 handler's module are importable, and nothing else happens.
 """
 
-import importlib.util
 import os
 import sys
+
+if sys.version_info < (3, 9):
+    # The rest would be a syntax error here. Whoever started this waits for a frame.
+    _text = "Python %d.%d is too old, 3.9 or later is needed" % sys.version_info[:2]
+    _text += "; hint: make `.venv` anew with a later one"
+    _frame = ('{"type":"failed","error":"%s"}' % _text).encode("ascii").replace(b"; hint", b"\\nhint")
+    sys.stderr.write(_text + "\n")
+    if os.environ.get("LESS_WORKER_FD"):
+        os.write(int(os.environ["LESS_WORKER_FD"]), len(_frame).to_bytes(4, "big") + _frame)
+    sys.exit(1)
+
+import importlib.util  # noqa: E402
 
 
 def _bring_in_less():

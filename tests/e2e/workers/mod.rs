@@ -1,6 +1,7 @@
 //! Subscribers in other languages, with the real Node.js and the real Python.
 
 mod faults;
+mod killed;
 mod life;
 mod loading;
 mod publishing;

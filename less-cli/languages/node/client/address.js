@@ -64,7 +64,8 @@ function parse(text, from) {
   } catch {
     throw noApp(`${from} holds \`${text}\`, which is no URL`);
   }
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw noApp(`${from} holds \`${text}\`, which does not begin with http:// or https://`);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    throw noApp(`${from} holds \`${text}\`, which does not begin with http:// or https://`);
   return url;
 }
 

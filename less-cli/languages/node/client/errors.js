@@ -26,10 +26,10 @@ class RetryAfter extends Error {
 
 /** A message was not accepted. */
 class PublishError extends Error {
-  constructor(message, { type, status = 0, hint, cause, ...more } = {}) {
+  constructor(message, { type, status, hint, cause, ...more } = {}) {
     super(hint ? `${message}\nhint: ${hint}` : message, cause === undefined ? undefined : { cause });
     this.type = type ?? 'about:blank';
-    this.status = status;
+    if (status) this.status = status;
     if (hint) this.hint = hint;
     for (const [name, value] of Object.entries(more)) if (value !== undefined) this[name] = value;
   }
@@ -47,7 +47,10 @@ class PublishManyError extends Error {
 for (const kind of [Reject, RetryAfter, PublishError, PublishManyError]) {
   Object.defineProperty(kind.prototype, 'name', { value: kind.name, writable: true, configurable: true });
 }
-for (const [kind, brand] of [[Reject, REJECT], [RetryAfter, RETRY_AFTER]]) {
+for (const [kind, brand] of [
+  [Reject, REJECT],
+  [RetryAfter, RETRY_AFTER],
+]) {
   Object.defineProperty(kind, Symbol.hasInstance, {
     value: function hasInstance(value) {
       // Classes that extend these ask as usual.

@@ -20,6 +20,7 @@ async function sendOverHttp(topic, items) {
   // A message that is published again under its idempotency key is not stored again.
   const repeatable = items.every((item) => item.includes('"idempotency_key":"'));
   const first = address();
+  await settle();
   const outcome = await attempt(first, topic, body);
   if (outcome.results) return outcome.results;
   if (outcome.disconnected) forget();
@@ -39,6 +40,16 @@ async function sendOverHttp(topic, items) {
   throw again.error;
 }
 
+/** Lets the event loop see which idle connections were closed meanwhile: after two turns it has looked at them at least once. */
+async function settle() {
+  for (const agent of agents.values()) {
+    if (Object.keys(agent.freeSockets).length === 0) continue;
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    return;
+  }
+}
+
 /** One request: `results`, or an `error`, whether the connection failed, and whether surely nothing was sent. */
 function attempt(base, topic, body, fresh = false) {
   return new Promise((resolve) => {
@@ -49,7 +60,9 @@ function attempt(base, topic, body, fresh = false) {
     let request;
     try {
       request = (secure ? https : http).request(`${place}/_less/topics/${encodeURIComponent(topic)}/batch`, {
-        method: 'POST', headers, agent: agentFor(secure, fresh),
+        method: 'POST',
+        headers,
+        agent: agentFor(secure, fresh),
       });
     } catch (error) {
       resolve({ error: noApp(`can't ask the app at ${place}: ${error.message}`, error) });
@@ -66,7 +79,7 @@ function attempt(base, topic, body, fresh = false) {
     const fail = (cause, late) => {
       request.destroy();
       if (!connected) finish({ disconnected: true, unsent: true, error: noApp(`no running app answers at ${place}: ${cause}`, late) });
-      else if (request.reusedSocket && !(socket.bytesWritten > before)) finish({ disconnected: true, stale: true });
+      else if (idleSince.has(socket) && !(socket.bytesWritten > before)) finish({ disconnected: true, stale: true });
       else finish({ disconnected: true, error: unknownFate(place, cause, late) });
     };
     const begun = () => {
@@ -77,7 +90,8 @@ function attempt(base, topic, body, fresh = false) {
     };
     request.on('socket', (given) => {
       socket = given;
-      if (request.reusedSocket) return begun();
+      // Also one that another request has just left: `reusedSocket` does not tell of those.
+      if (!socket.connecting && !socket.secureConnecting) return begun();
       timer = setTimeout(() => fail(`no connection within ${CONNECT_TIMEOUT / 1000} s`), CONNECT_TIMEOUT);
       socket.once(secure ? 'secureConnect' : 'connect', begun);
       return undefined;
@@ -110,15 +124,23 @@ function judge(place, topic, response, body) {
   }
   return {
     error: new PublishError(`${place} answered ${status}, and not as an app of Less does`, {
-      type: 'urn:less:unexpected-answer', status, hint: 'see that LESS_URL names the app, and nothing else',
+      type: 'urn:less:unexpected-answer',
+      status,
+      hint: 'see that LESS_URL names the app, and nothing else',
     }),
   };
 }
 
 function unknownFate(place, cause, error) {
-  return new PublishError(`the connection to ${place} failed after the request was sent (${cause}); whether the message was stored is unknown`, {
-    type: 'urn:less:unavailable', status: 503, cause: error, hint: 'publish it again, with an `idempotencyKey`',
-  });
+  return new PublishError(
+    `the connection to ${place} failed after the request was sent (${cause}); whether the message was stored is unknown`,
+    {
+      type: 'urn:less:unavailable',
+      status: 503,
+      cause: error,
+      hint: 'publish it again, with an `idempotencyKey`',
+    },
+  );
 }
 
 function reason(error) {

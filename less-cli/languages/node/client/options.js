@@ -17,7 +17,9 @@ function milliseconds(value, option) {
     if (match) ms = Number(match[1]) * UNITS[match[2]];
   }
   if (!(ms >= 0 && ms <= LONGEST)) {
-    throw new TypeError(`\`${option}\` is ${show(value)}; it must be "500ms", "30s", "5m", "2h", "7d" or a number of milliseconds, at most 365 days`);
+    throw new TypeError(
+      `\`${option}\` is ${show(value)}; it must be "500ms", "30s", "5m", "2h", "7d" or a number of milliseconds, at most 365 days`,
+    );
   }
   return ms;
 }
@@ -45,7 +47,9 @@ function encodeOptionsOfMany(options, messages) {
   for (const [name, value] of given(options)) {
     if (typeof value === 'function' && (name === 'key' || name === 'idempotencyKey')) own.push([name, value]);
     else if (name === 'idempotencyKey' && messages.length > 1) {
-      throw new TypeError('`idempotencyKey` is the same for all messages: only the first would be stored; it must be a function (message, index) => key');
+      throw new TypeError(
+        '`idempotencyKey` is the same for all messages: only the first would be stored; it must be a function (message, index) => key',
+      );
     } else common += `,"${FIELDS[name]}":${JSON.stringify(CHECKS[name](value))}`;
   }
   if (own.length === 0) return messages.map(() => common);
@@ -61,11 +65,14 @@ function encodeOptionsOfMany(options, messages) {
 
 function given(options) {
   if (options === undefined || options === null) return [];
-  if (typeof options !== 'object' || Array.isArray(options)) throw new TypeError(`the options are ${show(options)}; they must be an object`);
+  if (typeof options !== 'object' || Array.isArray(options))
+    throw new TypeError(`the options are ${show(options)}; they must be an object`);
   return Object.entries(options).filter(([name, value]) => {
     if (!Object.hasOwn(CHECKS, name)) {
       const meant = nearest(name, Object.keys(CHECKS));
-      const known = Object.keys(CHECKS).map((one) => `\`${one}\``).join(', ');
+      const known = Object.keys(CHECKS)
+        .map((one) => `\`${one}\``)
+        .join(', ');
       throw new TypeError(`there is no option \`${name}\`${meant ? `, did you mean \`${meant}\`?` : `; there are ${known}`}`);
     }
     return value !== undefined && value !== null;
@@ -73,7 +80,10 @@ function given(options) {
 }
 
 function text(value, option, least, most) {
-  if (typeof value !== 'string') throw new TypeError(`\`${option}\` is ${show(value)}; it must be a string of ${most === Infinity ? 'any length' : `${least} to ${most} bytes`}`);
+  if (typeof value !== 'string')
+    throw new TypeError(
+      `\`${option}\` is ${show(value)}; it must be a string of ${most === Infinity ? 'any length' : `${least} to ${most} bytes`}`,
+    );
   if (!value.isWellFormed()) throw new TypeError(`\`${option}\` holds half a surrogate pair, which UTF-8 can't express`);
   const size = Buffer.byteLength(value);
   if (size < least || size > most) throw new TypeError(`\`${option}\` has ${size} bytes; ${least} to ${most} are allowed`);
@@ -81,7 +91,8 @@ function text(value, option, least, most) {
 }
 
 function attributes(value) {
-  if (typeof value !== 'object' || Array.isArray(value)) throw new TypeError(`\`attributes\` is ${show(value)}; it must be an object of strings`);
+  if (typeof value !== 'object' || Array.isArray(value))
+    throw new TypeError(`\`attributes\` is ${show(value)}; it must be an object of strings`);
   const all = Object.entries(value);
   if (all.length > MAX_ATTRIBUTES) throw new TypeError(`\`attributes\` has ${all.length} entries; at most ${MAX_ATTRIBUTES} are allowed`);
   // Without a prototype, so that `__proto__` is a name like any other.
@@ -97,11 +108,18 @@ function show(value) {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
   switch (typeof value) {
-    case 'string': return JSON.stringify(value.slice(0, 60));
-    case 'number': case 'boolean': case 'undefined': return String(value);
-    case 'bigint': return 'a BigInt';
-    case 'object': return 'an object';
-    default: return `a ${typeof value}`;
+    case 'string':
+      return JSON.stringify(value.slice(0, 60));
+    case 'number':
+    case 'boolean':
+    case 'undefined':
+      return String(value);
+    case 'bigint':
+      return 'a BigInt';
+    case 'object':
+      return 'an object';
+    default:
+      return `a ${typeof value}`;
   }
 }
 

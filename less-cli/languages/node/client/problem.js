@@ -8,7 +8,7 @@ function fromProblem(problem, topic) {
   // Names of our own are not overwritten by what a server adds.
   for (const name of ['message', 'stack', 'name', 'hint', 'cause', '__proto__']) delete more[name];
   const what = typeof detail === 'string' && detail ? detail : `the app refused the message: ${title ?? status ?? 'it said nothing more'}`;
-  return new PublishError(what, { ...more, type, status: Number(status) || 0, hint: hint(type, more, topic) });
+  return new PublishError(what, { ...more, type, status: Number(status) || undefined, hint: hint(type, more, topic) });
 }
 
 function hint(type, more, topic) {
@@ -16,14 +16,18 @@ function hint(type, more, topic) {
     case 'urn:less:does-not-fit':
       return `compare ${more.pointer ? `\`${more.pointer}\`` : 'the message'} with \`${more.message_type ?? 'the message type'}\` of \`less/topics/${topic}\``;
     case 'urn:less:unknown-topic':
-      return more.nearest ? `publish to \`${more.nearest}\`, or run \`less build\`` : `run \`less build\`, and see that LESS_URL names the right app`;
-    case 'urn:less:no-api-key': case 'urn:less:wrong-api-key':
+      return more.nearest
+        ? `publish to \`${more.nearest}\`, or run \`less build\``
+        : `run \`less build\`, and see that LESS_URL names the right app`;
+    case 'urn:less:no-api-key':
+    case 'urn:less:wrong-api-key':
       return 'set LESS_API_KEY to the key that the app was started with';
     case 'urn:less:too-large':
       return 'store what is large elsewhere, and publish where it is; or raise `max_body`';
     case 'urn:less:unknown-host':
       return 'add the host to `[http] hosts` in less.toml';
-    case 'urn:less:busy': case 'urn:less:full':
+    case 'urn:less:busy':
+    case 'urn:less:full':
       return 'nothing was stored: try again later';
     case 'urn:less:unavailable':
       return 'whether it is stored is unknown: publish it again, with an `idempotencyKey`';

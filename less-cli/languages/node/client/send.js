@@ -23,17 +23,25 @@ async function send(topic, items) {
     [batch, bytes] = [[], 0];
     if (count === 0) return;
     // After a failed batch nothing more is sent: what comes later must not overtake it.
-    const answers = failure ? [] : await one(topic, indexes.map((index) => items[index])).catch((error) => {
-      failure = error;
-      return [];
-    });
+    const answers = failure
+      ? []
+      : await one(
+          topic,
+          indexes.map((index) => items[index]),
+        ).catch((error) => {
+          failure = error;
+          return [];
+        });
     for (const [n, index] of indexes.entries()) results[index] = answers[n] ?? copy(failure);
   };
   for (const [index, item] of items.entries()) {
     const size = Buffer.byteLength(item);
     if (size > MAX_ITEM) {
       results[index] = new PublishError(`the message has ${size} bytes, more than a batch can hold`, {
-        type: 'urn:less:too-large', status: 413, limit: MAX_ITEM, hint: 'store what is large elsewhere, and publish where it is',
+        type: 'urn:less:too-large',
+        status: 413,
+        limit: MAX_ITEM,
+        hint: 'store what is large elsewhere, and publish where it is',
       });
       continue;
     }
@@ -50,7 +58,8 @@ async function one(topic, items) {
   const answers = await (channel ? channel.publish(topic, items) : sendOverHttp(topic, items));
   if (!Array.isArray(answers) || answers.length !== items.length) {
     throw new PublishError('the app gave no result for each message; whether they were stored is unknown', {
-      type: 'urn:less:unavailable', hint: 'run `less build`: the app and this package are of different versions',
+      type: 'urn:less:unavailable',
+      hint: 'run `less build`: the app and this package are of different versions',
     });
   }
   return answers.map((answer) => {

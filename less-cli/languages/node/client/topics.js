@@ -40,7 +40,10 @@ class Topic {
       }
     });
     const sent = results.flatMap((item, index) => (typeof item === 'string' ? [index] : []));
-    const answers = await send(this.id, sent.map((index) => results[index]));
+    const answers = await send(
+      this.id,
+      sent.map((index) => results[index]),
+    );
     for (const [n, index] of sent.entries()) results[index] = answers[n];
     if (results.some((result) => result instanceof PublishError)) throw new PublishManyError(results);
     return results;
@@ -49,8 +52,21 @@ class Topic {
 
 /** Asked for by `await`, JSON, consoles and test tools of every object; no topic is meant. */
 const QUIET = new Set([
-  'then', 'toJSON', 'inspect', 'constructor', 'valueOf', 'prototype', 'nodeType', 'tagName', 'asymmetricMatch', '__esModule', 'default',
-  'length', 'hasAttribute', 'toStringTag', 'module.exports',
+  'then',
+  'toJSON',
+  'inspect',
+  'constructor',
+  'valueOf',
+  'prototype',
+  'nodeType',
+  'tagName',
+  'asymmetricMatch',
+  '__esModule',
+  'default',
+  'length',
+  'hasAttribute',
+  'toStringTag',
+  'module.exports',
 ]);
 
 /** The app's topics by their ids; a name that is no topic throws. */
@@ -71,7 +87,8 @@ function unknown(name, names, app) {
   const meant = nearest(name, names);
   const error = new TypeError(
     `there is no topic \`${name}\` in \`${app}\`${meant ? `, did you mean \`${meant}\`?` : ''}\nhint: ${
-      meant ? `write \`topics.${meant}\`, or ` : ''}make it with \`less add topic ${name}\``,
+      meant ? `write \`topics.${meant}\`, or ` : ''
+    }make it with \`less add topic ${name}\``,
   );
   Error.captureStackTrace?.(error, unknown);
   return error;

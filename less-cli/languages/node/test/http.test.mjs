@@ -24,7 +24,8 @@ test('the app is found by LESS_URL, LESS_DATA, a folder above, and beside this p
   assert.deepEqual(await run(above, PUBLISH, { cwd: `${above}/web/server` }), [ACCEPTED]);
   const beside = makeApp(t, { '.less/data/address.json': address });
   assert.deepEqual(await run(beside, PUBLISH, { cwd: '/' }), [ACCEPTED]);
-  const esm = "import { topics } from './.less/node_modules/@chuva.io/less/index.mjs'; console.log(JSON.stringify(await topics.user_created.publish({ n: 1 })));";
+  const esm =
+    "import { topics } from './.less/node_modules/@chuva.io/less/index.mjs'; console.log(JSON.stringify(await topics.user_created.publish({ n: 1 })));";
   assert.deepEqual(await run(beside, esm, { file: 'program.mjs', cwd: '/' }), [ACCEPTED]);
 });
 
@@ -33,7 +34,11 @@ test('where no app runs, the error says how to start it', async (t) => {
   const ways = [
     [{}, {}, 'no running app was found'],
     [{ LESS_URL: `http://127.0.0.1:${port}` }, {}, `no running app answers at http://127.0.0.1:${port}: connection refused`],
-    [{}, { '.less/data/address.json': addressFile(`http://127.0.0.1:${port}`) }, `no running app answers at http://127.0.0.1:${port}: connection refused`],
+    [
+      {},
+      { '.less/data/address.json': addressFile(`http://127.0.0.1:${port}`) },
+      `no running app answers at http://127.0.0.1:${port}: connection refused`,
+    ],
     [{ LESS_URL: 'localhost' }, {}, 'LESS_URL holds `localhost`, which is no URL'],
     [{ LESS_URL: 'ftp://localhost' }, {}, 'LESS_URL holds `ftp://localhost`, which does not begin with http:// or https://'],
     [{ LESS_DATA: 'nowhere' }, { '.less/data/address.json': addressFile('http://127.0.0.1:1') }, 'no running app was found'],
@@ -41,54 +46,111 @@ test('where no app runs, the error says how to start it', async (t) => {
   for (const [env, files, message] of ways) {
     const [error] = await run(makeApp(t, files), PUBLISH, { env });
     const hint = 'start it with `less dev`, or set LESS_URL to where it runs';
-    assert.deepEqual([error.name, error.type, error.hint, error.message], ['PublishError', 'urn:less:no-app', hint, `${message}\nhint: ${hint}`]);
+    assert.deepEqual(
+      [error.name, error.type, error.hint, error.message],
+      ['PublishError', 'urn:less:no-app', hint, `${message}\nhint: ${hint}`],
+    );
   }
 });
 
 test('the API key is sent, and an app that refuses it is told as that', async (t) => {
-  for (const [status, type] of [[401, 'urn:less:no-api-key'], [403, 'urn:less:wrong-api-key'], [403, undefined]]) {
+  for (const [status, type] of [
+    [401, 'urn:less:no-api-key'],
+    [403, 'urn:less:wrong-api-key'],
+    [403, undefined],
+  ]) {
     const app = await startHttp(t, {
-      answer: (request, _, response) => (request.headers.authorization === 'Bearer secret' ? undefined : reply(response, status, type ? { type, status, detail: 'no key' } : 'no', 'application/problem+json')),
+      answer: (request, _, response) =>
+        request.headers.authorization === 'Bearer secret'
+          ? undefined
+          : reply(response, status, type ? { type, status, detail: 'no key' } : 'no', 'application/problem+json'),
     });
     assert.deepEqual(await run(makeApp(t), PUBLISH, { env: { LESS_URL: app.url, LESS_API_KEY: 'secret' } }), [ACCEPTED]);
     const [error] = await run(makeApp(t), PUBLISH, { env: { LESS_URL: app.url } });
-    assert.deepEqual([error.name, error.status, error.hint], ['PublishError', status, 'set LESS_API_KEY to the key that the app was started with']);
+    assert.deepEqual(
+      [error.name, error.status, error.hint],
+      ['PublishError', status, 'set LESS_API_KEY to the key that the app was started with'],
+    );
   }
 });
 
 test('a problem of a message becomes an error with its facts and a next step', async (t) => {
   const problems = [
-    [{ type: 'urn:less:does-not-fit', status: 422, detail: 'the message does not fit `UserCreated` at `/n`: wrong', pointer: '/n', message_type: 'UserCreated' }, 'compare `/n` with `UserCreated` of `less/topics/user_created`'],
-    [{ type: 'urn:less:unknown-topic', status: 404, detail: 'there is no topic `user_created`', nearest: 'users_created' }, 'publish to `users_created`, or run `less build`'],
-    [{ type: 'urn:less:too-large', status: 413, detail: 'large', limit: 7 }, 'store what is large elsewhere, and publish where it is; or raise `max_body`'],
+    [
+      {
+        type: 'urn:less:does-not-fit',
+        status: 422,
+        detail: 'the message does not fit `UserCreated` at `/n`: wrong',
+        pointer: '/n',
+        message_type: 'UserCreated',
+      },
+      'compare `/n` with `UserCreated` of `less/topics/user_created`',
+    ],
+    [
+      { type: 'urn:less:unknown-topic', status: 404, detail: 'there is no topic `user_created`', nearest: 'users_created' },
+      'publish to `users_created`, or run `less build`',
+    ],
+    [
+      { type: 'urn:less:too-large', status: 413, detail: 'large', limit: 7 },
+      'store what is large elsewhere, and publish where it is; or raise `max_body`',
+    ],
     [{ type: 'urn:less:full', status: 507, detail: 'full' }, 'nothing was stored: try again later'],
     [{ type: 'urn:less:odd', status: 400, detail: 'odd', message: 'x', stack: 'y', name: 'z' }, undefined],
   ];
   for (const whole of [false, true]) {
     for (const [problem, hint] of problems) {
-      const app = await startHttp(t, { answer: (_, items, response) => (whole ? reply(response, problem.status, problem) : reply(response, 200, { results: items.map(() => ({ error: problem })) })) });
+      const app = await startHttp(t, {
+        answer: (_, items, response) =>
+          whole ? reply(response, problem.status, problem) : reply(response, 200, { results: items.map(() => ({ error: problem })) }),
+      });
       const [error] = await run(makeApp(t), PUBLISH, { env: { LESS_URL: app.url } });
-      assert.deepEqual([error.name, error.type, error.status, error.hint, error.message, error.pointer, error.nearest, error.limit],
-        ['PublishError', problem.type, problem.status, hint, hint ? `${problem.detail}\nhint: ${hint}` : problem.detail, problem.pointer, problem.nearest, problem.limit]);
+      assert.deepEqual(
+        [error.name, error.type, error.status, error.hint, error.message, error.pointer, error.nearest, error.limit],
+        [
+          'PublishError',
+          problem.type,
+          problem.status,
+          hint,
+          hint ? `${problem.detail}\nhint: ${hint}` : problem.detail,
+          problem.pointer,
+          problem.nearest,
+          problem.limit,
+        ],
+      );
     }
   }
 });
 
 test('what answers and is no app is told as that', async (t) => {
-  for (const [status, text] of [[200, '<html>'], [404, 'not here'], [502, '{"a":1}'], [200, '{"results":7}']]) {
+  for (const [status, text] of [
+    [200, '<html>'],
+    [404, 'not here'],
+    [502, '{"a":1}'],
+    [200, '{"results":7}'],
+  ]) {
     const app = await startHttp(t, { answer: (_, __, response) => reply(response, status, text, 'text/html') });
     const [error] = await run(makeApp(t), PUBLISH, { env: { LESS_URL: app.url } });
-    assert.equal(error.message, `${app.url} answered ${status}, and not as an app of Less does\nhint: see that LESS_URL names the app, and nothing else`);
+    assert.equal(
+      error.message,
+      `${app.url} answered ${status}, and not as an app of Less does\nhint: see that LESS_URL names the app, and nothing else`,
+    );
   }
   const few = await startHttp(t, { answer: (_, __, response) => reply(response, 200, { results: [] }) });
-  assert.match((await run(makeApp(t), PUBLISH, { env: { LESS_URL: few.url } }))[0].message, /^the app gave no result for each message; whether they were stored is unknown/);
+  assert.match(
+    (await run(makeApp(t), PUBLISH, { env: { LESS_URL: few.url } }))[0].message,
+    /^the app gave no result for each message; whether they were stored is unknown/,
+  );
 });
 
 test('connections are used again, and a program with nothing to do ends', async (t) => {
   const app = await startHttp(t);
   app.server.keepAliveTimeout = 0;
   const began = performance.now();
-  await run(makeApp(t), `${PRELUDE} (async () => { for (let n = 0; n < 50; n += 1) await topics.user_created.publish({ n }); await Promise.all(Array.from({ length: 200 }, (_, n) => topics.user_created.publish({ n }))); })();`, { env: { LESS_URL: app.url } });
+  await run(
+    makeApp(t),
+    `${PRELUDE} (async () => { for (let n = 0; n < 50; n += 1) await topics.user_created.publish({ n }); await Promise.all(Array.from({ length: 200 }, (_, n) => topics.user_created.publish({ n }))); })();`,
+    { env: { LESS_URL: app.url } },
+  );
   assert.ok(performance.now() - began < 4_500, 'it was held by an idle connection');
   assert.equal(app.requests.length, 250);
   assert.ok(app.connections <= 64, `${app.connections} connections`);
@@ -96,108 +158,182 @@ test('connections are used again, and a program with nothing to do ends', async 
 
 test('a connection that was idle for more than 5 s is not used again', async (t) => {
   const app = await startHttp(t);
-  const said = await run(makeApp(t), `${PRELUDE} (async () => {
+  const said = await run(
+    makeApp(t),
+    `${PRELUDE} (async () => {
     await tell(topics.user_created.publish({ n: 1 })); await tell(topics.user_created.publish({ n: 2 }));
     const now = performance.now.bind(performance); performance.now = () => now() + 5_500;
     await tell(topics.user_created.publish({ n: 3 }));
-  })();`, { env: { LESS_URL: app.url } });
-  assert.deepEqual(said.map(({ messageId }) => messageId), ['m1', 'm2', 'm3']);
+  })();`,
+    { env: { LESS_URL: app.url } },
+  );
+  assert.deepEqual(
+    said.map(({ messageId }) => messageId),
+    ['m1', 'm2', 'm3'],
+  );
   assert.equal(app.connections, 2);
 });
 
 test('an app that was started anew elsewhere is found', async (t) => {
   const second = await startHttp(t);
   let root;
-  const first = await startHttp(t, { answer: (_, __, response) => {
-    response.on('finish', async () => {
-      await first.close();
-      write(root, { '.less/data/address.json': addressFile(second.url), moved: '' });
-    });
-    return undefined;
-  } });
+  const first = await startHttp(t, {
+    answer: (_, __, response) => {
+      response.on('finish', async () => {
+        await first.close();
+        write(root, { '.less/data/address.json': addressFile(second.url), moved: '' });
+      });
+      return undefined;
+    },
+  });
   root = makeApp(t, { '.less/data/address.json': addressFile(first.url) });
-  const said = await run(root, `${PRELUDE} const { existsSync } = require('fs'); const { setTimeout } = require('timers/promises'); (async () => {
+  const said = await run(
+    root,
+    `${PRELUDE} const { existsSync } = require('fs'); const { setTimeout } = require('timers/promises'); (async () => {
     await tell(topics.user_created.publish({ n: 1 }));
     while (!existsSync('moved')) await setTimeout(5);
     await tell(topics.user_created.publish({ n: 2 })); await tell(topics.user_created.publish({ n: 3 }));
-  })();`);
-  assert.deepEqual(said.map(({ messageId }) => messageId), ['m1', 'm2', 'm3']);
+  })();`,
+  );
+  assert.deepEqual(
+    said.map(({ messageId }) => messageId),
+    ['m1', 'm2', 'm3'],
+  );
   assert.deepEqual([first.requests.length, second.requests.length], [1, 2]);
 });
 
 test('whether a message was stored is unknown when the connection breaks behind the request', async (t) => {
   let broken = 0;
-  const app = await startHttp(t, { answer: (_, items, response) => {
-    if (items[0].body.n !== 7) return undefined;
-    broken += 1;
-    response.socket.destroy();
-    return true;
-  } });
-  const [error, next] = await run(makeApp(t), `${PRELUDE} (async () => { await tell(topics.user_created.publish({ n: 7 })); await tell(topics.user_created.publish({ n: 1 })); })();`, { env: { LESS_URL: app.url } });
+  const app = await startHttp(t, {
+    answer: (_, items, response) => {
+      if (items[0].body.n !== 7) return undefined;
+      broken += 1;
+      response.socket.destroy();
+      return true;
+    },
+  });
+  const [error, next] = await run(
+    makeApp(t),
+    `${PRELUDE} (async () => { await tell(topics.user_created.publish({ n: 7 })); await tell(topics.user_created.publish({ n: 1 })); })();`,
+    { env: { LESS_URL: app.url } },
+  );
   assert.deepEqual([error.type, error.status, error.hint], ['urn:less:unavailable', 503, 'publish it again, with an `idempotencyKey`']);
-  assert.match(error.message, /^the connection to http:\/\/127\.0\.0\.1:\d+ failed after the request was sent \(.+\); whether the message was stored is unknown\n/);
+  assert.match(
+    error.message,
+    /^the connection to http:\/\/127\.0\.0\.1:\d+ failed after the request was sent \(.+\); whether the message was stored is unknown\n/,
+  );
   assert.deepEqual(next, ACCEPTED);
   assert.equal(broken, 1);
 });
 
 test('a message with an idempotency key is sent once more when the connection breaks', async (t) => {
   let broken = 0;
-  const app = await startHttp(t, { answer: (_, __, response) => {
-    broken += 1;
-    if (broken > 1) return undefined;
-    response.socket.destroy();
-    return true;
-  } });
-  assert.deepEqual(await run(makeApp(t), `${PRELUDE} tell(topics.user_created.publish({ n: 1 }, { idempotencyKey: 'a' }));`, { env: { LESS_URL: app.url } }), [ACCEPTED]);
+  const app = await startHttp(t, {
+    answer: (_, __, response) => {
+      broken += 1;
+      if (broken > 1) return undefined;
+      response.socket.destroy();
+      return true;
+    },
+  });
+  assert.deepEqual(
+    await run(makeApp(t), `${PRELUDE} tell(topics.user_created.publish({ n: 1 }, { idempotencyKey: 'a' }));`, {
+      env: { LESS_URL: app.url },
+    }),
+    [ACCEPTED],
+  );
   assert.equal(broken, 2);
 });
 
 test('an answer that breaks off is unknown too', async (t) => {
-  const app = await startHttp(t, { answer: (_, __, response) => {
-    response.writeHead(200, { 'content-length': 100 });
-    response.write('{"results":', () => response.socket.destroy());
-    return true;
-  } });
+  const app = await startHttp(t, {
+    answer: (_, __, response) => {
+      response.writeHead(200, { 'content-length': 100 });
+      response.write('{"results":', () => response.socket.destroy());
+      return true;
+    },
+  });
   assert.equal((await run(makeApp(t), PUBLISH, { env: { LESS_URL: app.url } }))[0].type, 'urn:less:unavailable');
 });
 
 test('a connection that is not taken within 2 s is given up', async (t) => {
   // Listens and never accepts: its queue is full after a few connections.
-  const busy = spawn(process.execPath, ['-e', "const s = require('net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => { process.stdout.write(String(s.address().port), () => { for (;;); }); });"], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const busy = spawn(
+    process.execPath,
+    [
+      '-e',
+      "const s = require('net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => { process.stdout.write(String(s.address().port), () => { for (;;); }); });",
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   t.after(() => busy.kill('SIGKILL'));
   const [port] = await once(busy.stdout, 'data');
-  const [error] = await run(makeApp(t), `${PRELUDE} const net = require('net'); const all = Array.from({ length: 8 }, () => net.connect(${port}, '127.0.0.1').on('error', () => {}));
-    setTimeout(() => tell(topics.user_created.publish({})).then(() => process.exit()), 300);`, { env: { LESS_URL: `http://127.0.0.1:${port}` } });
+  const [error] = await run(
+    makeApp(t),
+    `${PRELUDE} const net = require('net'); const all = Array.from({ length: 8 }, () => net.connect(${port}, '127.0.0.1').on('error', () => {}));
+    setTimeout(() => tell(topics.user_created.publish({})).then(() => process.exit()), 300);`,
+    { env: { LESS_URL: `http://127.0.0.1:${port}` } },
+  );
   assert.match(error.message, /^no running app answers at http:\/\/127\.0\.0\.1:\d+: no connection within 2 s\n/);
 });
 
 test('many messages are sent in batches of 10,000 and about 8 MiB, in their order', async (t) => {
   const app = await startHttp(t);
-  const said = await run(makeApp(t), `${PRELUDE} (async () => {
+  const said = await run(
+    makeApp(t),
+    `${PRELUDE} (async () => {
     const ids = (all) => all.map(({ messageId }) => messageId).join() === Array.from({ length: all.length }, (_, n) => 'm' + n).join();
     say(ids(await topics.user_created.publishMany(Array.from({ length: 25_000 }, (_, n) => ({ n })))));
     say(ids(await topics.user_created.publishMany(Array.from({ length: 30 }, (_, n) => ({ n, text: 'ü'.repeat(500_000) })))));
-  })();`, { env: { LESS_URL: app.url } });
+  })();`,
+    { env: { LESS_URL: app.url } },
+  );
   assert.deepEqual(said, [true, true]);
-  assert.deepEqual(app.requests.map(({ items }) => items.length), [10_000, 10_000, 5_000, 8, 8, 8, 6]);
+  assert.deepEqual(
+    app.requests.map(({ items }) => items.length),
+    [10_000, 10_000, 5_000, 8, 8, 8, 6],
+  );
 });
 
 test('where not all were accepted, the error has a result for each', async (t) => {
-  const app = await startHttp(t, { answer: (_, items, response) => reply(response, 200, { results: items.map(({ body }) => (body.n === 2 ? { error: { type: 'urn:less:full', status: 507, detail: 'full' } } : { message_id: `m${body.n}`, duplicate: false })) }) });
-  const [error] = await run(makeApp(t), `${PRELUDE} tell(topics.user_created.publishMany([{ n: 1 }, { n: 2 }, { n: 3n }, { n: 4, text: 'x'.repeat(16 << 20) }, { n: 5 }]));`, { env: { LESS_URL: app.url } });
+  const app = await startHttp(t, {
+    answer: (_, items, response) =>
+      reply(response, 200, {
+        results: items.map(({ body }) =>
+          body.n === 2 ? { error: { type: 'urn:less:full', status: 507, detail: 'full' } } : { message_id: `m${body.n}`, duplicate: false },
+        ),
+      }),
+  });
+  const [error] = await run(
+    makeApp(t),
+    `${PRELUDE} tell(topics.user_created.publishMany([{ n: 1 }, { n: 2 }, { n: 3n }, { n: 4, text: 'x'.repeat(16 << 20) }, { n: 5 }]));`,
+    { env: { LESS_URL: app.url } },
+  );
   assert.equal(error.name, 'PublishManyError');
   assert.match(error.message, /^3 of 5 messages were not accepted; the first error: full\n/);
-  assert.deepEqual(error.results.map((one) => one.messageId ?? one.type), ['m1', 'urn:less:full', 'urn:less:not-serializable', 'urn:less:too-large', 'm5']);
+  assert.deepEqual(
+    error.results.map((one) => one.messageId ?? one.type),
+    ['m1', 'urn:less:full', 'urn:less:not-serializable', 'urn:less:too-large', 'm5'],
+  );
 });
 
 test('behind a batch that failed nothing more is sent', async (t) => {
   let batches = 0;
-  const app = await startHttp(t, { answer: (_, __, response) => {
-    batches += 1;
-    return batches === 2 ? reply(response, 503, { type: 'urn:less:unavailable', status: 503, detail: 'gone' }) : undefined;
-  } });
-  const [error] = await run(makeApp(t), `${PRELUDE} tell(topics.user_created.publishMany(Array.from({ length: 40_000 }, (_, n) => ({ n }))));`, { env: { LESS_URL: app.url } });
-  assert.deepEqual(error.results.map((one) => (one.messageId ? 1 : 0)).reduce((sum, one) => sum + one), 10_000);
+  const app = await startHttp(t, {
+    answer: (_, __, response) => {
+      batches += 1;
+      return batches === 2 ? reply(response, 503, { type: 'urn:less:unavailable', status: 503, detail: 'gone' }) : undefined;
+    },
+  });
+  const [error] = await run(
+    makeApp(t),
+    `${PRELUDE} tell(topics.user_created.publishMany(Array.from({ length: 40_000 }, (_, n) => ({ n }))));`,
+    { env: { LESS_URL: app.url } },
+  );
+  assert.deepEqual(
+    error.results.map((one) => (one.messageId ? 1 : 0)).reduce((sum, one) => sum + one),
+    10_000,
+  );
   assert.ok(error.results.slice(10_000).every((one) => one.type === 'urn:less:unavailable'));
   assert.equal(batches, 2);
 });

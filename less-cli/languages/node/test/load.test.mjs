@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { makeApp, write } from './support/app.mjs';
@@ -29,14 +30,20 @@ test('a handler is found however it is exported', async (t) => {
     ['index.js', 'exports.process = async (message) => { console.log("got", message.n, process.version); };'],
     ['index.js', 'module.exports = { process(message) { console.log("got", message.n, this.more); }, more: "v" };'],
     ['index.js', 'module.exports.process = function process(message) { console.log("got", message.n, "v"); };'],
-    ['index.js', 'Object.defineProperty(exports, "__esModule", { value: true }); exports.default = { process: (message) => console.log("got", message.n, "v") };'],
+    [
+      'index.js',
+      'Object.defineProperty(exports, "__esModule", { value: true }); exports.default = { process: (message) => console.log("got", message.n, "v") };',
+    ],
     ['index.js', 'export async function process(message) { console.log("got", message.n, "v"); }', { 'package.json': '{"type":"module"}' }],
     ['index.mjs', 'export async function process(message) { console.log("got", message.n, "v"); }'],
     ['index.mjs', 'export const process = (message) => console.log("got", message.n, "v");'],
     ['index.mjs', 'export default { process: (message) => console.log("got", message.n, "v") };'],
     ['index.mjs', 'export default function process(message) { console.log("got", message.n, "v"); }'],
     ['index.mjs', 'export default async (message) => { console.log("got", message.n, "v"); };'],
-    ['index.mjs', 'await null; class Handler { more = "v"; process(message) { console.log("got", message.n, this.more); } } export default new Handler();'],
+    [
+      'index.mjs',
+      'await null; class Handler { more = "v"; process(message) { console.log("got", message.n, this.more); } } export default new Handler();',
+    ],
   ];
   for (const [file, source, files] of ways) await (await handles(t, source, { file, files })).says('got 1 v');
 });
@@ -54,7 +61,10 @@ test('a handler that is missing is told with its likely name', async (t) => {
     ['index.mjs', 'export default function consume() {}', 'rename `consume` to `process`'],
   ];
   for (const [file, source, hint] of ways) {
-    assert.equal(await failure(t, source, { file }), `${file} exports no function \`process\`\n  --> ${path.dirname(PLACE)}/${file}\nhint: ${hint}`);
+    assert.equal(
+      await failure(t, source, { file }),
+      `${file} exports no function \`process\`\n  --> ${path.dirname(PLACE)}/${file}\nhint: ${hint}`,
+    );
   }
 });
 
@@ -66,27 +76,71 @@ test('a syntax error is told with its place, in CommonJS, in ES modules and in w
     assert.ok(error.includes(`${path.dirname(PLACE)}/${file}:2\n`), error);
     assert.ok(error.includes('const = 2;'), error);
   }
-  const error = await failure(t, "import './part.mjs'; export const process = () => {};", { file: 'index.mjs', files: { [`${path.dirname(PLACE)}/part.mjs`]: broken } });
+  const error = await failure(t, "import './part.mjs'; export const process = () => {};", {
+    file: 'index.mjs',
+    files: { [`${path.dirname(PLACE)}/part.mjs`]: broken },
+  });
   assert.ok(error.includes(`${path.dirname(PLACE)}/part.mjs:2\n`), error);
 });
 
 test('a missing dependency is told with how to install it', async (t) => {
-  assert.match(await failure(t, "require('@some/where/deep'); exports.process = () => {};"), /^Error: Cannot find module '@some\/where\/deep'[^]*index\.js:1:1[^]*hint: install it with `npm install @some\/where`/);
-  assert.match(await failure(t, "import x from 'nowhere'; export const process = () => {};", { file: 'index.mjs' }),
-    /^Error: Cannot find package 'nowhere' imported from less\/topics[^]*hint: install it with `npm install nowhere`, or write `less\/shared\/nowhere.js`$/);
+  assert.match(
+    await failure(t, "require('@some/where/deep'); exports.process = () => {};"),
+    /^Error: Cannot find module '@some\/where\/deep'[^]*index\.js:1:1[^]*hint: install it with `npm install @some\/where`/,
+  );
+  assert.match(
+    await failure(t, "import x from 'nowhere'; export const process = () => {};", { file: 'index.mjs' }),
+    /^Error: Cannot find package 'nowhere' imported from less\/topics[^]*hint: install it with `npm install nowhere`, or write `less\/shared\/nowhere.js`$/,
+  );
   assert.match(await failure(t, "require('./part'); exports.process = () => {};"), /^Error: Cannot find module '\.\/part'/);
 });
 
 test('what is thrown or rejected while loading is told with its place', async (t) => {
-  assert.match(await failure(t, 'throw new RangeError("at load");'), new RegExp(`^RangeError: at load\n    at [^\n]*${PLACE}\\.js:1:7\\)?$`));
-  assert.match(await failure(t, 'await Promise.reject(new RangeError("at load"));', { file: 'index.mjs' }), new RegExp(`^RangeError: at load\n    at [^\n]*${PLACE}\\.mjs:1:22\\)?`));
+  assert.match(
+    await failure(t, 'throw new RangeError("at load");'),
+    new RegExp(`^RangeError: at load\n    at [^\n]*${PLACE}\\.js:1:7\\)?$`),
+  );
+  assert.match(
+    await failure(t, 'await Promise.reject(new RangeError("at load"));', { file: 'index.mjs' }),
+    new RegExp(`^RangeError: at load\n    at [^\n]*${PLACE}\\.mjs:1:22\\)?`),
+  );
   assert.equal(await failure(t, 'throw undefined;'), 'Thrown: undefined');
-  assert.match(await failure(t, 'require("./part.js");', { files: { [`${path.dirname(PLACE)}/part.js`]: '\nnull.x;' } }), /^TypeError: Cannot read[^]*part\.js:2:6/);
+  assert.match(
+    await failure(t, 'require("./part.js");', { files: { [`${path.dirname(PLACE)}/part.js`]: '\nnull.x;' } }),
+    /^TypeError: Cannot read[^]*part\.js:2:6/,
+  );
   assert.equal(await failure(t, undefined), `there is no \`${PLACE}.js\`\nhint: run \`less build\``);
 });
 
+test('what a module leaves behind and fails while it is loaded fails the loading', async (t) => {
+  assert.match(
+    await failure(t, 'setImmediate(() => { throw new RangeError("behind"); }); await new Promise(() => {});', { file: 'index.mjs' }),
+    /^RangeError: behind\n    at .*index\.mjs:1:28\)/,
+  );
+  assert.match(
+    await failure(t, 'Promise.reject(new RangeError("behind")); await new Promise(() => {});', { file: 'index.mjs' }),
+    /^a promise was rejected and nobody handled it: RangeError: behind\n/,
+  );
+});
+
+test('an app behind a link is the app', async (t) => {
+  const real = makeApp(t, {
+    ...SHARED,
+    [`${PLACE}.mjs`]:
+      "import * as plain from 'plain'; import { createRequire } from 'node:module'; export const process = () => { throw new Error(String(plain.default === createRequire(import.meta.url)('plain'))); };",
+  });
+  const root = `${real}/link`;
+  symlinkSync(real, root);
+  const worker = await readyWorker(t, undefined, { root, file: 'index.mjs' });
+  worker.deliver({});
+  assert.match((await worker.outcomes(1))[1].error, /^Error: true\n    at process \(less\/topics\//);
+});
+
 test('another version of the protocol is refused', async (t) => {
-  assert.match(await failure(t, 'exports.process = () => {};', { hello: { protocol: 2 } }), /^this worker speaks protocol 1, the app asks for 2\nhint: run `less build`$/);
+  assert.match(
+    await failure(t, 'exports.process = () => {};', { hello: { protocol: 2 } }),
+    /^this worker speaks protocol 1, the app asks for 2\nhint: run `less build`$/,
+  );
 });
 
 const SHARED = {
@@ -94,45 +148,72 @@ const SHARED = {
   'less/shared/folder/index.js': 'exports.name = "folder";',
   'less/shared/folder/deep.js': 'exports.name = "deep";',
   'less/shared/modern.mjs': 'export const name = "modern";',
-  'less/shared/user/index.mjs': "import { topics } from '@chuva.io/less'; import { name as plain } from 'plain'; export const name = `user of ${plain} ${topics.order_paid.id}`;",
+  'less/shared/user/index.mjs':
+    "import { topics } from '@chuva.io/less'; import { name as plain } from 'plain'; export const name = `user of ${plain} ${topics.order_paid.id}`;",
   'less/shared/lodash.js': 'exports.name = "shared lodash";',
   'node_modules/lodash/index.js': 'exports.name = "installed lodash";',
   'node_modules/lodash/package.json': '{"name":"lodash"}',
-  [`${path.dirname(PLACE)}/nested/far/part.mjs`]: "import { name } from 'plain'; import { topics } from '@chuva.io/less'; export default `${name} from afar ${topics.user_created.id}`;",
+  [`${path.dirname(PLACE)}/nested/far/part.mjs`]:
+    "import { name } from 'plain'; import { topics } from '@chuva.io/less'; export default `${name} from afar ${topics.user_created.id}`;",
 };
 
 test('modules in less/shared and this package are imported from every file, and what is installed goes first', async (t) => {
-  const worker = await handles(t, `
+  const worker = await handles(
+    t,
+    `
     import { name as plain } from 'plain'; import { name as folder } from 'folder'; import { name as deep } from 'folder/deep'; import { name as modern } from 'modern';
     import { name as user } from 'user'; import lodash from 'lodash'; import part from './nested/far/part.mjs';
     const lazy = await import('plain');
-    export const process = () => console.log([plain, folder, deep, modern, user, lodash.name, part, lazy.name].join(','));`, { file: 'index.mjs', files: SHARED });
+    export const process = () => console.log([plain, folder, deep, modern, user, lodash.name, part, lazy.name].join(','));`,
+    { file: 'index.mjs', files: SHARED },
+  );
   await worker.says('plain,folder,deep,modern,user of plain order_paid,installed lodash,plain from afar user_created,plain\n');
 });
 
 test('modules in less/shared are required from every file, and what is installed goes first', async (t) => {
-  const worker = await handles(t, `
+  const worker = await handles(
+    t,
+    `
     const all = [require('plain'), require('folder'), require('folder/deep'), require('lodash')];
-    exports.process = async () => { all.push(await import('modern'), await import('plain')); console.log(all.map((one) => one.name).join(',')); };`, { files: SHARED });
+    exports.process = async () => { all.push(await import('modern'), await import('plain')); console.log(all.map((one) => one.name).join(',')); };`,
+    { files: SHARED },
+  );
   await worker.says('plain,folder,deep,installed lodash,modern,plain\n');
 });
 
 test('a shared module that lacks something names what it lacks', async (t) => {
-  assert.match(await failure(t, "import 'halved'; export const process = () => {};", { file: 'index.mjs', files: { 'less/shared/halved.js': "require('absent');" } }), /^Error: Cannot find module 'absent'/);
+  assert.match(
+    await failure(t, "import 'halved'; export const process = () => {};", {
+      file: 'index.mjs',
+      files: { 'less/shared/halved.js': "require('absent');" },
+    }),
+    /^Error: Cannot find module 'absent'/,
+  );
 });
 
 test('a shared module outside of less/shared is not found', async (t) => {
   for (const name of ['..', '../secret', 'x/../../secret', 'x/../../../secret.js']) {
-    assert.match(await failure(t, `await import(${JSON.stringify(name)}); export const process = () => {};`, { file: 'index.mjs', files: { 'less/secret.js': '', 'secret.js': '' } }), /Error/);
+    assert.match(
+      await failure(t, `await import(${JSON.stringify(name)}); export const process = () => {};`, {
+        file: 'index.mjs',
+        files: { 'less/secret.js': '', 'secret.js': '' },
+      }),
+      /Error/,
+    );
   }
 });
 
 test('CommonJS and ES modules share one instance, also beside an installed copy', async (t) => {
   const root = makeApp(t, {
-    [`${PLACE}.js`]: "const less = require('@chuva.io/less'); exports.process = async () => { const m = await import('./part.mjs'); console.log('same', m.default === less, m.less.topics === less.topics, m.topics === less.topics, m.Reject === less.Reject); };",
-    [`${path.dirname(PLACE)}/part.mjs`]: "import less, { topics, Reject } from '@chuva.io/less'; import * as all from '@chuva.io/less'; export { topics, Reject, all as less }; export default less;",
+    [`${PLACE}.js`]:
+      "const less = require('@chuva.io/less'); exports.process = async () => { const m = await import('./part.mjs'); console.log('same', m.default === less, m.less.topics === less.topics, m.topics === less.topics, m.Reject === less.Reject); };",
+    [`${path.dirname(PLACE)}/part.mjs`]:
+      "import less, { topics, Reject } from '@chuva.io/less'; import * as all from '@chuva.io/less'; export { topics, Reject, all as less }; export default less;",
   });
-  write(root, { 'node_modules/@chuva.io/less/index.js': 'throw new Error("the copy was loaded");', 'node_modules/@chuva.io/less/package.json': '{"name":"@chuva.io/less"}' });
+  write(root, {
+    'node_modules/@chuva.io/less/index.js': 'throw new Error("the copy was loaded");',
+    'node_modules/@chuva.io/less/package.json': '{"name":"@chuva.io/less"}',
+  });
   await (await handles(t, undefined, { root })).says('same true true true true\n');
 });
 
@@ -142,6 +223,8 @@ test('TypeScript runs, or says what it needs', async (t) => {
     await handles(t, source, { file: 'index.ts' });
     return;
   }
-  assert.equal(await failure(t, source, { file: 'index.ts' }),
-    `index.ts is TypeScript, which Node.js ${process.version} can't run by itself\n  --> ${PLACE}.ts\nhint: use Node.js 22.18 or later, or run \`npm install --save-dev esbuild\``);
+  assert.equal(
+    await failure(t, source, { file: 'index.ts' }),
+    `index.ts is TypeScript, which Node.js ${process.version} can't run by itself\n  --> ${PLACE}.ts\nhint: use Node.js 22.18 or later, or run \`npm install --save-dev esbuild\``,
+  );
 });

@@ -88,10 +88,12 @@ class Deliveries {
 
   #handle(delivery) {
     const { id } = delivery;
+    // Not called as our own method: `this` is none of the handler's business.
+    const handler = this.#handler;
     const context = new Context(delivery, this.#hello);
     let result;
     try {
-      result = this.#handler(delivery.body, context);
+      result = handler(delivery.body, context);
       // Anything with a `then` is waited for, as `await` does.
       if (result === null || (typeof result !== 'object' && typeof result !== 'function') || typeof result.then !== 'function') {
         this.#done.push(id);

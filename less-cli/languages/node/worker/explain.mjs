@@ -23,7 +23,10 @@ function hint(error, root) {
   if (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') {
     const name = /Cannot find (?:package|module) '([^']+)'/.exec(message)?.[1];
     if (name && /^(@[\w.-]+\/)?[a-z0-9][\w.-]*(\/|$)/i.test(name)) {
-      const pack = name.split('/').slice(0, name.startsWith('@') ? 2 : 1).join('/');
+      const pack = name
+        .split('/')
+        .slice(0, name.startsWith('@') ? 2 : 1)
+        .join('/');
       return `install it with \`npm install ${pack}\`, or write \`less/shared/${name}.js\``;
     }
   }
@@ -42,7 +45,11 @@ function placeOf(error, root, file) {
   for (const one of candidates(root, file)) {
     const { status, stderr } = spawnSync(process.execPath, ['--check', one], { encoding: 'utf8', timeout: 5_000, env: {} });
     if (status !== 0 && stderr?.includes(String(error.message))) {
-      const place = stderr.split('\n').slice(0, 3).map((line) => `    ${line}`).join('\n');
+      const place = stderr
+        .split('\n')
+        .slice(0, 3)
+        .map((line) => `    ${line}`)
+        .join('\n');
       return `\n${place.replaceAll(`file://${root}/`, '').replaceAll(`${root}/`, '')}`;
     }
   }

@@ -32,12 +32,18 @@ function member(holder) {
 
 function hint(holders) {
   const wrong = holders.map(member).find((found) => found !== undefined);
-  if (wrong !== undefined) return `its \`process\` is ${wrong === null ? 'null' : `of type ${typeof wrong}`}; make it a function of the message`;
-  const names = [...new Set(holders.flatMap((holder) => (
-    typeof holder === 'object' && holder !== null ? Object.keys(holder).filter((name) => typeof holder[name] === 'function') : []
-  )))].filter((name) => name !== 'module.exports' && name !== 'default');
+  if (wrong !== undefined)
+    return `its \`process\` is ${wrong === null ? 'null' : `of type ${typeof wrong}`}; make it a function of the message`;
+  const names = [
+    ...new Set(
+      holders.flatMap((holder) =>
+        typeof holder === 'object' && holder !== null ? Object.keys(holder).filter((name) => typeof holder[name] === 'function') : [],
+      ),
+    ),
+  ].filter((name) => name !== 'module.exports' && name !== 'default');
   for (const holder of holders.slice(1)) if (typeof holder === 'function' && holder.name) names.push(holder.name);
-  const meant = nearestModule.nearest('process', names) ?? names.find((name) => USUAL.includes(name)) ?? (names.length === 1 ? names[0] : undefined);
+  const meant =
+    nearestModule.nearest('process', names) ?? names.find((name) => USUAL.includes(name)) ?? (names.length === 1 ? names[0] : undefined);
   if (meant) return `rename \`${meant}\` to \`process\``;
   return 'add `exports.process = async (message, context) => {}`, or `export async function process(message, context) {}`';
 }

@@ -16,7 +16,9 @@ class Publisher {
     return new Promise((resolve) => {
       this.#last += 1;
       this.#waiting.set(this.#last, resolve);
-      this.#connection.sendText(`{"type":"publish","request":${this.#last},"topic":${JSON.stringify(topic)},"messages":[${items.join(',')}]}`);
+      this.#connection.sendText(
+        `{"type":"publish","request":${this.#last},"topic":${JSON.stringify(topic)},"messages":[${items.join(',')}]}`,
+      );
     });
   }
 

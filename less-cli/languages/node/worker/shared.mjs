@@ -1,6 +1,6 @@
 // Where bare imports lead that Node itself does not find: to this package, and to modules in `less/shared`.
 
-import { statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -14,7 +14,8 @@ export function sharedFile(root, specifier) {
   const folder = path.join(root, 'less', 'shared');
   const base = path.join(folder, ...specifier.split('/'));
   if (!base.startsWith(folder + path.sep)) return undefined;
-  return ENDINGS.map((ending) => base + ending).find((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
+  const file = ENDINGS.map((ending) => base + ending).find((one) => statSync(one, { throwIfNoEntry: false })?.isFile());
+  return file && realpathSync(file);
 }
 
 /** Whether an error says that there is no such module; one that is there and lacks another is something else. */
@@ -33,7 +34,7 @@ function isBare(specifier) {
   return !/^(\.{0,2}\/|\.{1,2}$|#|[a-z][a-z+.-]*:)/i.test(specifier) && specifier !== '';
 }
 
-/** The resolve hook's decision, with `next` as a call that asks Node. */
+/** Where this package is, if it is asked for: always the one that the worker runs from. */
 export function selfUrl(specifier, conditions, folder) {
   if (specifier !== SELF) return undefined;
   return pathToFileURL(path.join(folder, conditions?.includes('require') ? 'index.js' : 'index.mjs')).href;

@@ -24,7 +24,8 @@ function errorText(error, root, limit = LIMIT) {
 }
 
 function one(error, root) {
-  if (!isError(error)) return `Thrown: ${safely(() => util.inspect(error, { depth: 2, breakLength: Infinity })) ?? 'a value that can\'t be shown'}`;
+  if (!isError(error))
+    return `Thrown: ${safely(() => util.inspect(error, { depth: 2, breakLength: Infinity })) ?? "a value that can't be shown"}`;
   const name = string(() => error.name) || string(() => error.constructor.name) || 'Error';
   const message = string(() => error.message);
   const stack = string(() => error.stack);
@@ -32,13 +33,19 @@ function one(error, root) {
   const lines = stack.split('\n');
   const frames = lines.filter((line) => /^\s+at /.test(line)).filter(isTheirs);
   // A syntax error begins with its place: `file:line`, the line, a marker.
-  const place = /^(?:file:\/\/)?\/.*:\d+$/.test(lines[0]) ? lines.slice(0, Math.min(4, lines.findIndex((line) => line === '') + 1 || 4)) : [];
+  const place = /^(?:file:\/\/)?\/.*:\d+$/.test(lines[0])
+    ? lines.slice(0, Math.min(4, lines.findIndex((line) => line === '') + 1 || 4))
+    : [];
   return [head, ...place.filter(Boolean).map((line) => `    ${line}`), ...frames].map((line) => relative(line, root)).join('\n');
 }
 
 /** Whether a line of a stack is about the user's code: neither ours nor Node's. */
 function isTheirs(line) {
-  return !/\(node:|at node:|at async node:|<anonymous>\)?$/.test(line) && !line.includes(PACKAGE + path.sep) && !line.includes(pathToFileURL(PACKAGE).href);
+  return (
+    !/\(node:|at node:|at async node:|<anonymous>\)?$/.test(line) &&
+    !line.includes(PACKAGE + path.sep) &&
+    !line.includes(pathToFileURL(PACKAGE).href)
+  );
 }
 
 function relative(line, root) {
@@ -48,8 +55,10 @@ function relative(line, root) {
 
 function isError(value) {
   if (typeof value !== 'object' || value === null) return false;
-  return safely(() => value instanceof Error || util.types.isNativeError(value)) === true
-    || (safely(() => typeof value.name === 'string' && typeof value.message === 'string') ?? false);
+  return (
+    safely(() => value instanceof Error || util.types.isNativeError(value)) === true ||
+    (safely(() => typeof value.name === 'string' && typeof value.message === 'string') ?? false)
+  );
 }
 
 function string(read) {

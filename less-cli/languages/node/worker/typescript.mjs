@@ -24,7 +24,9 @@ async function importCompiled(root, file) {
   const found = findEsbuild(file) ?? findEsbuild(path.join(root, 'package.json'));
   if (!found) {
     const place = path.relative(root, file);
-    throw new LoadError(`${path.basename(file)} is TypeScript, which Node.js ${process.version} can't run by itself\n  --> ${place}\nhint: use Node.js 22.18 or later, or run \`npm install --save-dev esbuild\``);
+    throw new LoadError(
+      `${path.basename(file)} is TypeScript, which Node.js ${process.version} can't run by itself\n  --> ${place}\nhint: use Node.js 22.18 or later, or run \`npm install --save-dev esbuild\``,
+    );
   }
   const esbuild = createRequire(file)(found);
   const compiled = await compile(esbuild, root, file);
@@ -50,8 +52,20 @@ async function compile(esbuild, root, file) {
   const build = async (format) => {
     const outfile = path.join(folder, `${name}.${format === 'esm' ? 'mjs' : 'cjs'}`);
     const { metafile, outputFiles } = await esbuild.build({
-      absWorkingDir: root, entryPoints: [file], outfile, format, bundle: true, platform: 'node', target: `node${process.versions.node}`, sourcemap: 'inline',
-      sourcesContent: false, keepNames: true, metafile: true, write: false, logLevel: 'silent', plugins: [outside(root)],
+      absWorkingDir: root,
+      entryPoints: [file],
+      outfile,
+      format,
+      bundle: true,
+      platform: 'node',
+      target: `node${process.versions.node}`,
+      sourcemap: 'inline',
+      sourcesContent: false,
+      keepNames: true,
+      metafile: true,
+      write: false,
+      logLevel: 'silent',
+      plugins: [outside(root)],
     });
     // Several processes of a subscriber may write it at the same time.
     const fresh = `${outfile}.${process.pid}`;
@@ -66,9 +80,15 @@ async function compile(esbuild, root, file) {
     return (await build('cjs')).outfile;
   } catch (error) {
     if (!Array.isArray(error?.errors) || error.errors.length === 0) throw error;
-    throw new LoadError(error.errors.map(({ text, location }) => (
-      location ? `SyntaxError: ${text}\n    ${location.file}:${location.line}\n    ${location.lineText}\n    ${' '.repeat(location.column)}^` : `Error: ${text}`
-    )).join('\n'));
+    throw new LoadError(
+      error.errors
+        .map(({ text, location }) =>
+          location
+            ? `SyntaxError: ${text}\n    ${location.file}:${location.line}\n    ${location.lineText}\n    ${' '.repeat(location.column)}^`
+            : `Error: ${text}`,
+        )
+        .join('\n'),
+    );
   }
 }
 

@@ -13,6 +13,9 @@ from less._topics import topics
 __all__ = ["topics", "Context", "PublishError", "PublishManyError", "Receipt", "Reject", "RetryAfter"]
 __all__ += [name for name in _app.TYPES if name not in __all__]
 
+for _public in (Context, PublishError, PublishManyError, Receipt, Reject, RetryAfter):
+    _public.__module__ = "less"  # Tracebacks then show the name that is imported.
+
 
 def __getattr__(name):
     if name in _app.TYPES:

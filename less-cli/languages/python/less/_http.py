@@ -3,7 +3,6 @@
 Each thread keeps a connection of its own, so nothing is locked, and a forked child opens new ones.
 """
 
-import asyncio
 import json
 import os
 from urllib.parse import quote
@@ -34,6 +33,8 @@ def publish(topic, batch):
 
 async def publish_async(topic, batch):
     """As `publish`, in a thread of the event loop's pool."""
+    import asyncio  # Whoever awaits has it already; others need not wait for it.
+
     return await asyncio.get_running_loop().run_in_executor(None, publish, topic, batch)
 
 

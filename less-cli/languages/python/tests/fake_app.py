@@ -55,9 +55,17 @@ class Worker:
     FILE = "less/topics/user_created/audit/__init__.py"
 
     def __init__(
-        self, handler, files=None, concurrency=100, python=sys.executable, env=None, start=True, protocol=1
+        self,
+        handler,
+        files=None,
+        concurrency=100,
+        python=sys.executable,
+        env=None,
+        start=True,
+        protocol=1,
+        project=None,
     ):
-        self.project = Project({self.FILE: handler, **(files or {})})
+        self.project = project or Project({self.FILE: handler, **(files or {})})
         self.root = self.project.root
         ours, theirs = socket.socketpair()
         self.socket = ours
@@ -81,6 +89,8 @@ class Worker:
         self.frames = []
         self.ended = False
         self.changed = threading.Condition()
+        self.reading = threading.Event()
+        self.reading.set()
         self.publishes = lambda frame: [
             {"message_id": f"m{frame['request']}-{i}", "duplicate": False}
             for i in range(len(frame["messages"]))
@@ -205,6 +215,7 @@ class Worker:
     def _read(self):
         try:
             for frame in _frames(self.socket):
+                self.reading.wait()
                 if frame["type"] == "publish" and self.publishes:
                     results = self.publishes(frame)
                     if results is not None:

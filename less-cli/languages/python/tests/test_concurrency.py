@@ -174,17 +174,39 @@ class Cancelling(unittest.TestCase):
 
 
 class Isolation(unittest.TestCase):
-    def test_each_coroutine_has_its_own_context_variables(self):
+    def test_each_message_has_its_own_context_variables_on_top_of_the_modules(self):
         handler = """
             import contextvars
-            variable = contextvars.ContextVar("v", default=None)
-            async def process(message):
-                assert variable.get() is None
+            variable = contextvars.ContextVar("v")
+            variable.set("module")
+            {kind} process(message):
+                assert variable.get() == "module"
                 variable.set(message)
         """
-        with Worker(handler) as worker:
-            for id in worker.ready().deliver(*range(50)):
-                self.assertEqual(worker.outcome(id), "done")
+        for kind in ("def", "async def"):
+            with self.subTest(kind), Worker(handler.replace("{kind}", kind)) as worker:
+                for id in worker.ready().deliver(*range(50)):
+                    self.assertEqual(worker.outcome(id), "done")
+
+    def test_a_long_handler_costs_no_time_while_it_waits(self):
+        sync = "import time\ndef process(message): time.sleep(60)\n"
+        for handler in (
+            sync,
+            sync.replace("def", "async def")
+            .replace("time.sleep", "await asyncio.sleep")
+            .replace("import time", "import asyncio"),
+        ):
+            with self.subTest(handler), Worker(handler) as worker:
+                worker.ready().deliver(1)
+                time.sleep(0.5)  # The monitor goes to sleep after some 20 ms.
+                before = self.cpu(worker)
+                time.sleep(1)
+                self.assertLessEqual(self.cpu(worker) - before, 1)
+
+    def cpu(self, worker):
+        """Ticks of 10 ms that the worker has used."""
+        with open(f"/proc/{worker.process.pid}/stat") as file:
+            return sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
 
     def test_timeouts_and_subprocesses_of_asyncio_work(self):
         handler = """

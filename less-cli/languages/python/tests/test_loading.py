@@ -1,10 +1,14 @@
 """What a handler may import, and what is said when it can't be loaded."""
 
+import glob
+import os
+import py_compile
 import unittest
 
 from tests.fake_app import Worker
 
 OK = "\ndef process(message): pass\n"
+WRITES = {"PYTHONDONTWRITEBYTECODE": ""}
 FOLDER = "less/topics/user_created/audit/"
 
 
@@ -122,6 +126,34 @@ class Imports(unittest.TestCase):
             worker.ready()
             self.assertEqual(worker.stop(), 0)
             self.assertEqual(worker.output(), "look\n")
+
+
+class Compiled(unittest.TestCase):
+    def test_no_compiled_file_of_the_apps_own_is_read_or_written(self):
+        sources = {
+            FOLDER + "helper.py": "x = %d\n",
+            "less/shared/db.py": "x = %d\n",
+        }
+        handler = "import helper, db\nfrom . import helper as h\ndef process(message): raise ValueError(helper.x + db.x + h.x)\n"
+        with Worker(handler, {path: text % 1 for path, text in sources.items()}, env=WRITES) as worker:
+            self.assertTrue(worker.ready().handle(1)["error"].startswith("ValueError: 3\n"))
+            self.assertFalse(glob.glob(f"{worker.root}/less/**/*.pyc", recursive=True))
+            for path, text in sources.items():
+                # The same second and the same size: compiled files could not tell these apart.
+                full = os.path.join(worker.root, path)
+                before = os.stat(full)
+                py_compile.compile(full)
+                worker.project.write(path, text % 2)
+                os.utime(full, ns=(before.st_atime_ns, before.st_mtime_ns))
+            with Worker(handler, env=WRITES, project=worker.project) as again:
+                self.assertTrue(again.ready().handle(1)["error"].startswith("ValueError: 6\n"))
+
+    def test_installed_packages_keep_their_compiled_files(self):
+        files = {".venv/lib/site-packages/installed.py": "x = 5\n"}
+        handler = "import sys\nsys.path.append('.venv/lib/site-packages')\nsys.path.append(__file__.split('less/')[0] + '.venv/lib/site-packages')\nimport installed\n"
+        with Worker(handler + OK, files, env=WRITES) as worker:
+            worker.ready()
+            self.assertTrue(os.path.isdir(os.path.join(worker.root, ".venv/lib/site-packages/__pycache__")))
 
 
 class Failures(unittest.TestCase):

@@ -17,7 +17,9 @@ PTH = (
 
 class Outside(unittest.TestCase):
     def setUp(self):
-        self.project = Project({"server.py": "from less import topics\nprint(topics.other.publish(1).message_id)\n"})
+        self.project = Project(
+            {"server.py": "from less import topics\nprint(topics.other.publish(1).message_id)\n"}
+        )
         self.project.write("less/topics/other/audit/__init__.py", "def process(message): pass\n")
         self.addCleanup(self.project.remove)
         self.app = FakeHttp()

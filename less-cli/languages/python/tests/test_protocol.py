@@ -1,11 +1,15 @@
 """Frames, floods, the ledger, and how a worker ends."""
 
+import json
 import os
 import random
 import signal
+import socket
+import subprocess
+import sys
 import unittest
 
-from tests.fake_app import Worker, delivery, encode
+from tests.fake_app import Project, Worker, delivery, encode
 
 PASS = "def process(message): pass\n"
 
@@ -72,6 +76,21 @@ class Frames(unittest.TestCase):
             worker.ready().deliver(*range(5000))
             worker.wait(lambda: len(worker.outcomes()) == 5000)
             self.assertLess(len(worker.of("results")), 500)
+
+    def test_the_worker_reads_while_the_app_does_not(self):
+        handler = "from less import topics\ndef process(message):\n    if message == 1: topics.other.publish('x' * 9000000)\n"
+        with Worker(handler, concurrency=1000) as worker:
+            worker.ready()
+            worker.reading.clear()
+            worker.deliver(1)
+            big = worker.deliver(*["y" * 100_000] * 300)
+            worker.send({"type": "cancel", "id": 999_999})
+            worker.send({"type": "cancel", "id": 1})
+            more = worker.deliver(*["y" * 100_000] * 300)
+            worker.reading.set()
+            for id in [1, *big, *more]:
+                self.assertEqual(worker.outcome(id), "done")
+            worker.wait(lambda: len(worker.of("cancelled")) == 2)
 
     def test_standard_output_is_the_log_however_much_comes(self):
         handler = """
@@ -175,6 +194,32 @@ class Ending(unittest.TestCase):
             self.assertEqual(worker.handle(1), "done")
             os.kill(worker.process.pid, signal.SIGTERM)
             self.assertEqual(worker.exit_code(), -signal.SIGTERM)
+
+    def test_a_python_that_is_too_old_says_so_in_a_frame(self):
+        ours, theirs = socket.socketpair()
+        project = Project()
+        self.addCleanup(project.remove)
+        code = "import sys, runpy; sys.version_info = (3, 6, 9); runpy.run_path('.less/python/less_worker.py', run_name='__main__')"
+        with ours, theirs:
+            run = subprocess.run(
+                [sys.executable, "-c", code],
+                cwd=project.root,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "LESS_WORKER_FD": str(theirs.fileno())},
+                stderr=subprocess.DEVNULL,
+            )
+            data = ours.recv(10_000)
+        self.assertEqual(run.returncode, 1)
+        self.assertEqual(int.from_bytes(data[:4], "big"), len(data) - 4)
+        text = "Python 3.6 is too old, 3.9 or later is needed\nhint: make `.venv` anew with a later one"
+        self.assertEqual(json.loads(data[4:]), {"type": "failed", "error": text})
+
+    def test_a_signal_that_kills_just_ends_it(self):
+        with Worker(
+            "import os, signal\ndef process(message): os.kill(os.getpid(), signal.SIGSEGV)\n"
+        ) as worker:
+            worker.ready().deliver(1)
+            self.assertEqual(worker.exit_code(), -signal.SIGSEGV)
 
     def test_without_a_descriptor_it_says_who_starts_it(self):
         with Worker(PASS, env={"LESS_WORKER_FD": ""}, start=False) as worker:

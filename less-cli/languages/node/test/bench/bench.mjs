@@ -7,7 +7,7 @@ const TOTAL = Number(process.argv[2] ?? 1_000_000);
 const IN_FLIGHT = 4_000;
 const BATCH = 200;
 const HANDLERS = {
-  'function': 'exports.process = (message) => {};',
+  function: 'exports.process = (message) => {};',
   'async function': 'exports.process = async (message, context) => {};',
   'publishes one': "const { topics } = require('@chuva.io/less'); exports.process = (message) => topics.order_paid.publish(message);",
 };

@@ -33,6 +33,7 @@ export function write(folder, files) {
 /** The environment of a worker or a program of the app's folder, without settings of whoever runs the tests. */
 export function environment(root, more = {}) {
   const env = { ...process.env, NODE_PATH: `${root}/.less/node_modules:${root}/less/shared`, ...more };
-  for (const name of ['LESS_URL', 'LESS_API_KEY', 'LESS_DATA', 'NODE_OPTIONS', 'NODE_TEST_CONTEXT']) if (!Object.hasOwn(more, name)) delete env[name];
+  for (const name of ['LESS_URL', 'LESS_API_KEY', 'LESS_DATA', 'NODE_OPTIONS', 'NODE_TEST_CONTEXT'])
+    if (!Object.hasOwn(more, name)) delete env[name];
   return env;
 }

@@ -12,15 +12,22 @@ export async function run(root, source, { file = 'program.cjs', env = {}, cwd = 
   const child = spawn(node, [...args, path.join(root, file)], { cwd, env: environment(root, env), stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
-  child.stdout.on('data', (text) => { stdout += text; });
-  child.stderr.on('data', (text) => { stderr += text; });
+  child.stdout.on('data', (text) => {
+    stdout += text;
+  });
+  child.stderr.on('data', (text) => {
+    stderr += text;
+  });
   try {
     const [code, signal] = await within(once(child, 'close'), () => `the program did not end: ${stdout}${stderr}`, 60_000);
     if (code !== 0) throw new Error(`the program ended with ${code ?? signal}: ${stdout}${stderr}`);
   } finally {
     child.kill('SIGKILL');
   }
-  return stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  return stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
 }
 
 /** What programs of tests begin with: `say` prints a value, `tell` prints what a promise gives or what it was rejected with. */

@@ -13,7 +13,17 @@ export function startWorker(test, handler, { files = {}, file = 'index.js', node
   const place = `less/topics/user_created/send_email/${file}`;
   const folder = root ?? makeApp(test, { ...(handler === undefined ? {} : { [place]: handler }), ...files });
   const worker = new Worker(test, folder, node, env);
-  worker.send({ type: 'hello', protocol: 1, app: 'shop', topic: 'user_created', subscriber: 'send_email', root: folder, file: place, concurrency: 1000, ...hello });
+  worker.send({
+    type: 'hello',
+    protocol: 1,
+    app: 'shop',
+    topic: 'user_created',
+    subscriber: 'send_email',
+    root: folder,
+    file: place,
+    concurrency: 1000,
+    ...hello,
+  });
   return worker;
 }
 
@@ -40,13 +50,19 @@ export class Worker {
     this.root = root;
     const script = path.join(root, '.less/node_modules/@chuva.io/less/worker.mjs');
     this.child = spawn(node, ['--enable-source-maps', path.relative(root, script)], {
-      cwd: root, env: environment(root, { LESS_WORKER_FD: '3', ...env }), stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      cwd: root,
+      env: environment(root, { LESS_WORKER_FD: '3', ...env }),
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     });
     this.socket = this.child.stdio[3];
     this.socket.on('error', () => {});
     this.socket.on('data', (chunk) => this.#take(chunk));
-    this.child.stdout.on('data', (text) => { this.stdout += text; });
-    this.child.stderr.on('data', (text) => { this.stderr += text; });
+    this.child.stdout.on('data', (text) => {
+      this.stdout += text;
+    });
+    this.child.stderr.on('data', (text) => {
+      this.stderr += text;
+    });
     // After the socket's end too: what was sent last is there then.
     this.ended = once(this.child, 'close').then(([code, signal]) => {
       this.isEnded = true;
@@ -106,7 +122,9 @@ export class Worker {
   async #nextFrame() {
     while (this.#taken === this.frames.length) {
       if (this.isEnded) throw new Error(`the worker has ended\n${this.stderr}`);
-      await new Promise((resolve) => { this.#wake = resolve; });
+      await new Promise((resolve) => {
+        this.#wake = resolve;
+      });
     }
     this.#taken += 1;
     return this.frames[this.#taken - 1];

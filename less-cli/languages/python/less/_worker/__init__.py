@@ -39,15 +39,7 @@ def main():
     # The handler's module may have run a loop of its own, which leaves none behind.
     asyncio.set_event_loop(loop)
     work.begin(handler)
-    channel.send(
-        {
-            "type": "ready",
-            "protocol": PROTOCOL,
-            "runtime": f"{platform.python_implementation()} {platform.python_version()}".replace(
-                "CPython", "Python"
-            ),
-        }
-    )
+    channel.send({"type": "ready", "protocol": PROTOCOL, "runtime": f"Python {platform.python_version()}"})
     _end(channel, work.run())
 
 
@@ -67,8 +59,8 @@ def _socket():
 
 def _load(channel, hello):
     if hello.get("type") != "hello" or hello.get("protocol") != PROTOCOL:
-        text = f"the app speaks version {hello.get('protocol')} of the worker protocol, this worker version {PROTOCOL}\nhint: run `less build`"
-        _fail(channel, text)
+        text = f"the app speaks version {hello.get('protocol')} of the worker protocol, this worker version {PROTOCOL}"
+        _fail(channel, f"{text}\nhint: run `less build`")
     report.root_is(hello["root"])
     try:
         module = handler_module.load(hello["root"], hello["topic"], hello["subscriber"], hello["file"])

@@ -1,4 +1,4 @@
-"""The thread that looks every millisecond while there is work: results that wait are sent, and handlers that block get neighbours."""
+"""The thread that looks every millisecond while there is work: what waits to be sent is sent, and handlers that block get neighbours."""
 
 import threading
 import time
@@ -13,7 +13,8 @@ class Monitor:
         self._work = work
         self._runners = runners
         self._awake = threading.Event()
-        self._calm = 0
+        self._calm = 0  # Looks since handlers blocked.
+        self._last = 0.0, 0.0  # When messages waited last, and the processor's time then.
 
     def start(self):
         threading.Thread(target=self._run, name="less-monitor", daemon=True).start()
@@ -27,21 +28,21 @@ class Monitor:
         while True:
             time.sleep(_TICK)
             work = self._work
-            if work.waiting or work.running or work.outcomes.done or work.outcomes.failed:
-                idle = 0
-                work.outcomes.flush()
-                if self._runners is not None:
-                    self._look()
-                continue
-            idle += 1
+            # What is being handled needs no looking at: whoever ends it finds nothing that waits, and sends the result.
+            busy = work.waiting or work.outcomes
+            work.settle()
+            if self._runners is not None:
+                self._look()
+            idle = 0 if busy else idle + 1
             if idle >= _IDLE_TICKS:
                 self._awake.clear()
-                # A delivery that came before the clearing is seen here, a later one sets the event.
-                if not work.waiting and not work.running:
+                # What came before the clearing is seen here; what comes later sets the event.
+                if not work.waiting and not work.outcomes and not work.stopping:
                     self._awake.wait()
                 idle = 0
 
     def _look(self):
+        """Finds runners that are stuck, and sees to it that messages which wait meet one that is not."""
         runners = self._runners
         moving = 0
         for runner in list(runners.all):
@@ -53,7 +54,7 @@ class Monitor:
                     moving += 1
             runner.seen = runner.count
         if not self._work.queue:
-            self._grow_calm()
+            self._calm_down()
             return
         now, cpu = time.monotonic(), time.process_time()
         if moving == 0:
@@ -67,16 +68,16 @@ class Monitor:
             runners.wake()
             self._calm = 0
         else:
-            self._grow_calm()
+            self._calm_down()
         self._last = now, cpu
 
-    _last = (0.0, 0.0)
-
     def _mostly_waiting(self, now, cpu):
+        """Whether the process computed for little of the time since the last look, although messages waited."""
         then, cpu_then = self._last
         return now - then < 0.1 and cpu - cpu_then < 0.6 * (now - then)
 
-    def _grow_calm(self):
+    def _calm_down(self):
+        # Fewer again, bit by bit: threads that need not take turns are faster.
         self._calm += 1
         if self._calm >= _CALM_TICKS:
             self._calm = 0

@@ -1,4 +1,4 @@
-"""Collects outcomes, and sends many in one frame."""
+"""Collects what is to be sent: outcomes, many in one frame, and answers to `cancel`."""
 
 import threading
 from collections import deque
@@ -12,11 +12,18 @@ class Outcomes:
         self._lock = threading.Lock()
         self.done = deque()
         self.failed = deque()
+        self.answers = deque()
+
+    def __bool__(self):
+        """Whether something waits to be sent."""
+        return bool(self.done or self.failed or self.answers)
 
     def flush(self):
         """Sends everything that has been added before the call."""
-        while self.done or self.failed:
+        while self:
             with self._lock:
+                for answer in _take(self.answers):
+                    self._channel.send(answer)
                 done = _take(self.done)
                 failed = _take(self.failed)
                 if failed:

@@ -1,4 +1,4 @@
-"""The thread that reads what the app sends. It runs no handler, so that it always answers."""
+"""The thread that reads what the app sends. It runs no handler and sends nothing, so that it always reads."""
 
 import os
 import sys
@@ -35,8 +35,7 @@ class Reader:
         elif kind == "published":
             self._channel.published(frame["request"], frame["results"])
         elif kind == "cancel":
-            id = frame["id"]
-            self._channel.send({"type": "cancelled", "id": id, "state": self._work.cancel(id)})
+            self._work.cancel(frame["id"])
         elif kind == "stop":
             self._work.stop()
         else:

@@ -27,10 +27,8 @@ def handler_error(error):
 def load_error(error):
     """Why a handler's module can't be loaded."""
     if isinstance(error, SystemExit):
-        error_text = "\n".join([f"{exit_call(error.code)} while the handler was loaded", *frames(error)])
-    else:
-        error_text = "\n".join(_lines(error))
-    return _cut(error_text, LONGEST_LOAD) + _hint(error)
+        return exit_error(error, "while the handler was loaded")
+    return _cut("\n".join(_lines(error)), LONGEST_LOAD) + _hint(error)
 
 
 def text_of(value):
@@ -41,9 +39,13 @@ def text_of(value):
         return f"<the text of a {type(value).__name__} can't be made: __str__ failed>"
 
 
-def exit_call(code):
+def exit_error(error, when):
     """A SystemExit in the words of who wrote it."""
-    return f"`sys.exit({'' if code is None else repr(code)})` was called"
+    try:
+        code = "" if error.code is None else _cut(repr(error.code), 200)
+    except BaseException:
+        code = "..."
+    return _cut("\n".join([f"`sys.exit({code})` was called {when}", *frames(error)]), LONGEST)
 
 
 def _hint(error):
@@ -84,7 +86,7 @@ def _head(error):
         if kind.__module__ in ("builtins", "__main__")
         else f"{kind.__module__}.{kind.__qualname__}"
     )
-    if kind.__module__.startswith(("less_handler_", "asyncio.", "less.")):
+    if f"{kind.__module__}.".startswith(("less_handler_", "asyncio.", "less.")):
         name = kind.__qualname__
     if isinstance(error, SyntaxError):
         return _syntax_error(error, name)

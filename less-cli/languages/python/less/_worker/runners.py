@@ -71,7 +71,7 @@ class Runners:
 
     def _run(self, runner):
         work = self._work
-        channel, call, running = work.channel, work.call, work.running
+        channel, call, context, running = work.channel, work.call, work.context, work.running
         next_id, claim, results = work.queue.popleft, work.waiting.pop, work.outcomes.done
         while True:
             try:
@@ -88,13 +88,14 @@ class Runners:
                 continue
             runner.count += 1
             try:
-                result = call(delivery)
+                result = context.copy().run(call, delivery)
+                later = result is not None and isawaitable(result)
             except BaseException as error:
                 work.failed(id, error)
             else:
                 if channel.forked:
                     end_fork()
-                if result is not None and isawaitable(result):
+                if later:
                     work.tasks.take_over(id, result)
                 else:
                     results.append(id)

@@ -19,7 +19,7 @@ class Tasks:
 
     def wake(self):
         """Deliveries came. From any thread."""
-        self._loop.call_soon_threadsafe(self._begin)
+        self._loop.call_soon_threadsafe(self._begin, context=self._work.context)
 
     def take_over(self, id, awaitable):
         """A handler in a thread returned something to await. From any thread."""
@@ -78,6 +78,7 @@ class Tasks:
         self._tasks.pop(id, None)
         if not self._flush_planned:
             self._flush_planned = True
+            work.wake_monitor()
             self._loop.call_soon(self._flush)
 
     def _flush(self):

@@ -1,6 +1,7 @@
 """The deliveries that this worker holds, and what became of them."""
 
 import builtins
+import contextvars
 import os
 import sys
 from collections import deque
@@ -34,13 +35,16 @@ class Work:
         self.tasks = Tasks(self)
         self.call = None
         self._wake = None
-        self._stopping = False
+        self.stopping = False
         self._exit_code = loop.create_future()
         self._monitor = None
+        self.context = None
 
     def begin(self, handler):
         """The handler is loaded."""
         self.call = self._caller(handler)
+        # What the module has set is seen by every message; what a message sets, by none but itself.
+        self.context = contextvars.copy_context()
         runners = None if handler.is_async else Runners(self)
         self._monitor = Monitor(self, runners)
         self._wake = runners.wake if runners else self.tasks.wake
@@ -68,7 +72,12 @@ class Work:
         return delivery
 
     def cancel(self, id):
-        """What it was doing: `waiting` (it is forgotten), `running` or `unknown`."""
+        """Answers what it was doing: `waiting` (it is forgotten), `running` or `unknown`."""
+        # Sent by the monitor: a reader that waits until the app takes something might wait for an app that waits for the reader.
+        self.outcomes.answers.append({"type": "cancelled", "id": id, "state": self._cancel(id)})
+        self._monitor.wake()
+
+    def _cancel(self, id):
         if self.waiting.pop(id, None) is not None:
             return "waiting"
         if id not in self.running:
@@ -101,8 +110,7 @@ class Work:
         """A handler called `sys.exit`: its message stays unfinished, and the process ends as the caller wanted."""
         code = error.code
         self.outcomes.flush()
-        text = "\n".join([f"{report.exit_call(code)} by a handler", *report.frames(error)])
-        self.channel.send_last({"type": "crash", "error": text})
+        self.channel.send_last({"type": "crash", "error": report.exit_error(error, "by a handler")})
         if code is not None and not isinstance(code, int):
             print(code, file=sys.stderr)
             code = 1
@@ -112,13 +120,17 @@ class Work:
         """Nothing more will come."""
         if self.call is None:
             os._exit(0)  # The handler is still loading, and nothing is held.
-        self._stopping = True
-        self.settle()
+        self.stopping = True
+        self._monitor.wake()
+
+    def wake_monitor(self):
+        """A result waits, and what comes next may block."""
+        self._monitor.wake()
 
     def settle(self):
         """Sends what is known; ends a stopping worker that holds nothing."""
         # A result is there before its delivery leaves `running`: looking in this order misses none.
-        idle = self._stopping and not self.waiting and not self.running
+        idle = self.stopping and not self.waiting and not self.running
         self.outcomes.flush()
         if idle:
             self.exit(0)
