@@ -12,15 +12,16 @@ pub(super) type Name = (Ident, bool);
 
 /// Identifiers for the fields of one struct. They differ; a name that is one by itself keeps it.
 pub(super) fn fields<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Name> {
-    free(names, snake)
+    free(names, snake, "_")
 }
 
 /// Identifiers for the variants of one enum.
 pub(super) fn variants<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Name> {
-    free(names, |name| pascal(name, "Value"))
+    free(names, |name| pascal(name, "Value"), "")
 }
 
-fn free<'a>(names: impl Iterator<Item = &'a str>, tame: fn(&str) -> String) -> Vec<Name> {
+/// `between` stands before a number that makes a name differ.
+fn free<'a>(names: impl Iterator<Item = &'a str>, tame: fn(&str) -> String, between: &str) -> Vec<Name> {
     let names: Vec<(&str, String)> = names.map(|name| (name, tame(name))).collect();
     let own = names.iter().filter(|(name, tamed)| name == tamed);
     let mut taken: HashSet<String> = own.map(|(_, tamed)| tamed.clone()).collect();
@@ -28,7 +29,7 @@ fn free<'a>(names: impl Iterator<Item = &'a str>, tame: fn(&str) -> String) -> V
         if name == tamed {
             return (ident(&tamed), false);
         }
-        let numbered = (2..).map(|n: u64| format!("{}_{n}", tamed.trim_end_matches('_')));
+        let numbered = (2..).map(|n: u64| format!("{}{between}{n}", tamed.trim_end_matches('_')));
         let mut candidates = std::iter::once(tamed.clone()).chain(numbered);
         let found = candidates.find(|candidate| !taken.contains(candidate)).unwrap_or_default();
         taken.insert(found.clone());
@@ -122,7 +123,7 @@ mod tests {
     #[test]
     fn every_variant_gets_an_identifier_of_its_own() {
         let all = ["self", "Self", "a-b", "AB", "", "1", "é"];
-        let expected = ["ValueSelf*", "ValueSelf_2*", "AB_2*", "AB", "Value*", "Value1*", "Value_2*"];
+        let expected = ["ValueSelf*", "ValueSelf2*", "AB2*", "AB", "Value*", "Value1*", "Value2*"];
         assert_eq!(shown(variants(all.into_iter())), expected);
     }
 }
