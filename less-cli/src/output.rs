@@ -98,10 +98,6 @@ fn collect(folder: &Path, out: &mut BTreeSet<PathBuf>) -> anyhow::Result<()> {
             continue;
         }
         if entry.file_type()?.is_dir() {
-            // What Python compiled; it notices by itself when that is old.
-            if entry.file_name() == "__pycache__" {
-                continue;
-            }
             collect(&entry.path(), out)?;
         } else {
             out.insert(entry.path());

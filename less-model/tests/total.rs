@@ -115,6 +115,25 @@ fn toml() -> impl Strategy<Value = String> {
     prop::collection::vec(line, 0..8).prop_map(|lines| lines.join("\n"))
 }
 
+/// Texts that are JSON Schemas, nearly.
+fn schema() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        Just("{\"type\": \"object\", \"properties\": {"),
+        Just("\"a\": {\"type\": \"string\", \"minLength\": 1}"),
+        Just("\"é\": {\"$ref\": \"#/$defs/A\"}"),
+        Just("\"b\": {\"oneOf\": [{\"type\": \"null\"}, {\"const\": \"x\"}]}"),
+        Just("\"c\": {\"allOf\": []}"),
+        Just("}"),
+        Just("}, \"$defs\": {\"A\": true}}"),
+        Just(","),
+        Just("\n"),
+        Just("["),
+        Just("\\u00"),
+        Just("\u{feff}"),
+    ];
+    prop::collection::vec(word, 0..9).prop_map(|words| words.concat())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
@@ -131,6 +150,13 @@ proptest! {
         check(&format!(
             "//- less/topics/user_created/message.rs\n{message}\n//- less/topics/user_created/audit/mod.rs\n{handler}\n"
         ));
+    }
+
+    #[test]
+    fn any_schema_is_scanned(schema in schema(), other in "\\PC{0,20}") {
+        for text in [schema, other] {
+            check(&format!("//- less/topics/user_created/message.schema.json\n{text}\n"));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ import less
 from less import (
     Class,
     Context,
+    NoneMessage,
     PublishError,
     PublishManyError,
     Receipt,
@@ -39,6 +40,14 @@ def good() -> None:
     topics.context.publish({"topic": "x"})
     topics.UserMoved.publish({"to": "Lisbon"})
     topics.nothing.publish({})
+    # Types that would hide what the client's are made of have other names.
+    none: NoneMessage = {"to": "x"}
+    topics.promise.publish({"to": "x"})
+    topics.none.publish(none)
+    topics.exception.publish({"to": "x"})
+    topics.record.publish({"to": "x"})
+    topics.Key.publish({"to": "x"})
+    topics.Key.publish({"to": 1})  # a wrong type where the name is another: refused
     topics.nameless.publish({"": "x", "a": 1})
     topic: Topic[UserCreated] = topics.user_created
     print(message_id, again, many, topic.id, len(topics), "class" in topics, [one.id for one in topics])

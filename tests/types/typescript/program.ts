@@ -1,6 +1,6 @@
 // What is right compiles; every line that ends in `refused` has an error, and no other line.
 import { topics, Reject, RetryAfter, PublishError, PublishManyError } from '@chuva.io/less';
-import type { Class, Context, Json, Receipt, Topic, Tree, UserCreated } from '@chuva.io/less';
+import type { Class, Context, Json, PromiseMessage, Receipt, Topic, Tree, UserCreated } from '@chuva.io/less';
 
 const address: UserCreated.Address = { street: 'Rua 1' };
 const contact: UserCreated.Contact = { kind: 'mail', to: 'ada@example.com' };
@@ -17,7 +17,12 @@ export async function good(): Promise<void> {
   await topics.context.publish({ topic: 'x' });
   await topics.UserMoved.publish({ to: 'Lisbon' });
   await topics.nothing.publish({});
+  // Types that would hide what the client's are made of have other names.
+  const promise: PromiseMessage = { to: 'x' };
+  await Promise.all([topics.promise.publish(promise), topics.none.publish(promise), topics.exception.publish(promise), topics.record.publish(promise)]);
+  await topics.Key.publish(promise);
   await topics.nameless.publish({ '': 'x', a: 1 });
+  await topics.promise.publish({ to: 1 }); // a wrong type where the name is another: refused
   const topic: Topic<UserCreated> = topics.user_created;
   console.log(id, again, many, topic.id);
 }

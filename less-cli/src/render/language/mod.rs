@@ -7,9 +7,9 @@ use super::Files;
 
 mod docs;
 mod names;
-pub(super) mod node;
+mod node;
 mod node_types;
-pub(super) mod python;
+mod python;
 mod python_types;
 mod rust;
 mod rust_names;
@@ -18,15 +18,16 @@ pub(super) use rust::tokens as rust_types;
 
 use names::Types;
 
-/// What both packages' clients know of the app: `types` are the names that the package exports as types.
-fn app_json(app: &App, types: &[(Option<String>, Vec<String>)]) -> anyhow::Result<String> {
+/// What both packages' clients know of the app: for each topic the name of its type, and all names that it exports; `more` are exported as well.
+fn app_json(app: &App, types: &[(Option<String>, Vec<String>)], more: &[&str]) -> anyhow::Result<String> {
     let topics: Map<String, Value> = app
         .topics
         .iter()
         .zip(types)
         .map(|(topic, (name, _))| (topic.name.to_string(), json!(name)))
         .collect();
-    let types: Vec<&String> = types.iter().flat_map(|(_, names)| names).collect();
+    let exported = types.iter().flat_map(|(_, names)| names).map(String::as_str);
+    let types: Vec<&str> = exported.chain(more.iter().copied()).collect();
     Ok(serde_json::to_string_pretty(&json!({"app": app.name, "topics": topics, "types": types}))? + "\n")
 }
 

@@ -11,15 +11,22 @@ pub(super) const FOLDER: &str = "node_modules/@chuva.io/less";
 /// The types that are the same in every app.
 const CLIENT: &str = include_str!("../../../languages/node/client.d.ts");
 
-/// What the client's types are called: no message type can have these names.
-const RESERVED: [&str; 10] = [
+/// What the client's types are called, and what they are made of: no message type can have these names.
+const RESERVED: [&str; 17] = [
+    "AbortSignal",
     "Context",
+    "Date",
+    "Error",
     "Json",
+    "Omit",
+    "Promise",
     "PublishError",
     "PublishManyError",
     "PublishManyOptions",
     "PublishOptions",
+    "Readonly",
     "Receipt",
+    "Record",
     "Reject",
     "RetryAfter",
     "Topic",
@@ -70,7 +77,7 @@ pub(super) fn files(app: &App) -> anyhow::Result<Files> {
         .collect();
     let mut files = Files::new();
     files.insert(format!("{FOLDER}/index.d.ts"), declarations(app, &types));
-    files.insert(format!("{FOLDER}/app.json"), app_json(app, &exported)?);
+    files.insert(format!("{FOLDER}/app.json"), app_json(app, &exported, &[])?);
     Ok(files)
 }
 

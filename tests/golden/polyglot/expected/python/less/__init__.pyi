@@ -379,11 +379,11 @@ UserCreated_Contact: _te.TypeAlias = _t.Union[UserCreated_Mail, UserCreated_Phon
 UserCreated_Role: _te.TypeAlias = _t.Literal["admin", "guest"]
 
 _Topic = Topic
-_UserMoved: _te.TypeAlias = UserMoved
+_Message_UserMoved: _te.TypeAlias = UserMoved
 
 class Topics:
     """The app's topics; those that Python has no attribute for as `topics[\"class\"]`."""
-    UserMoved: _Topic[_UserMoved]
+    UserMoved: _Topic[_Message_UserMoved]
     """`less/topics/UserMoved`"""
     anything: _Topic[_t.Any]
     """`less/topics/anything`"""
@@ -400,7 +400,7 @@ class Topics:
     user_created: _Topic[UserCreated]
     """`less/topics/user_created`"""
     @_t.overload
-    def __getitem__(self, name: _t.Literal["UserMoved"], /) -> _Topic[_UserMoved]: ...
+    def __getitem__(self, name: _t.Literal["UserMoved"], /) -> _Topic[_Message_UserMoved]: ...
     @_t.overload
     def __getitem__(self, name: _t.Literal["anything"], /) -> _Topic[_t.Any]: ...
     @_t.overload
