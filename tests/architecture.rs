@@ -146,7 +146,7 @@ fn the_runtime_knows_no_language_but_rust() {
 fn never_says(below: &str, words: &[&str]) {
     let mut wrong = Vec::new();
     for path in sources(below).into_iter().filter(|path| !path.ends_with("tests.rs")) {
-        let text = std::fs::read_to_string(&path).unwrap().to_lowercase();
+        let text = std::fs::read_to_string(&path).expect("a source is text").to_lowercase();
         for (index, line) in text.lines().enumerate() {
             if line.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| words.contains(&word)) {
                 wrong.push(format!("{}:{}: {line}", path.display(), index + 1));

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every check of the project: format, lints, docs, each feature alone, licences and bans, unit, conformance, golden and end-to-end tests, deliberate
 # bugs that must be found, injected faults, fuzzing.
-# Needs Rust (with rustfmt and clippy) and a C and C++ compiler; installs the rest at pinned versions under target/.
+# Needs Rust (with rustfmt and clippy), Node.js with npm, Python, and a C and C++ compiler; installs the rest at pinned versions under target/.
 #
 #   tests/run.sh            everything
 #   tests/run.sh STEP…      only these steps (their names are printed as they run)
@@ -12,8 +12,10 @@ CARGO_DENY=0.20.2
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 # One target folder for the workspace; the user projects that tests build share another below it.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
+# What npm and pip fetch stays below it.
+export npm_config_cache="$CARGO_TARGET_DIR/caches/npm" PIP_CACHE_DIR="$CARGO_TARGET_DIR/caches/pip" PIP_DISABLE_PIP_VERSION_CHECK=1
 # Nothing outside may change what the tests see.
-unset LESS_LISTEN LESS_DATA LESS_STAGE LESS_URL LESS_API_KEY LESS_LOG LESS_DRAIN LESS_RUNTIME_PATH LESS
+unset LESS_LISTEN LESS_DATA LESS_STAGE LESS_URL LESS_API_KEY LESS_LOG LESS_DRAIN LESS_RUNTIME_PATH LESS_NODE LESS_PYTHON LESS NODE_OPTIONS NODE_PATH PYTHONPATH
 
 wanted=("$@")
 step() {
@@ -69,15 +71,33 @@ faults() {
     return "$status"
 }
 
+# The packages for Node.js and Python by themselves: with the Node.js that is here, and with the oldest, the usual and the newest Python.
+languages() {
+    (cd less-cli/languages/node && node --test test/*.test.mjs)
+    local tests=less-cli/languages/python program version
+    python3 -m unittest discover -s $tests/tests -t $tests
+    for version in 3.9 3.13; do
+        program=$(python3 $tests/tests/every_python.py --find $version)
+        if [ -z "$program" ]; then
+            echo "Python $version is not on this machine: this run does not claim it"
+            unproven=1
+        else
+            "$program" -m unittest discover -s $tests/tests -t $tests
+        fi
+    done
+}
+
 step format format
 step locks locks
 step clippy cargo clippy --locked -q --workspace --all-features --all-targets -- -D warnings
 step features features
 step docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --workspace --all-features --no-deps
 step deny deny
+step languages languages
+step types tests/types.sh
 step test cargo test --locked --workspace --all-features
 step mutants tests/mutants.sh
 step faults faults
 step fuzz tests/fuzz.sh 8
-[ -z "$unproven" ] || echo "some proofs of faults were skipped, see above: this run does not claim them"
+[ -z "$unproven" ] || echo "something was not shown here, see above: this run does not claim it"
 echo "all steps passed in $SECONDS s"

@@ -123,7 +123,7 @@ fn a_new_app_in_node_or_python_runs_as_it_is_made_and_needs_no_cargo() {
             .args(["publish", "user_created", r#"{"user_id":"x"}"#])
             .output()
             .expect("less can be started");
-        assert_eq!(output.status.success(), false);
+        assert!(!output.status.success(), "{}", crate::support::text(&output.stdout));
         dev.signal("INT");
         assert!(dev.child.wait().expect("it ends").success(), "{}", dev.printed());
     }

@@ -63,7 +63,7 @@ impl App {
         let results = answer["results"].as_array().expect("results");
         results
             .iter()
-            .map(|result| result["message_id"].as_str().expect(&answer.to_string()).to_owned())
+            .map(|result| result["message_id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned())
             .collect()
     }
 

@@ -256,3 +256,12 @@ test('the process is named for its subscriber', async (t) => {
   worker.deliver({});
   await worker.says('title less user_created/send_email\n');
 });
+
+test('fake timers of a handler do not stop its results', async (t) => {
+  const worker = await readyWorker(
+    t,
+    "globalThis.setImmediate = globalThis.setTimeout = () => {}; require('timers').setImmediate = () => {}; exports.process = async () => {};",
+  );
+  worker.deliver({}, {});
+  assert.deepEqual(await worker.outcomes(2), { 1: 'done', 2: 'done' });
+});

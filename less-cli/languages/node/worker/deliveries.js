@@ -1,5 +1,7 @@
 'use strict';
 
+// Kept, so that a handler's fake timers are its own affair.
+const { setImmediate } = require('node:timers');
 const { REJECT, RETRY_AFTER } = require('../client/errors.js');
 const { Context } = require('./context.js');
 const { encode } = require('./frames.js');

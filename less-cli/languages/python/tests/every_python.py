@@ -1,6 +1,6 @@
 """Runs the tests on every version of Python that Less supports: `python tests/every_python.py [PROGRAM …]`.
 
-Without arguments it looks for `python3.9` to `python3.13` on PATH, and in pyenv's versions. A version that is missing is said, and makes the run fail.
+`--find VERSION…` only prints where they are. Without arguments it looks for `python3.9` to `python3.13` on PATH, and in pyenv's versions. A version that is missing is said, and makes the run fail.
 """
 
 import glob
@@ -15,6 +15,9 @@ ASK = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 
 def main():
+    if sys.argv[1:2] == ["--find"]:
+        print(*(found for version in sys.argv[2:] for found in find(version)), sep="\n")
+        return
     programs = sys.argv[1:] or [found for version in VERSIONS for found in find(version)]
     failed = 0
     for program in programs:

@@ -16,15 +16,19 @@ const cleanUp = [];
 for (const [name, source] of Object.entries(HANDLERS)) {
   const worker = await readyWorker({ after: (task) => cleanUp.push(task) }, source);
   const body = { user_id: 1, email: 'ada@example.com' };
-  const frame = encode(JSON.stringify({ type: 'deliver', deliveries: Array.from({ length: BATCH }, (_, id) => delivery(id, body)) }));
+  // As many frames as are in flight, so that no two deliveries there have one id.
+  const frames = Array.from({ length: IN_FLIGHT / BATCH }, (_, n) => {
+    const deliveries = Array.from({ length: BATCH }, (__, id) => delivery(n * BATCH + id, body));
+    return encode(JSON.stringify({ type: 'deliver', deliveries }));
+  });
   let sent = 0;
   let done = 0;
   const began = performance.now();
   await new Promise((resolve) => {
     const more = () => {
       while (sent < TOTAL && sent - done <= IN_FLIGHT - BATCH) {
+        worker.sendBytes(frames[(sent / BATCH) % frames.length]);
         sent += BATCH;
-        worker.sendBytes(frame);
       }
     };
     // Takes frames off as they come, so that nothing piles up here.
