@@ -74,15 +74,18 @@ class Connection {
 
   /** Writes what there is, unless the socket is still busy with what it got before. */
   flush() {
-    if (this.#written) return;
+    if (this.#written && this.#socket._handle?.writeQueueSize !== 0) return;
     this.#collect();
     if (this.#waiting.length === 0) {
-      this.#drained?.();
+      if (!this.#written) this.#drained?.();
       return;
     }
-    this.#written = this.#waiting.length === 1 ? this.#waiting[0] : Buffer.concat(this.#waiting);
+    const written = this.#waiting.length === 1 ? this.#waiting[0] : Buffer.concat(this.#waiting);
+    this.#written = written;
     this.#waiting = [];
-    this.#socket.write(this.#written, () => {
+    this.#socket.write(written, () => {
+      // Not, where it went at once and another one followed.
+      if (this.#written !== written) return;
       this.#written = undefined;
       this.flush();
     });

@@ -9,6 +9,8 @@ const { clip, errorText, safely } = require('./text.js');
 
 /** How long handlers are begun one after the other before the socket is looked at again, in milliseconds. */
 const SLICE = 10;
+/** After so many handlers what has ended is told, so that the app finds new deliveries while the others are being handled. */
+const TELL_AFTER = 64;
 /** Most failures in one frame. */
 const MOST_FAILED = 1_000;
 
@@ -77,6 +79,7 @@ class Deliveries {
       this.#queue[this.#next] = undefined;
       this.#next += 1;
       this.#handle(delivery);
+      if (this.#next % TELL_AFTER === 0) this.#connection.flush();
       if (performance.now() > until && this.#next < this.#queue.length) {
         this.#connection.flush();
         setImmediate(() => this.#work());

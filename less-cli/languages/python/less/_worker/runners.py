@@ -9,7 +9,7 @@ from inspect import isawaitable
 
 from less._worker.forked import end_fork
 
-_SEND_AFTER = 128
+_SEND_AFTER = 64
 
 
 class Runner:
