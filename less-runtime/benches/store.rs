@@ -184,7 +184,7 @@ async fn publish(place: &Path) -> Result<(), Anything> {
 
 /// Takes and acks whatever comes, until told to stop.
 async fn consume(store: Arc<Embedded>, index: u32, stop: Arc<AtomicBool>) -> Result<(), Anything> {
-    let mut consumer = store.consumer(SubscriptionIndex(index)).await?;
+    let consumer = store.consumer(SubscriptionIndex(index)).await?;
     while !stop.load(Ordering::Relaxed) {
         let Ok(leased) = tokio::time::timeout(Duration::from_millis(50), consumer.lease(64)).await else {
             continue;
@@ -269,7 +269,7 @@ async fn backlog(place: &Path, count: usize) -> Result<(), Anything> {
             opened.as_millis(),
             resident()?
         );
-        let mut consumer = store.consumer(SubscriptionIndex(0)).await?;
+        let consumer = store.consumer(SubscriptionIndex(0)).await?;
         let (began, mut taken) = (Instant::now(), 0_usize);
         while taken < pending.min(500_000) as usize {
             for delivery in consumer.lease(256).await? {
@@ -293,7 +293,7 @@ async fn latency(store: &Arc<Embedded>) -> Result<Vec<Duration>, Anything> {
     let sent: Arc<Vec<OnceLock<Instant>>> = Arc::new((0..COUNT).map(|_| OnceLock::new()).collect());
     let (taker, times) = (Arc::clone(store), Arc::clone(&sent));
     let taker = tokio::spawn(async move {
-        let mut consumer = taker.consumer(SubscriptionIndex(1)).await?;
+        let consumer = taker.consumer(SubscriptionIndex(1)).await?;
         let mut took = Vec::with_capacity(COUNT);
         while took.len() < COUNT {
             for delivery in consumer.lease(64).await? {
@@ -339,7 +339,7 @@ async fn stuck(place: &Path, count: usize) -> Result<(), Anything> {
             let stop = Arc::new(AtomicBool::new(false));
             let other = tokio::spawn(consume(Arc::clone(&store), 1, Arc::clone(&stop)));
             together(&store, 256, backlog).await?;
-            let mut consumer = store.consumer(SubscriptionIndex(0)).await?;
+            let consumer = store.consumer(SubscriptionIndex(0)).await?;
             held.push((consumer.lease(10).await?, consumer));
             while store.ledgers().await?[1].pending > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;

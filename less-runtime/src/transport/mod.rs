@@ -122,11 +122,11 @@ pub trait Transport: Send + Sync + 'static {
 
 /// One subscription's queue.
 #[async_trait]
-pub trait Consumer: Send {
+pub trait Consumer: Send + Sync {
     /// Leases at least 1 and at most `max` messages, waiting until there is one. Each one's attempt number is durable before this returns.
     ///
-    /// Dropping the future leases nothing.
-    async fn lease(&mut self, max: usize) -> Result<Vec<Box<dyn Delivery>>, TransportError>;
+    /// Dropping the future leases nothing. Several may wait at the same time: they are served one after the other.
+    async fn lease(&self, max: usize) -> Result<Vec<Box<dyn Delivery>>, TransportError>;
 }
 
 /// A leased message. Exactly one of the four endings is called; dropping it is [`Delivery::hand_back`] without waiting.

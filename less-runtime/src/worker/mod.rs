@@ -56,7 +56,7 @@ pub(crate) struct Compiled {
 pub(crate) async fn run(
     worker: Arc<Worker>,
     compiled: Compiled,
-    mut consumer: Box<dyn Consumer>,
+    consumer: Box<dyn Consumer>,
 ) -> Result<(), TransportError> {
     let slots = Arc::new(Semaphore::new(worker.policy.concurrency as usize));
     // Every attempt holds a sender until its outcome was told.
@@ -66,7 +66,7 @@ pub(crate) async fn run(
         let leased = tokio::select! {
             biased;
             () = worker.shutdown.stopping() => break Ok(()),
-            leased = lease(&slots, &mut *consumer, &lanes) => leased,
+            leased = lease(&slots, &*consumer, &lanes) => leased,
         };
         if let Err(error) = leased {
             break Err(error);
@@ -81,7 +81,7 @@ pub(crate) async fn run(
 /// Leases at most as many messages as there are free slots, and hands them to the lanes.
 async fn lease(
     slots: &Arc<Semaphore>,
-    consumer: &mut dyn Consumer,
+    consumer: &dyn Consumer,
     lanes: &Arc<Lanes>,
 ) -> Result<(), TransportError> {
     let closed = |_| TransportError::Closed;

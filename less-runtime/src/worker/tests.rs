@@ -290,7 +290,7 @@ async fn a_shutdown_lets_handlers_finish_and_hands_back_the_rest_without_chargin
     }
     let ledger = bench.until(0, |ledger| ledger.in_flight == 0).await;
     assert_eq!((ledger.done, ledger.pending), (1, 2), "what came after the stop was not begun");
-    let mut consumer = bench.store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    let consumer = bench.store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     for delivery in consumer.lease(2).await.expect("a lease") {
         assert_eq!(delivery.attempt(), 1);
     }
@@ -306,7 +306,7 @@ async fn a_message_whose_process_died_in_every_attempt_is_a_dead_letter_and_is_n
     for _ in 0..3 {
         // A process that leases and dies: what it leased is never given back.
         let store = reopen(folder.path()).await;
-        let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+        let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
         std::mem::forget(consumer.lease(1).await.expect("a lease"));
         store.close().await.expect("it closes");
     }
@@ -376,7 +376,7 @@ struct Visible(Arc<Visibility>, u32, Arc<crate::message::StoredMessage>);
 
 #[async_trait::async_trait]
 impl crate::transport::Consumer for Visible {
-    async fn lease(&mut self, _: usize) -> std::result::Result<Vec<Box<dyn Delivery>>, TransportError> {
+    async fn lease(&self, _: usize) -> std::result::Result<Vec<Box<dyn Delivery>>, TransportError> {
         let leased = *self.0.until();
         if let Some(until) = leased {
             // Renewed meanwhile, it is not free then either.
@@ -390,8 +390,8 @@ impl crate::transport::Consumer for Visible {
             }
         }
         self.0.begin();
-        self.1 = self.0.leases.fetch_add(1, Ordering::SeqCst) + 1;
-        Ok(vec![Box::new(Visible(Arc::clone(&self.0), self.1, Arc::clone(&self.2)))])
+        let attempt = self.0.leases.fetch_add(1, Ordering::SeqCst) + 1;
+        Ok(vec![Box::new(Visible(Arc::clone(&self.0), attempt, Arc::clone(&self.2)))])
     }
 }
 

@@ -58,7 +58,7 @@ async fn list(store: &dyn Transport, subscription: u32) -> Result<()> {
 }
 
 async fn drain(store: &dyn Transport, subscription: u32, open: u64) -> Result<()> {
-    let mut consumer = store.consumer(SubscriptionIndex(subscription)).await?;
+    let consumer = store.consumer(SubscriptionIndex(subscription)).await?;
     let mut handed_out = 0;
     while handed_out < open {
         let leased = tokio::time::timeout(PATIENCE, consumer.lease(BATCH)).await;

@@ -55,6 +55,7 @@ macro_rules! suite {
             a_dropped_delivery_is_handed_back
             a_lease_takes_no_more_than_asked_for
             a_dropped_lease_takes_nothing
+            leases_that_wait_together_are_served_one_after_the_other
             an_idempotency_key_publishes_once_within_its_window
             a_delayed_message_is_not_early
             messages_of_a_key_come_one_after_the_other
@@ -160,20 +161,20 @@ impl<'a> Bench<'a> {
 }
 
 /// Leases something, within the suite's patience.
-pub(crate) async fn lease(consumer: &mut dyn Consumer, max: usize) -> Vec<Box<dyn Delivery>> {
+pub(crate) async fn lease(consumer: &dyn Consumer, max: usize) -> Vec<Box<dyn Delivery>> {
     let leased =
         tokio::time::timeout(PATIENCE, consumer.lease(max)).await.expect("something to lease in time");
     leased.expect("a lease")
 }
 
-async fn lease_one(consumer: &mut dyn Consumer) -> Box<dyn Delivery> {
+async fn lease_one(consumer: &dyn Consumer) -> Box<dyn Delivery> {
     let mut leased = lease(consumer, 1).await;
     assert_eq!(leased.len(), 1);
     leased.remove(0)
 }
 
 /// Nothing is ready: what is published now is the next thing that comes.
-async fn assert_nothing_ready(bench: &Bench<'_>, consumer: &mut dyn Consumer) {
+async fn assert_nothing_ready(bench: &Bench<'_>, consumer: &dyn Consumer) {
     let marker = bench.say("\"marker\"").await;
     let next = lease_one(consumer).await;
     assert_eq!(next.message().id, marker, "something else was ready");
@@ -197,10 +198,10 @@ pub async fn every_subscriber_gets_every_message_unchanged(harness: &dyn Harness
     let ids = bench.publish(news.collect()).await;
     assert_eq!(ids, expected.iter().map(|m| m.id).collect::<Vec<_>>(), "receipts are in the messages' order");
     for index in 0..2 {
-        let mut consumer = bench.consumer(index).await;
+        let consumer = bench.consumer(index).await;
         let mut got = Vec::new();
         while got.len() < expected.len() {
-            for delivery in lease(&mut *consumer, 10).await {
+            for delivery in lease(&*consumer, 10).await {
                 got.push(StoredMessage::clone(delivery.message()));
                 delivery.ack().await.expect("an ack");
             }
@@ -213,16 +214,16 @@ pub async fn every_subscriber_gets_every_message_unchanged(harness: &dyn Harness
 /// Promise: a slow subscriber delays nobody.
 pub async fn a_subscriber_that_takes_nothing_delays_nobody(harness: &dyn Harness) {
     let bench = Bench::new(harness, &["a", "b"]).await;
-    let mut stuck = bench.consumer(0).await;
-    let mut other = bench.consumer(1).await;
+    let stuck = bench.consumer(0).await;
+    let other = bench.consumer(1).await;
     bench.say("0").await;
-    let held = lease_one(&mut *stuck).await;
+    let held = lease_one(&*stuck).await;
     for n in 1..100 {
         bench.say(&n.to_string()).await;
     }
     let mut done = 0;
     while done < 100 {
-        for delivery in lease(&mut *other, 10).await {
+        for delivery in lease(&*other, 10).await {
             delivery.ack().await.expect("an ack");
             done += 1;
         }
@@ -237,31 +238,31 @@ pub async fn attempts_count_from_one_and_survive_a_restart(harness: &dyn Harness
     let mut bench = Bench::new(harness, &["a"]).await;
     bench.say("1").await;
     {
-        let mut consumer = bench.consumer(0).await;
-        let delivery = lease_one(&mut *consumer).await;
+        let consumer = bench.consumer(0).await;
+        let delivery = lease_one(&*consumer).await;
         assert_eq!(delivery.attempt(), 1);
         delivery.retry_after(Duration::ZERO, error("first")).await.expect("a retry");
-        let delivery = lease_one(&mut *consumer).await;
+        let delivery = lease_one(&*consumer).await;
         assert_eq!(delivery.attempt(), 2);
         delivery.retry_after(Duration::ZERO, error("second")).await.expect("a retry");
     }
     bench.restart().await;
-    let mut consumer = bench.consumer(0).await;
-    assert_eq!(lease_one(&mut *consumer).await.attempt(), 3);
+    let consumer = bench.consumer(0).await;
+    assert_eq!(lease_one(&*consumer).await.attempt(), 3);
 }
 
 /// Promise: a retry is not early.
 pub async fn a_retry_waits_for_its_delay(harness: &dyn Harness) {
     let bench = Bench::new(harness, &["a"]).await;
     let id = bench.say("1").await;
-    let mut consumer = bench.consumer(0).await;
-    let delivery = lease_one(&mut *consumer).await;
+    let consumer = bench.consumer(0).await;
+    let delivery = lease_one(&*consumer).await;
     delivery.retry_after(Duration::from_secs(60), error("later")).await.expect("a retry");
     assert_eq!(bench.ledger(0).await.scheduled, 1);
     harness.clock().advance(Duration::from_secs(59));
-    assert_nothing_ready(&bench, &mut *consumer).await;
+    assert_nothing_ready(&bench, &*consumer).await;
     harness.clock().advance(Duration::from_secs(1));
-    let delivery = lease_one(&mut *consumer).await;
+    let delivery = lease_one(&*consumer).await;
     assert_eq!((delivery.message().id, delivery.attempt()), (id, 2));
 }
 
@@ -270,10 +271,10 @@ pub async fn a_dead_letter_keeps_reason_and_history_and_can_be_released(harness:
     let mut bench = Bench::new(harness, &["a", "b"]).await;
     let id = bench.say("{\"n\":1}").await;
     {
-        let mut consumer = bench.consumer(0).await;
-        let delivery = lease_one(&mut *consumer).await;
+        let consumer = bench.consumer(0).await;
+        let delivery = lease_one(&*consumer).await;
         delivery.retry_after(Duration::ZERO, error("one")).await.expect("a retry");
-        let delivery = lease_one(&mut *consumer).await;
+        let delivery = lease_one(&*consumer).await;
         delivery.dead_letter(DeadReason::MaxAttempts, error("two")).await.expect("a dead letter");
     }
     bench.restart().await;
@@ -287,8 +288,8 @@ pub async fn a_dead_letter_keeps_reason_and_history_and_can_be_released(harness:
     assert_eq!(bench.ledger(0).await.dead, 1);
     assert_eq!(bench.transport.release(SubscriptionIndex(0), Selection::All).await.expect("a release"), 1);
     assert_eq!(bench.ledger(0).await.dead, 0);
-    let mut consumer = bench.consumer(0).await;
-    let delivery = lease_one(&mut *consumer).await;
+    let consumer = bench.consumer(0).await;
+    let delivery = lease_one(&*consumer).await;
     assert_eq!((delivery.message().id, delivery.attempt()), (id, 1), "attempts are counted anew");
     delivery.ack().await.expect("an ack");
     assert_eq!(bench.ledger(1).await.pending, 1, "the other subscriber's copy is as it was");
@@ -299,8 +300,8 @@ pub async fn purged_dead_letters_are_counted_as_discarded(harness: &dyn Harness)
     let mut bench = Bench::new(harness, &["a"]).await;
     bench.say("1").await;
     {
-        let mut consumer = bench.consumer(0).await;
-        let delivery = lease_one(&mut *consumer).await;
+        let consumer = bench.consumer(0).await;
+        let delivery = lease_one(&*consumer).await;
         delivery.dead_letter(DeadReason::Rejected, error("no")).await.expect("a dead letter");
     }
     assert_eq!(bench.transport.purge(SubscriptionIndex(0), Selection::All).await.expect("a purge"), 1);
@@ -314,17 +315,17 @@ pub async fn purged_dead_letters_are_counted_as_discarded(harness: &dyn Harness)
 pub async fn selected_dead_letters_alone_are_released(harness: &dyn Harness) {
     let bench = Bench::new(harness, &["a"]).await;
     let mut ids = Vec::new();
-    let mut consumer = bench.consumer(0).await;
+    let consumer = bench.consumer(0).await;
     for n in 0..3 {
         ids.push(bench.say(&n.to_string()).await);
-        let delivery = lease_one(&mut *consumer).await;
+        let delivery = lease_one(&*consumer).await;
         delivery.dead_letter(DeadReason::Rejected, error("no")).await.expect("a dead letter");
     }
     let page = bench.transport.dead_letters(SubscriptionIndex(0), Some(ids[0]), 1).await.expect("a page");
     assert_eq!(page.iter().map(|dead| dead.message.id).collect::<Vec<_>>(), [ids[1]]);
     let which = Selection::Ids(vec![ids[1], MessageId::generate()]);
     assert_eq!(bench.transport.release(SubscriptionIndex(0), which).await.expect("a release"), 1);
-    assert_eq!(lease_one(&mut *consumer).await.message().id, ids[1]);
+    assert_eq!(lease_one(&*consumer).await.message().id, ids[1]);
     assert_eq!(bench.ledger(0).await.dead, 2);
 }
 
@@ -333,24 +334,24 @@ pub async fn handing_back_charges_no_attempt(harness: &dyn Harness) {
     let mut bench = Bench::new(harness, &["a"]).await;
     bench.say("1").await;
     {
-        let mut consumer = bench.consumer(0).await;
-        lease_one(&mut *consumer).await.hand_back().await.expect("handing back");
-        let again = lease_one(&mut *consumer).await;
+        let consumer = bench.consumer(0).await;
+        lease_one(&*consumer).await.hand_back().await.expect("handing back");
+        let again = lease_one(&*consumer).await;
         assert_eq!(again.attempt(), 1);
         again.hand_back().await.expect("handing back");
     }
     bench.restart().await;
-    let mut consumer = bench.consumer(0).await;
-    assert_eq!(lease_one(&mut *consumer).await.attempt(), 1);
+    let consumer = bench.consumer(0).await;
+    assert_eq!(lease_one(&*consumer).await.attempt(), 1);
 }
 
 /// Promise: what nobody holds is not lost.
 pub async fn a_dropped_delivery_is_handed_back(harness: &dyn Harness) {
     let bench = Bench::new(harness, &["a"]).await;
     let id = bench.say("1").await;
-    let mut consumer = bench.consumer(0).await;
-    drop(lease_one(&mut *consumer).await);
-    let again = lease_one(&mut *consumer).await;
+    let consumer = bench.consumer(0).await;
+    drop(lease_one(&*consumer).await);
+    let again = lease_one(&*consumer).await;
     assert_eq!((again.message().id, again.attempt()), (id, 1));
 }
 
@@ -358,8 +359,8 @@ pub async fn a_dropped_delivery_is_handed_back(harness: &dyn Harness) {
 pub async fn a_lease_takes_no_more_than_asked_for(harness: &dyn Harness) {
     let bench = Bench::new(harness, &["a"]).await;
     bench.publish((0..10).map(|n| bench.message(&n.to_string())).collect()).await;
-    let mut consumer = bench.consumer(0).await;
-    let held = lease(&mut *consumer, 4).await;
+    let consumer = bench.consumer(0).await;
+    let held = lease(&*consumer, 4).await;
     assert!(held.len() <= 4);
     let ledger = bench.ledger(0).await;
     assert_eq!((ledger.in_flight, ledger.pending), (held.len() as u64, 10 - held.len() as u64));
@@ -368,7 +369,7 @@ pub async fn a_lease_takes_no_more_than_asked_for(harness: &dyn Harness) {
 /// Promise: nothing is leased to nobody.
 pub async fn a_dropped_lease_takes_nothing(harness: &dyn Harness) {
     let bench = Bench::new(harness, &["a"]).await;
-    let mut consumer = bench.consumer(0).await;
+    let consumer = bench.consumer(0).await;
     {
         let waiting = consumer.lease(5);
         tokio::pin!(waiting);
@@ -377,8 +378,30 @@ pub async fn a_dropped_lease_takes_nothing(harness: &dyn Harness) {
         assert!(polled.is_pending(), "there was nothing to lease");
     }
     let id = bench.say("1").await;
-    let delivery = lease_one(&mut *consumer).await;
+    let delivery = lease_one(&*consumer).await;
     assert_eq!((delivery.message().id, delivery.attempt()), (id, 1));
+}
+
+/// Promise: leases that wait at the same time never share a message, and one that is dropped keeps none from the others.
+pub async fn leases_that_wait_together_are_served_one_after_the_other(harness: &dyn Harness) {
+    let bench = Bench::new(harness, &["a"]).await;
+    let consumer = bench.consumer(0).await;
+    let dropped = consumer.lease(1);
+    tokio::pin!(dropped);
+    let polled = std::future::poll_fn(|context| std::task::Poll::Ready(dropped.as_mut().poll(context))).await;
+    assert!(polled.is_pending(), "there was nothing to lease");
+    let both = async { tokio::join!(lease(&*consumer, 1), lease(&*consumer, 1), lease(&*consumer, 1)) };
+    let published = async {
+        dropped.set(consumer.lease(1));
+        bench.publish(vec![bench.message("1"), bench.message("2"), bench.message("3")]).await
+    };
+    let ((first, second, third), ids) = tokio::join!(both, published);
+    let mut leased: Vec<MessageId> =
+        [first, second, third].iter().flatten().map(|delivery| delivery.message().id).collect();
+    leased.sort_unstable();
+    let mut ids = ids;
+    ids.sort_unstable();
+    assert_eq!(leased, ids);
 }
 
 /// Promise: an idempotency key publishes once.
@@ -404,11 +427,11 @@ pub async fn a_delayed_message_is_not_early(harness: &dyn Harness) {
     let now = crate::clock::Clock::Manual(harness.clock().clone()).now();
     let id = bench.publish(vec![NewMessage { due: Some(now + 10_000), ..bench.message("1") }]).await[0];
     bench.restart().await;
-    let mut consumer = bench.consumer(0).await;
-    assert_nothing_ready(&bench, &mut *consumer).await;
+    let consumer = bench.consumer(0).await;
+    assert_nothing_ready(&bench, &*consumer).await;
     assert_eq!(bench.ledger(0).await.scheduled, 1);
     harness.clock().advance(Duration::from_secs(10));
-    assert_eq!(lease_one(&mut *consumer).await.message().id, id);
+    assert_eq!(lease_one(&*consumer).await.message().id, id);
 }
 
 /// Promise: messages of one key are handled in publish order, one at a time; other keys go on.
@@ -422,20 +445,20 @@ pub async fn messages_of_a_key_come_one_after_the_other(harness: &dyn Harness) {
     let all = vec![keyed("x", "1"), keyed("x", "2"), keyed("y", "3"), keyed("x", "4")];
     bench.publish(all).await;
     {
-        let mut consumer = bench.consumer(0).await;
-        let mut held = lease(&mut *consumer, 10).await;
+        let consumer = bench.consumer(0).await;
+        let mut held = lease(&*consumer, 10).await;
         assert_eq!(held.iter().map(|d| body(&**d)).collect::<Vec<_>>(), ["1", "3"]);
         let first = held.remove(0);
         first.retry_after(Duration::from_secs(5), error("no")).await.expect("a retry");
         held.remove(0).ack().await.expect("an ack");
-        assert_nothing_ready(&bench, &mut *consumer).await;
+        assert_nothing_ready(&bench, &*consumer).await;
     }
     bench.restart().await;
-    let mut consumer = bench.consumer(0).await;
-    assert_nothing_ready(&bench, &mut *consumer).await;
+    let consumer = bench.consumer(0).await;
+    assert_nothing_ready(&bench, &*consumer).await;
     harness.clock().advance(Duration::from_secs(5));
     for expected in ["1", "2", "4"] {
-        let mut held = lease(&mut *consumer, 10).await;
+        let mut held = lease(&*consumer, 10).await;
         assert_eq!(held.len(), 1);
         let delivery = held.remove(0);
         assert_eq!(body(&*delivery), expected);
@@ -447,11 +470,11 @@ pub async fn messages_of_a_key_come_one_after_the_other(harness: &dyn Harness) {
 pub async fn an_ending_counts_once(harness: &dyn Harness) {
     let bench = Bench::new(harness, &["a"]).await;
     bench.say("1").await;
-    let mut consumer = bench.consumer(0).await;
-    let first = lease_one(&mut *consumer).await;
+    let consumer = bench.consumer(0).await;
+    let first = lease_one(&*consumer).await;
     first.retry_after(Duration::ZERO, error("once more")).await.expect("a retry");
     harness.clock().advance(Duration::from_millis(1));
-    let second = lease_one(&mut *consumer).await;
+    let second = lease_one(&*consumer).await;
     assert_eq!(second.attempt(), 2);
     assert_eq!(bench.ledger(0).await.in_flight, 1);
     second.ack().await.expect("an ack");
@@ -472,18 +495,18 @@ pub async fn what_was_accepted_is_there_after_a_restart(harness: &dyn Harness) {
     let mut bench = Bench::new(harness, &["a", "b"]).await;
     let ids = bench.publish((0..50).map(|n| bench.message(&n.to_string())).collect()).await;
     {
-        let mut consumer = bench.consumer(0).await;
+        let consumer = bench.consumer(0).await;
         for _ in 0..20 {
-            lease_one(&mut *consumer).await.ack().await.expect("an ack");
+            lease_one(&*consumer).await.ack().await.expect("an ack");
         }
     }
     bench.restart().await;
     assert_eq!(bench.ledger(0).await.done, 20);
     assert_eq!(bench.ledger(1).await.pending, 50);
-    let mut consumer = bench.consumer(0).await;
+    let consumer = bench.consumer(0).await;
     let mut rest = Vec::new();
     while rest.len() < 30 {
-        for delivery in lease(&mut *consumer, 7).await {
+        for delivery in lease(&*consumer, 7).await {
             rest.push(delivery.message().id);
             delivery.ack().await.expect("an ack");
         }

@@ -17,10 +17,10 @@ pub async fn a_new_subscriber_starts_now_or_with_the_earliest(harness: &dyn Harn
     bench.layout.subscriptions = late;
     bench.restart().await;
     bench.say("\"new\"").await;
-    let mut now = bench.consumer(1).await;
-    assert_eq!(body(&*lease_one(&mut *now).await), "\"new\"");
-    let mut earliest = bench.consumer(2).await;
-    assert_eq!(body(&*lease_one(&mut *earliest).await), "\"old\"");
+    let now = bench.consumer(1).await;
+    assert_eq!(body(&*lease_one(&*now).await), "\"new\"");
+    let earliest = bench.consumer(2).await;
+    assert_eq!(body(&*lease_one(&*earliest).await), "\"old\"");
     assert_eq!((bench.ledger(1).await.published, bench.ledger(2).await.published), (1, 2));
 }
 
@@ -34,8 +34,8 @@ pub async fn a_new_subscriber_can_start_some_time_ago(harness: &dyn Harness) {
     bench.layout.subscriptions = layout(&["a", "late"]).subscriptions;
     bench.layout.subscriptions[1].policy.start = Start::Ago(less_model::quantity::Span::from_secs(2 * 3600));
     bench.restart().await;
-    let mut late = bench.consumer(1).await;
-    assert_eq!(body(&*lease_one(&mut *late).await), "\"1\"");
+    let late = bench.consumer(1).await;
+    assert_eq!(body(&*lease_one(&*late).await), "\"1\"");
     assert_eq!(bench.ledger(1).await.published, 2);
 }
 
@@ -45,9 +45,9 @@ pub async fn a_replay_delivers_finished_messages_once_more_and_counts_apart(harn
     for body in ["1", "2", "3", "4"] {
         bench.say(body).await;
     }
-    let mut consumer = bench.consumer(0).await;
+    let consumer = bench.consumer(0).await;
     for n in 0..3 {
-        let delivery = lease_one(&mut *consumer).await;
+        let delivery = lease_one(&*consumer).await;
         if n == 1 {
             delivery.dead_letter(DeadReason::Rejected, error("no")).await.expect("a dead letter");
         } else {
@@ -62,7 +62,7 @@ pub async fn a_replay_delivers_finished_messages_once_more_and_counts_apart(harn
     assert_eq!(bench.ledger(0).await.replay.pending, 2);
     let mut seen = Vec::new();
     for n in 0..3 {
-        let delivery = lease_one(&mut *consumer).await;
+        let delivery = lease_one(&*consumer).await;
         assert_eq!(delivery.attempt(), 1);
         seen.push(body(&*delivery).to_owned());
         if n == 2 {
@@ -86,20 +86,20 @@ pub async fn a_replay_since_a_time_or_of_one_message_takes_no_other(harness: &dy
         ids.push(bench.say(body).await);
         harness.clock().advance(Duration::from_secs(60));
     }
-    let mut consumer = bench.consumer(0).await;
+    let consumer = bench.consumer(0).await;
     for _ in 0..3 {
-        lease_one(&mut *consumer).await.ack().await.expect("an ack");
+        lease_one(&*consumer).await.ack().await.expect("an ack");
     }
     let now = crate::clock::Clock::Manual(harness.clock().clone()).now();
     let replay = |which| bench.transport.replay(SubscriptionIndex(0), which);
     assert_eq!(replay(Replay::Since(now - 60_000)).await.expect("a replay"), 1);
-    let delivery = lease_one(&mut *consumer).await;
+    let delivery = lease_one(&*consumer).await;
     assert_eq!(body(&*delivery), "3");
     delivery.ack().await.expect("an ack");
     assert_eq!(replay(Replay::Since(now)).await.expect("a replay"), 0);
     assert_eq!(replay(Replay::Id(MessageId::generate())).await.expect("a replay"), 0);
     assert_eq!(replay(Replay::Id(ids[1])).await.expect("a replay"), 1);
-    let delivery = lease_one(&mut *consumer).await;
+    let delivery = lease_one(&*consumer).await;
     assert_eq!(delivery.message().id, ids[1]);
     delivery.ack().await.expect("an ack");
     assert_eq!(bench.ledger(0).await.replay.done, 2);
@@ -110,23 +110,23 @@ pub async fn a_replay_goes_on_after_a_restart(harness: &dyn Harness) {
     let mut bench = Bench::new(harness, &["a"]).await;
     bench.publish((0..5).map(|n| bench.message(&n.to_string())).collect()).await;
     {
-        let mut consumer = bench.consumer(0).await;
+        let consumer = bench.consumer(0).await;
         for _ in 0..5 {
-            lease_one(&mut *consumer).await.ack().await.expect("an ack");
+            lease_one(&*consumer).await.ack().await.expect("an ack");
         }
         assert_eq!(bench.transport.replay(SubscriptionIndex(0), Replay::All).await.expect("a replay"), 5);
-        lease_one(&mut *consumer).await.ack().await.expect("an ack");
-        let held = lease_one(&mut *consumer).await;
+        lease_one(&*consumer).await.ack().await.expect("an ack");
+        let held = lease_one(&*consumer).await;
         held.retry_after(Duration::from_secs(1), error("later")).await.expect("a retry");
     }
     bench.restart().await;
     let ledger = bench.ledger(0).await;
     assert_eq!((ledger.replay.done, ledger.replay.scheduled, ledger.replay.pending), (1, 1, 3));
     harness.clock().advance(Duration::from_secs(1));
-    let mut consumer = bench.consumer(0).await;
+    let consumer = bench.consumer(0).await;
     let mut seen = Vec::new();
     while seen.len() < 4 {
-        for delivery in lease(&mut *consumer, 10).await {
+        for delivery in lease(&*consumer, 10).await {
             seen.push((body(&*delivery).to_owned(), delivery.attempt()));
             delivery.ack().await.expect("an ack");
         }

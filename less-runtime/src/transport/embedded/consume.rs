@@ -117,7 +117,7 @@ impl Embedded {
             shared: Arc::new(shared),
             segments: self.segments.clone(),
             consumed: Arc::clone(&self.consumed),
-            run: None,
+            run: Mutex::default(),
         }))
     }
 }
@@ -127,7 +127,7 @@ struct QueueConsumer {
     segments: Segments,
     consumed: Arc<Mutex<HashSet<QueueId>>>,
     /// What was read last, while the subscriber is behind.
-    run: Option<Arc<Run>>,
+    run: Mutex<Option<Arc<Run>>>,
 }
 
 impl Drop for QueueConsumer {
@@ -138,9 +138,9 @@ impl Drop for QueueConsumer {
 
 #[async_trait]
 impl Consumer for QueueConsumer {
-    async fn lease(&mut self, max: usize) -> Result<Vec<Box<dyn Delivery>>, TransportError> {
+    async fn lease(&self, max: usize) -> Result<Vec<Box<dyn Delivery>>, TransportError> {
         loop {
-            let (queue, shared, run) = (self.shared.queue, Arc::clone(&self.shared), self.run.clone());
+            let (queue, shared, run) = (self.shared.queue, Arc::clone(&self.shared), self.run());
             let asked = |reply| Command::Lease(Lease { queue, max, shared, run, reply });
             let mut leases = match self.shared.commands.ask(asked).await? {
                 LeaseAnswer::Leased(leases) => leases,
@@ -187,12 +187,12 @@ impl Consumer for QueueConsumer {
 impl QueueConsumer {
     /// Brings a message into memory, with those around it. What lies in the run that was read last costs nothing more.
     async fn load(
-        &mut self,
+        &self,
         topic: TopicId,
         seq: Seq,
         place: Option<Spot>,
     ) -> Result<Arc<StoredMessage>, TransportError> {
-        if let Some(message) = self.run.as_ref().and_then(|run| run.get(seq)) {
+        if let Some(message) = self.run().as_ref().and_then(|run| run.get(seq)) {
             return message.clone();
         }
         let place = place.ok_or_else(|| TransportError::Damaged {
@@ -200,16 +200,20 @@ impl QueueConsumer {
             offset: 0,
             problem: format!("message {seq} has no place"),
         })?;
-        self.read(topic, seq, place).await?;
-        let run = self.run.as_ref().and_then(|run| run.get(seq));
-        run.cloned().unwrap_or(Err(TransportError::Closed))
+        let run = self.read(topic, seq, place).await?;
+        run.get(seq).cloned().unwrap_or(Err(TransportError::Closed))
     }
 
-    async fn read(&mut self, topic: TopicId, seq: Seq, spot: Spot) -> Result<(), TransportError> {
+    fn run(&self) -> Option<Arc<Run>> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn read(&self, topic: TopicId, seq: Seq, spot: Spot) -> Result<Arc<Run>, TransportError> {
         let segments = self.segments.clone();
         let read = tokio::task::spawn_blocking(move || segments.read_run(topic, seq, spot, READ_AHEAD));
-        self.run = Some(Arc::new(read.await.map_err(|_| TransportError::Closed)??));
-        Ok(())
+        let run = Arc::new(read.await.map_err(|_| TransportError::Closed)??);
+        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&run));
+        Ok(run)
     }
 
     /// Ends a lease whose body can't be read. A damaged one can never be delivered: the ledger counts it as discarded, reason `corrupt`. Another

@@ -1,7 +1,7 @@
 //! The writer: the one thread that owns the state and the log.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs::File;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -70,7 +70,8 @@ pub(super) struct Writer {
     failure: Arc<OnceLock<TransportError>>,
     acks: Arc<Acks>,
     queues_of: Vec<Vec<QueueId>>,
-    waiting: BTreeMap<QueueId, Lease>,
+    /// Leases that wait, per queue in the order in which they were asked for.
+    waiting: BTreeMap<QueueId, VecDeque<Lease>>,
     /// Queues that may have something to lease since they were last looked at.
     dirty: BTreeSet<QueueId>,
     /// When queues that wait have something due.
@@ -151,7 +152,7 @@ impl Writer {
                 }
             }
             self.take_acks();
-            self.serve();
+            while self.serve() {}
             let result = result.and_then(|()| self.commit());
             if result.is_err() || closing.is_some() {
                 break result;
@@ -194,7 +195,7 @@ impl Writer {
             }
             Command::Lease(lease) => {
                 self.dirty.insert(lease.queue);
-                self.waiting.insert(lease.queue, lease);
+                self.waiting.entry(lease.queue).or_default().push_back(lease);
             }
             Command::Acks | Command::AcksNow => {}
             Command::HandBack { queue, seq, attempt } => {
@@ -401,8 +402,8 @@ impl Writer {
         self.dirty.extend(done.iter().map(|(queue, ..)| *queue));
     }
 
-    /// Leases what is ready to those who wait.
-    fn serve(&mut self) {
+    /// Leases what is ready to whoever waits longest for it. Returns whether the next ones in line are to be looked at.
+    fn serve(&mut self) -> bool {
         let now = self.clock.now();
         while let Some((due, queue)) = self.timers.first().copied()
             && due <= now
@@ -413,11 +414,14 @@ impl Writer {
         let mut runs: Vec<(QueueId, Seq, u32)> = Vec::new();
         let mut leased = Vec::new();
         for id in std::mem::take(&mut self.dirty) {
-            let Some(waiting) = self.waiting.get(&id) else { continue };
-            if waiting.reply.is_closed() {
+            let Some(line) = self.waiting.get_mut(&id) else { continue };
+            while line.front().is_some_and(|lease| lease.reply.is_closed()) {
+                line.pop_front();
+            }
+            let Some(waiting) = line.front() else {
                 self.waiting.remove(&id);
                 continue;
-            }
+            };
             let (queue, topic) = self.state.both(id);
             let (tail, topic_id) = (&self.tail, queue.topic);
             let key = |seq| {
@@ -436,7 +440,7 @@ impl Writer {
                     && let Some(spot) = topic.place(seq)
                 {
                     // Told after the write: the message may be part of it.
-                    if let Some(Lease { reply, .. }) = self.waiting.remove(&id) {
+                    if let Some(Lease { reply, .. }) = self.next_in_line(id) {
                         let answer = LeaseAnswer::Behind { topic: topic_id, seq, spot };
                         self.answers.push(Answer::Other(Box::new(move || drop(reply.send(answer)))));
                     }
@@ -469,7 +473,7 @@ impl Writer {
             }
         }
         for (id, seqs) in leased {
-            let Some(Lease { shared, reply, .. }) = self.waiting.remove(&id) else { continue };
+            let Some(Lease { shared, reply, .. }) = self.next_in_line(id) else { continue };
             let (queue, topic) = self.state.both(id);
             let list = seqs.into_iter().map(|(seq, _)| {
                 let body = match self.tail.get(queue.topic, seq) {
@@ -480,6 +484,19 @@ impl Writer {
             });
             self.answers.push(Answer::Leased(reply, Leases::new(shared, list.collect())));
         }
+        !self.dirty.is_empty()
+    }
+
+    /// Takes the lease that has waited longest; a queue with more of them is looked at again.
+    fn next_in_line(&mut self, id: QueueId) -> Option<Lease> {
+        let line = self.waiting.get_mut(&id)?;
+        let first = line.pop_front();
+        if line.is_empty() {
+            self.waiting.remove(&id);
+        } else {
+            self.dirty.insert(id);
+        }
+        first
     }
 
     /// Writes what waits, syncs where someone waits for that, and answers.

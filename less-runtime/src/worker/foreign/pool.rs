@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -27,11 +28,14 @@ const LOAD_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from
 const START_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// Messages that are remembered because they ended a process alone.
 const NOTORIOUS: usize = 4096;
+/// Leases that are waited for at the same time: the second one's slots became free during the sync of the first.
+const LEASES: usize = 2;
 /// What processes have said and the pool has not heard yet.
 const EVENTS: usize = 1024;
 
 type Leased = Result<Vec<Box<dyn Delivery>>, TransportError>;
-type Leasing = Pin<Box<dyn Future<Output = (Box<dyn Consumer>, Leased)> + Send>>;
+/// A lease that is waited for, and how many messages it may bring.
+type Leasing = (usize, Pin<Box<dyn Future<Output = Leased> + Send>>);
 
 /// A subscription's processes, and what it has leased.
 pub(super) struct Pool {
@@ -58,7 +62,7 @@ pub(super) struct Pool {
 enum Wake {
     Stop,
     Expired,
-    Leased(Box<dyn Consumer>, Leased),
+    Leased(Leased),
     Event(u64, Event),
     Reload,
     Look,
@@ -100,8 +104,8 @@ impl Pool {
     }
 
     pub(super) async fn run(mut self, consumer: Box<dyn Consumer>) -> Result<(), TransportError> {
-        let mut consumer = Some(consumer);
-        let mut leasing: Option<Leasing> = None;
+        let consumer: Arc<dyn Consumer> = Arc::from(consumer);
+        let mut leasing: Vec<Leasing> = Vec::with_capacity(LEASES);
         let mut stopping = false;
         let mut result = Ok(());
         let mut renew_at = None;
@@ -119,16 +123,12 @@ impl Pool {
                 self.start_missing();
             }
             self.hand_out();
-            let room = self.room();
-            if !stopping
-                && room > 0
-                && let Some(mut consumer) = consumer.take()
-            {
+            let asked: usize = leasing.iter().map(|(asked, _)| asked).sum();
+            let room = self.room().saturating_sub(asked);
+            if !stopping && room > 0 && leasing.len() < LEASES {
+                let consumer = Arc::clone(&consumer);
                 // Kept across other events: a lease that is dropped has cost a sync for nothing.
-                leasing = Some(Box::pin(async move {
-                    let leased = consumer.lease(room).await;
-                    (consumer, leased)
-                }));
+                leasing.push((room, Box::pin(async move { consumer.lease(room).await })));
             }
             let look_at = self.next_look();
             let wake = tokio::select! {
@@ -136,7 +136,7 @@ impl Pool {
                 () = shutdown.stopping(), if !stopping => Wake::Stop,
                 () = shutdown.expired() => Wake::Expired,
                 Some((number, event)) = self.events.recv() => Wake::Event(number, event),
-                (consumer, leased) = maybe(&mut leasing) => Wake::Leased(consumer, leased),
+                leased = first(&mut leasing) => Wake::Leased(leased),
                 () = control.reloaded(), if !stopping => Wake::Reload,
                 () = until(look_at) => Wake::Look,
                 () = until(renew_at) => Wake::Renew,
@@ -144,23 +144,19 @@ impl Pool {
             match wake {
                 Wake::Stop => {
                     stopping = true;
-                    leasing = None;
+                    leasing.clear();
                 }
                 Wake::Expired => break,
-                Wake::Leased(back, leased) => {
-                    leasing = None;
-                    consumer = Some(back);
-                    match leased {
-                        Ok(deliveries) => {
-                            renew_at = renew_at.or(renewal(&deliveries));
-                            self.leased(deliveries);
-                        }
-                        Err(error) => {
-                            result = Err(error);
-                            stopping = true;
-                        }
+                Wake::Leased(leased) => match leased {
+                    Ok(deliveries) => {
+                        renew_at = renew_at.or(renewal(&deliveries));
+                        self.leased(deliveries);
                     }
-                }
+                    Err(error) => {
+                        result = Err(error);
+                        stopping = true;
+                    }
+                },
                 Wake::Event(number, event) => {
                     self.event(number, event);
                     // What has been said meanwhile costs no further turn.
@@ -556,11 +552,18 @@ fn renewal(deliveries: &[Box<dyn Delivery>]) -> Option<Instant> {
     deliveries.iter().find_map(|delivery| delivery.lease()).map(|lease| Instant::now() + lease / 3)
 }
 
-async fn maybe(leasing: &mut Option<Leasing>) -> (Box<dyn Consumer>, Leased) {
-    match leasing {
-        Some(leasing) => leasing.await,
-        None => std::future::pending().await,
-    }
+/// Waits for the first of these leases, and takes it out.
+async fn first(leasing: &mut Vec<Leasing>) -> Leased {
+    std::future::poll_fn(|context| {
+        for at in 0..leasing.len() {
+            if let Poll::Ready(leased) = leasing[at].1.as_mut().poll(context) {
+                drop(leasing.remove(at));
+                return Poll::Ready(leased);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn until(time: Option<Instant>) {

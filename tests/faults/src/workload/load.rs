@@ -58,10 +58,10 @@ async fn quiet_publisher(store: Arc<dyn Transport>, lie: bool) {
 
 /// Handles one batch after the other, so that what is told of a message is told in its order.
 async fn subscriber(store: Arc<dyn Transport>, subscription: u32) {
-    let Ok(mut consumer) = store.consumer(SubscriptionIndex(subscription)).await else { return };
+    let Ok(consumer) = store.consumer(SubscriptionIndex(subscription)).await else { return };
     let mut last: Option<MessageId> = None;
     loop {
-        let Some(deliveries) = lease(&mut *consumer, subscription, 16).await else { return };
+        let Some(deliveries) = lease(&*consumer, subscription, 16).await else { return };
         for delivery in deliveries {
             let id = delivery.message().id;
             let ending = match rand::rng().random_range(0..1000) {

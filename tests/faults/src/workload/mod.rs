@@ -168,7 +168,7 @@ async fn publish(store: &dyn Transport, topic: u32, messages: Vec<NewMessage>, l
 }
 
 /// Leases messages, and tells. `None` where that failed.
-async fn lease(consumer: &mut dyn Consumer, subscription: u32, max: usize) -> Option<Vec<Box<dyn Delivery>>> {
+async fn lease(consumer: &dyn Consumer, subscription: u32, max: usize) -> Option<Vec<Box<dyn Delivery>>> {
     tell(What::Leasing, subscription, None, 0);
     match consumer.lease(max).await {
         Ok(deliveries) => {

@@ -104,7 +104,7 @@ impl Reader {
         if self.open == 0 {
             return Ok(Vec::new());
         }
-        let leased = tokio::time::timeout(PATIENCE, lease(&mut *self.consumer, self.subscription, 4)).await;
+        let leased = tokio::time::timeout(PATIENCE, lease(&*self.consumer, self.subscription, 4)).await;
         Ok(leased.context("nothing came")?.unwrap_or_default())
     }
 

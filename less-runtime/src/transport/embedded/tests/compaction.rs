@@ -33,7 +33,7 @@ fn layout() -> Layout {
 }
 
 /// Takes this many messages, and acks them. Returns their bodies.
-async fn handle(consumer: &mut dyn Consumer, count: usize) -> Vec<String> {
+async fn handle(consumer: &dyn Consumer, count: usize) -> Vec<String> {
     let mut bodies = Vec::new();
     while bodies.len() < count {
         for delivery in lease(consumer, count - bodies.len()).await {
@@ -48,8 +48,8 @@ async fn handle(consumer: &mut dyn Consumer, count: usize) -> Vec<String> {
 async fn a_quiet_topic_does_not_keep_what_a_busy_one_wrote_meanwhile_and_loses_nothing() {
     let (disk, clock) = (Arc::new(FaultDisk::default()), ManualClock::new(NOON));
     let store = open(&disk, &layout(), &clock).expect("it opens");
-    let mut quiet = store.consumer(SubscriptionIndex(QUIET)).await.expect("a consumer");
-    let mut busy = store.consumer(SubscriptionIndex(BUSY)).await.expect("a consumer");
+    let quiet = store.consumer(SubscriptionIndex(QUIET)).await.expect("a consumer");
+    let busy = store.consumer(SubscriptionIndex(BUSY)).await.expect("a consumer");
     let mut written = Vec::new();
     let logs = |disk: &FaultDisk| {
         disk.list().expect("it lists").iter().filter(|name| number(name).is_some()).count()
@@ -65,13 +65,13 @@ async fn a_quiet_topic_does_not_keep_what_a_busy_one_wrote_meanwhile_and_loses_n
         written.push(body);
         // Every third one is finished, the others wait.
         if round % 3 == 0 {
-            handle(&mut *quiet, 1).await;
+            handle(&*quiet, 1).await;
         }
         let noise = (0..8).map(|_| message(&clock, &format!("\"{}\"", "x".repeat(200)))).collect();
         for result in store.publish(TopicIndex(BUSY), noise).await {
             result.expect("it is accepted");
         }
-        handle(&mut *busy, 8).await;
+        handle(&*busy, 8).await;
         clock.advance(Duration::from_secs(5));
         most = most.max(logs(&disk));
     }
@@ -88,10 +88,10 @@ async fn a_quiet_topic_does_not_keep_what_a_busy_one_wrote_meanwhile_and_loses_n
         }
         let ledger = store.ledgers().await.expect("ledgers").swap_remove(0);
         assert_eq!((ledger.published, ledger.done, ledger.discarded.len()), (150, 50, 0), "{ledger:?}");
-        let mut quiet = store.consumer(SubscriptionIndex(QUIET)).await.expect("a consumer");
-        assert_eq!(handle(&mut *quiet, 100).await, written[50..]);
+        let quiet = store.consumer(SubscriptionIndex(QUIET)).await.expect("a consumer");
+        assert_eq!(handle(&*quiet, 100).await, written[50..]);
         assert_eq!(store.replay(SubscriptionIndex(QUIET), Replay::All).await.expect("a replay"), 150);
-        assert_eq!(handle(&mut *quiet, 150).await, written);
+        assert_eq!(handle(&*quiet, 150).await, written);
         let ledger = store.ledgers().await.expect("ledgers").swap_remove(0);
         assert!(ledger.balanced() && ledger.replay.done == 150, "{ledger:?}");
     }

@@ -33,7 +33,7 @@ fn failure() -> AttemptError {
 /// Publishes, leases, acks, retries, kills, releases, purges; ends at the first error.
 async fn work(store: &Embedded, clock: &ManualClock, told: &mut Told) -> Result<(), String> {
     let text = |error: TransportError| error.to_string();
-    let mut consumer = store.consumer(SubscriptionIndex(0)).await.map_err(text)?;
+    let consumer = store.consumer(SubscriptionIndex(0)).await.map_err(text)?;
     for round in 0..6_u32 {
         let batch: Vec<_> =
             (0..4).map(|n| message(clock, &format!("\"{round}-{n}-{}\"", "x".repeat(100)))).collect();
@@ -84,11 +84,11 @@ async fn account(disk: &Arc<FaultDisk>, clock: &ManualClock, told: &Told, what: 
     }
     clock.advance(Duration::from_secs(60));
     let mut seen = HashSet::new();
-    let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     let open_messages = ledger.pending + ledger.scheduled;
     let mut got = 0;
     while got < open_messages {
-        for delivery in lease(&mut *consumer, 100).await {
+        for delivery in lease(&*consumer, 100).await {
             seen.insert(delivery.message().id);
             got += 1;
             delivery.ack().await.expect("an ack");
@@ -156,8 +156,8 @@ async fn without_room_publishing_is_refused_while_acks_go_on_and_it_recovers_by_
     while !matches!(publish().await, Err(crate::PublishError::Full(_))) {
         assert!(began.elapsed() < Duration::from_secs(10), "publishing is not refused");
     }
-    let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
-    lease(&mut *consumer, 1).await.remove(0).ack().await.expect("an ack");
+    let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    lease(&*consumer, 1).await.remove(0).ack().await.expect("an ack");
     disk.set_free(1 << 30);
     publish().await.expect("there is room again");
     let ledger = store.ledgers().await.expect("ledgers").remove(0);

@@ -45,7 +45,7 @@ pub(super) async fn stored(options: Options, size: usize, body: &str) -> Stored 
     let (disk, clock) = (Arc::new(FaultDisk::default()), ManualClock::new(NOON));
     let store = open_with(&disk, &options, &clock);
     let mut bodies = Vec::new();
-    let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     while logs(&disk).iter().map(|name| disk.len(name)).sum::<usize>() < size || end(&disk).offset == 0 {
         let batch = (0..3).map(|n| format!("\"{}-{}\"", bodies.len() + n, body)).collect::<Vec<_>>();
         let messages = batch.iter().map(|body| message(&clock, body)).collect();
@@ -53,7 +53,7 @@ pub(super) async fn stored(options: Options, size: usize, body: &str) -> Stored 
         for result in store.publish(TopicIndex(0), messages).await {
             result.expect("it is accepted");
         }
-        for (n, delivery) in lease(&mut *consumer, 2).await.into_iter().enumerate() {
+        for (n, delivery) in lease(&*consumer, 2).await.into_iter().enumerate() {
             match (bodies.len() / 3 + n) % 5 {
                 0 => delivery.dead_letter(DeadReason::Rejected, failure()).await.expect("a dead letter"),
                 1 => delivery.retry_after(Duration::from_millis(1), failure()).await.expect("a retry"),
@@ -193,7 +193,7 @@ impl Stored {
     /// Opens the store and handles everything: `b`, which had nothing of it before, gets what is not lost, in order; the rest is counted as corrupt.
     async fn drain(&self, disk: &Arc<FaultDisk>, lost: &BTreeSet<u64>, what: &str) {
         let store = open_with(disk, &self.options, &self.clock);
-        let mut consumer = store.consumer(SubscriptionIndex(1)).await.expect("a consumer");
+        let consumer = store.consumer(SubscriptionIndex(1)).await.expect("a consumer");
         let expected: Vec<&String> = (0_u64..)
             .zip(&self.bodies)
             .filter(|(seq, _)| !lost.contains(seq))
@@ -201,7 +201,7 @@ impl Stored {
             .collect();
         let mut got = Vec::new();
         while got.len() < expected.len() {
-            for delivery in lease(&mut *consumer, 100).await {
+            for delivery in lease(&*consumer, 100).await {
                 got.push(String::from_utf8_lossy(&delivery.message().body).into_owned());
                 delivery.ack().await.expect("an ack");
             }
@@ -361,8 +361,8 @@ async fn a_message_that_rots_while_the_store_is_open_is_counted_as_corrupt_and_t
     let end = disk.len(LOG);
     store.publish(TopicIndex(0), vec![message(&clock, "\"second\"")]).await.remove(0).expect("a receipt");
     disk.flip(LOG, end * 8 - 20);
-    let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
-    let mut leased = lease(&mut *consumer, 10).await;
+    let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    let mut leased = lease(&*consumer, 10).await;
     assert_eq!(leased.len(), 1);
     assert_eq!(&leased[0].message().body[..], b"\"second\"");
     leased.remove(0).ack().await.expect("an ack");

@@ -43,11 +43,11 @@ async fn old_segments_go_and_dead_letters_in_them_stay() {
     let options = Options { segment_size: 4_096, reserve: 0, ..Options::default() };
     let store =
         open(folder.path(), &layout(&["a"]), options, Clock::Manual(clock.clone())).expect("it opens");
-    let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     let body = format!("\"{}\"", "x".repeat(1_000));
     for n in 0..100 {
         store.publish(TopicIndex(0), vec![message(&clock, &body)]).await.remove(0).expect("a receipt");
-        let delivery = lease(&mut *consumer, 1).await.remove(0);
+        let delivery = lease(&*consumer, 1).await.remove(0);
         if n == 0 {
             let error = AttemptError { kind: AttemptErrorKind::Rejected, message: "no".to_owned(), at: 1 };
             delivery.dead_letter(DeadReason::Rejected, error).await.expect("a dead letter");

@@ -42,7 +42,7 @@ fn failure() -> AttemptError {
 async fn write(folder: &Path) {
     let clock = ManualClock::new(super::NOON);
     let store = opened(folder, &clock);
-    let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     for round in 0..10 {
         let mut messages: Vec<_> =
             (0..4).map(|n| message(&clock, &format!("\"{round}-{n}-{}\"", "x".repeat(90)))).collect();
@@ -54,7 +54,7 @@ async fn write(folder: &Path) {
         for result in store.publish(TopicIndex(0), messages).await {
             result.expect("it is accepted");
         }
-        for (n, delivery) in lease(&mut *consumer, 3).await.into_iter().enumerate() {
+        for (n, delivery) in lease(&*consumer, 3).await.into_iter().enumerate() {
             match n {
                 0 => delivery.ack().await.expect("an ack"),
                 1 => delivery.dead_letter(DeadReason::Rejected, failure()).await.expect("a dead letter"),
@@ -91,10 +91,10 @@ async fn a_folder_of_format_1_opens_with_everything_that_is_in_it() {
     assert_eq!((a.scheduled, a.pending, a.replay.pending), (11, 10, 11), "{a:?}");
     assert_eq!((b.published, b.pending, b.scheduled), (40, 39, 1), "{b:?}");
     clock.advance(HOUR + Duration::from_secs(1));
-    let mut consumer = store.consumer(SubscriptionIndex(1)).await.expect("a consumer");
+    let consumer = store.consumer(SubscriptionIndex(1)).await.expect("a consumer");
     let mut seen = Vec::new();
     while seen.len() < 40 {
-        for delivery in lease(&mut *consumer, 100).await {
+        for delivery in lease(&*consumer, 100).await {
             seen.push(String::from_utf8_lossy(&delivery.message().body[1..4]).into_owned());
             delivery.ack().await.expect("an ack");
         }

@@ -28,8 +28,8 @@ async fn backup(messages: usize) -> Files {
     for n in 0..messages {
         publish(n).await;
     }
-    let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
-    for delivery in lease(&mut *consumer, messages / 2).await {
+    let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    for delivery in lease(&*consumer, messages / 2).await {
         delivery.ack().await.expect("an ack");
     }
     let snapshot = store.snapshot().await.expect("a snapshot");
@@ -70,10 +70,10 @@ async fn a_backup_of_a_working_store_holds_all_that_was_acknowledged_before_it()
     let store = open(&folder, &layout(&["a"]), options(), Clock::Manual(clock)).expect("it opens");
     let ledger = store.ledgers().await.expect("ledgers").remove(0);
     assert_eq!((ledger.published, ledger.done, ledger.pending), (100, 50, 50), "{ledger:?}");
-    let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     let mut seen = BTreeSet::new();
     while seen.len() < 50 {
-        for delivery in lease(&mut *consumer, 100).await {
+        for delivery in lease(&*consumer, 100).await {
             let body = String::from_utf8_lossy(&delivery.message().body).into_owned();
             seen.insert(body.parse::<usize>().expect("a number"));
             delivery.ack().await.expect("an ack");

@@ -27,8 +27,8 @@ async fn what_may_have_ended_its_process_twice_is_attempted_alone_among_such() {
     // Two processes end while all six are in flight.
     for _ in 0..SUSPECT {
         let store = open(&disk, &layout(&["a"]), &clock).expect("it opens");
-        let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
-        let leased = lease(&mut *consumer, 10).await;
+        let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+        let leased = lease(&*consumer, 10).await;
         assert_eq!(leased.len(), 6);
         disk = disk.after_power_cut(Unsynced::Kept);
         leased.into_iter().for_each(std::mem::forget);
@@ -36,10 +36,10 @@ async fn what_may_have_ended_its_process_twice_is_attempted_alone_among_such() {
     let store = open(&disk, &layout(&["a"]), &clock).expect("it opens");
     let fresh = message(&clock, "\"fresh\"");
     store.publish(TopicIndex(0), vec![fresh]).await.remove(0).expect("it is accepted");
-    let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     let mut attempts = BTreeMap::new();
     for round in 0..6 {
-        let mut leased = lease(&mut *consumer, 10).await;
+        let mut leased = lease(&*consumer, 10).await;
         if round == 0 {
             // What nobody suspects is handed out beside it.
             let fresh = leased.pop().expect("two messages");
