@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, Place};
 use crate::handler::signature;
+use crate::language::Language;
 use crate::name::{SubscriberName, TopicName};
 use crate::source::Folder;
 
@@ -15,13 +16,26 @@ pub(crate) fn no_handler(
 ) -> Diagnostic {
     let diagnostic = Diagnostic::error("no-handler", format!("subscriber `{topic}/{name}` has no handler"))
         .at(Place::path(path));
-    let mut code =
-        folder.iter().filter(|(file, entry)| entry.is_file() && file.to_lowercase().ends_with(".rs"));
-    match (code.next(), code.next()) {
-        (Some((file, _)), None) => diagnostic.hint(format!("rename `{file}` to `mod.rs`")),
-        _ => diagnostic
-            .hint(format!("write `{path}/mod.rs` with `{}`, or delete the folder", signature(message_type))),
+    // A single file of code is probably the handler, under another name.
+    let code: Vec<(&str, &str)> = folder
+        .iter()
+        .filter(|(_, entry)| entry.is_file())
+        .filter_map(|(file, _)| Some((file.as_str(), meant(file)?)))
+        .collect();
+    match code[..] {
+        [(file, handler)] => diagnostic.hint(format!("rename `{file}` to `{handler}`")),
+        _ => diagnostic.hint(format!(
+            "write `{path}/mod.rs` with `{}`, or `index.js` or `__init__.py` with a function `process`, or delete the folder",
+            signature(message_type)
+        )),
     }
+}
+
+/// The handler's file that a file of code was probably meant to be.
+fn meant(file: &str) -> Option<&'static str> {
+    let extension = file.rsplit_once('.')?.1.to_lowercase();
+    let mut handlers = Language::ALL.into_iter().flat_map(|language| language.handler_files());
+    handlers.find(|handler| handler.ends_with(&format!(".{extension}"))).copied()
 }
 
 /// More than one file in the folder is a handler; `files` are sorted.
