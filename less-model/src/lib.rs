@@ -20,8 +20,6 @@ mod message;
 #[cfg(feature = "parse")]
 mod rust;
 #[cfg(feature = "parse")]
-pub mod sample;
-#[cfg(feature = "parse")]
 pub mod scan;
 #[cfg(feature = "parse")]
 pub mod source;

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use less_model::tree::{App, MessageSource, Topic};
 
-use crate::project::Project;
-
 /// Prints the app's topics and subscribers, its address, and a command to try.
-pub(super) fn print(project: &Project, app: &App, address: SocketAddr, took: Duration) {
-    anstream::eprint!("{}", text(project, app, address, took));
+pub(super) fn print(app: &App, address: SocketAddr, took: Duration) {
+    anstream::eprint!("{}", text(app, address, took));
 }
 
-fn text(project: &Project, app: &App, address: SocketAddr, took: Duration) -> String {
+fn text(app: &App, address: SocketAddr, took: Duration) -> String {
     let mut lines = vec![
         String::new(),
         format!("  {} is live on http://{address} ({:.1} s)", app.name, took.as_secs_f64()),
@@ -29,11 +27,7 @@ fn text(project: &Project, app: &App, address: SocketAddr, took: Duration) -> St
         }
     }
     if let Some(topic) = super::example(app) {
-        lines.extend([
-            String::new(),
-            "  Try it:".to_owned(),
-            format!("    {}", curl(project, topic, address)),
-        ]);
+        lines.extend([String::new(), "  Try it:".to_owned(), format!("    {}", curl(topic, address))]);
     }
     lines.extend([
         String::new(),
@@ -44,12 +38,10 @@ fn text(project: &Project, app: &App, address: SocketAddr, took: Duration) -> St
 }
 
 /// A `curl` that publishes to a topic, with a body that fits where that can be guessed.
-pub(crate) fn curl(project: &Project, topic: &Topic, address: SocketAddr) -> String {
+pub(crate) fn curl(topic: &Topic, address: SocketAddr) -> String {
     let sample = match &topic.message {
         MessageSource::Any => Some(serde_json::json!({"hello": "world"})),
-        MessageSource::Rust { file, type_name, .. } => std::fs::read_to_string(project.root.join(file))
-            .ok()
-            .and_then(|source| less_model::sample::of_source(&source, type_name)),
+        MessageSource::Rust { shape, .. } => shape.known_sample(),
         MessageSource::Schema { shape, .. } => shape.sample(),
     };
     let body = sample.map_or_else(|| "{…}".to_owned(), |sample| sample.to_string());

@@ -179,7 +179,7 @@ impl Session<'_> {
         self.changed.clear();
         let address = self.address();
         if first {
-            banner::print(self.project, &generated.app, address, began.elapsed());
+            banner::print(&generated.app, address, began.elapsed());
         } else {
             say(&format!("reloaded in {:.1} s", began.elapsed().as_secs_f64()));
         }

@@ -12,7 +12,16 @@ const MAX_VALUES: usize = 200;
 impl Shape {
     /// A message with what has to be there; `None` where no small one was found.
     pub fn sample(&self) -> Option<Value> {
-        let mut sampler = Sampler { shape: self, ranks: self.ranks(), left: MAX_VALUES };
+        self.sample_with(true)
+    }
+
+    /// The same for a type that was read off a source, where "any" may mean "not known".
+    pub fn known_sample(&self) -> Option<Value> {
+        self.sample_with(false)
+    }
+
+    fn sample_with(&self, any: bool) -> Option<Value> {
+        let mut sampler = Sampler { shape: self, ranks: self.ranks(), left: MAX_VALUES, any };
         let value = sampler.node(&self.root().node, "", 0)?;
         self.check(&value).is_ok().then_some(value)
     }
@@ -22,6 +31,8 @@ struct Sampler<'a> {
     shape: &'a Shape,
     ranks: Vec<Option<usize>>,
     left: usize,
+    /// Whether anything will do where the type says so.
+    any: bool,
 }
 
 impl Sampler<'_> {
@@ -32,6 +43,7 @@ impl Sampler<'_> {
             return Some(Value::Null);
         }
         Some(match &node.kind {
+            Kind::Any if !self.any => return None,
             Kind::Any | Kind::Map(_) => json!({}),
             Kind::Null => Value::Null,
             Kind::Boolean => json!(true),

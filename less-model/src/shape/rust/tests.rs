@@ -218,3 +218,19 @@ fn types_whose_form_something_else_decides_are_any_json() {
         assert_eq!(schema(source), json!({}), "{source}");
     }
 }
+
+#[test]
+fn a_plain_struct_has_a_sample_with_what_is_required_and_one_with_something_unknown_has_none() {
+    let sample = |source: &str| Shape::of_rust(&syn::parse_file(source).unwrap(), "A").known_sample();
+    let source = "
+        #[less::message] #[serde(rename_all = \"camelCase\")]
+        pub struct A { pub order_id: u64, pub email: String, pub items: Vec<Item>, pub note: Option<String>, pub kind: Kind }
+        #[less::message] pub struct Item { sku: String, price: f64 }
+        #[less::message] pub enum Kind { Fast, Slow }";
+    let expected = json!({"orderId": 1, "email": "ada@example.com", "items": [{"sku": "text", "price": 1.5}], "kind": "Fast"});
+    assert_eq!(sample(source), Some(expected));
+    for source in ["struct A { at: some::Type }", "struct A { #[serde(with = \"x\")] y: u64 }", "struct B {}"]
+    {
+        assert_eq!(sample(source), None, "{source}");
+    }
+}
