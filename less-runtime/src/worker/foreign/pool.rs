@@ -225,15 +225,14 @@ impl Pool {
     fn start(&mut self, role: Role) {
         self.next += 1;
         let link = Link::open(Arc::clone(&self.setup), self.next, self.tell.clone());
-        self.processes.insert(self.next, Process::new(link, role));
+        self.processes.insert(self.next, Process::new(link, role, self.worker.policy.timeout.duration()));
     }
 
     /// Hands out what waits: to whoever holds least, and suspects to a process apart.
     fn hand_out(&mut self) {
-        let timeout = self.worker.policy.timeout.duration();
         for process in self.processes.values_mut().filter(|process| process.isolates()) {
             match self.suspects.pop_front() {
-                Some(group) => process.deliver(group, timeout),
+                Some(group) => process.deliver(group),
                 None => process.leave(None),
             }
         }
@@ -243,7 +242,7 @@ impl Pool {
         let mut takers: Vec<&mut Process> =
             self.processes.values_mut().filter(|process| process.takes()).collect();
         if let [only] = &mut takers[..] {
-            only.deliver(self.waiting.drain(..).collect(), timeout);
+            only.deliver(self.waiting.drain(..).collect());
             return;
         }
         let mut shares: Vec<Vec<Attempt>> = takers.iter().map(|_| Vec::new()).collect();
@@ -253,7 +252,7 @@ impl Pool {
             shares[least].push(attempt);
         }
         for (process, share) in takers.iter_mut().zip(shares).filter(|(_, share)| !share.is_empty()) {
-            process.deliver(share, timeout);
+            process.deliver(share);
         }
     }
 
@@ -310,7 +309,8 @@ impl Pool {
             process.last_words = Some(format!(
                 "the worker speaks version {spoken} of the protocol, and this app version {PROTOCOL}\nhint: run `less build`"
             ));
-            return process.kill(Phase::Killed);
+            // It can't be loaded, and its end will say why.
+            return process.kill(Phase::Starting);
         }
         if process.phase != Phase::Starting {
             return;
@@ -428,10 +428,10 @@ impl Pool {
         }
     }
 
-    fn next_look(&mut self) -> Option<Instant> {
+    fn next_look(&self) -> Option<Instant> {
         let wanted = self.missing() > 0 || (!self.suspects.is_empty() && self.count(Role::Isolation) == 0);
         let start = (wanted && self.start_at > Instant::now()).then_some(self.start_at);
-        self.processes.values_mut().filter_map(Process::next_look).chain(start).min()
+        self.processes.values().filter_map(Process::next_look).chain(start).min()
     }
 
     fn look(&mut self) {

@@ -1,6 +1,6 @@
 //! A worker process, as the pool knows it: what it holds, and until when.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use super::frame::{Deliveries, Say};
@@ -23,10 +23,9 @@ pub(super) struct Process {
     link: Link,
     pub(super) role: Role,
     pub(super) phase: Phase,
-    /// By the number that this process knows them by.
-    held: HashMap<u64, Attempt>,
-    /// When which delivery's time is over; those that have ended are passed over.
-    deadlines: VecDeque<(Instant, u64)>,
+    /// By the number that this process knows them by. All have the same time, so that the first one's is over first.
+    held: BTreeMap<u64, Attempt>,
+    timeout: Duration,
     /// Cancelled, not answered yet.
     asked: HashMap<u64, Instant>,
     /// Charged, but their handlers have not ended yet; until when they may take.
@@ -76,13 +75,13 @@ pub(super) enum Due {
 }
 
 impl Process {
-    pub(super) fn new(link: Link, role: Role) -> Self {
+    pub(super) fn new(link: Link, role: Role, timeout: Duration) -> Self {
         Self {
             link,
             role,
             phase: Phase::Starting,
-            held: HashMap::new(),
-            deadlines: VecDeque::new(),
+            held: BTreeMap::new(),
+            timeout,
             asked: HashMap::new(),
             overdue: HashMap::new(),
             began: Instant::now(),
@@ -116,7 +115,7 @@ impl Process {
     }
 
     /// Hands deliveries over; their time runs from now.
-    pub(super) fn deliver(&mut self, attempts: Vec<Attempt>, timeout: Duration) {
+    pub(super) fn deliver(&mut self, attempts: Vec<Attempt>) {
         let now = Instant::now();
         let mut frame = Deliveries::new();
         let mut empty = true;
@@ -129,7 +128,6 @@ impl Process {
             frame.push(self.next, attempt.delivery.attempt(), attempt.delivery.message());
             empty = false;
             attempt.began = now;
-            self.deadlines.push_back((now + timeout, self.next));
             self.held.insert(self.next, attempt);
         }
         if !empty {
@@ -153,9 +151,7 @@ impl Process {
     /// Takes everything away from it.
     pub(super) fn take_all(&mut self) -> Vec<Attempt> {
         self.asked.clear();
-        let mut all: Vec<(u64, Attempt)> = self.held.drain().collect();
-        all.sort_by_key(|(id, _)| *id);
-        all.into_iter().map(|(_, attempt)| attempt).collect()
+        std::mem::take(&mut self.held).into_values().collect()
     }
 
     /// Everything it holds.
@@ -192,20 +188,21 @@ impl Process {
         self.link.kill();
     }
 
+    /// The deliveries that nobody has cancelled yet, those whose time is over first before the others.
+    fn timed(&self) -> impl Iterator<Item = (u64, Instant)> {
+        let timed = self.held.iter().filter(|(id, _)| !self.asked.contains_key(id));
+        timed.map(|(id, attempt)| (*id, attempt.began + self.timeout))
+    }
+
     /// When to look at the clock again.
-    pub(super) fn next_look(&mut self) -> Option<Instant> {
-        while let Some((_, id)) = self.deadlines.front()
-            && (!self.held.contains_key(id) || self.asked.contains_key(id))
-        {
-            self.deadlines.pop_front();
-        }
+    pub(super) fn next_look(&self) -> Option<Instant> {
         let phase = match self.phase {
             Phase::Starting => Some(self.began + START),
             Phase::Leaving(until) => Some(until),
             Phase::Ready => None,
             Phase::Killed | Phase::Hung => return None,
         };
-        let deadline = self.deadlines.front().map(|(deadline, _)| *deadline);
+        let deadline = self.timed().next().map(|(_, deadline)| deadline);
         let answers = self.asked.values().chain(self.overdue.values()).copied();
         phase.into_iter().chain(deadline).chain(answers).min()
     }
@@ -221,13 +218,10 @@ impl Process {
         if self.asked.values().any(|until| now >= *until) {
             return Some(Due::Hangs);
         }
-        while let Some((deadline, id)) = self.deadlines.front().copied()
-            && now >= deadline
-        {
-            self.deadlines.pop_front();
-            if self.held.contains_key(&id) && !self.asked.contains_key(&id) {
-                self.cancel(id);
-            }
+        let over: Vec<u64> =
+            self.timed().take_while(|(_, deadline)| now >= *deadline).map(|(id, _)| id).collect();
+        for id in over {
+            self.cancel(id);
         }
         if self.phase == Phase::Ready && self.overdue.values().any(|until| now >= *until) {
             return Some(Due::Overdue);
