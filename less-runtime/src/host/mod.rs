@@ -14,7 +14,7 @@ use std::time::Duration;
 use less_model::config::{Config, resolve};
 use less_model::manifest::{Manifest, VERSION};
 use less_model::quantity::Span;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
@@ -23,6 +23,7 @@ use crate::codegen::Registry;
 use crate::metrics::Metrics;
 use crate::shutdown::{self, ShutdownSwitch};
 use crate::transport::TransportError;
+use crate::worker::Handlers;
 use crate::worker::foreign::launch;
 use crate::{client, http, telemetry};
 
@@ -119,24 +120,20 @@ fn start(manifest: &str, topics: &[fn(&mut Registry)], arguments: Vec<OsString>)
     for register in topics {
         register(&mut registry);
     }
-    let main = runtime("less", 2)?;
-    let handlers = runtime("handler", 2)?;
-    let result = main.block_on(run(manifest, registry, config, drain.duration(), handlers.handle().clone()));
+    let no_threads = |cause| HostError::System { action: "start threads", cause };
+    let main = runtime("less", 2).map_err(no_threads)?;
+    let handlers = Arc::new(Handlers::new(Box::new(|| runtime("handler", 2))).map_err(no_threads)?);
+    let result = main.block_on(run(manifest, registry, config, drain.duration(), Arc::clone(&handlers)));
     // A handler that blocks its thread for ever must not keep the process.
-    handlers.shutdown_background();
+    handlers.shutdown();
     main.shutdown_background();
     result
 }
 
-fn runtime(name: &str, least_threads: usize) -> Result<Runtime, HostError> {
+fn runtime(name: &str, least_threads: usize) -> std::io::Result<Runtime> {
     let threads =
         std::thread::available_parallelism().map_or(least_threads, |cores| cores.get().max(least_threads));
-    Builder::new_multi_thread()
-        .worker_threads(threads)
-        .thread_name(name)
-        .enable_all()
-        .build()
-        .map_err(|cause| HostError::System { action: "start threads", cause })
+    Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build()
 }
 
 async fn run(
@@ -144,7 +141,7 @@ async fn run(
     registry: Registry,
     config: Config,
     drain: Duration,
-    handlers: Handle,
+    handlers: Arc<Handlers>,
 ) -> Result<(), HostError> {
     // First, so that a signal during the start is not the default's sudden end.
     let signals = Signals::install()?;

@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::transport::{SubscriptionIndex, SubscriptionSpec, TransportError};
 use crate::worker::foreign::{self, Control, Foreign, Lines, Program, Publisher, Warden};
-use crate::worker::{self, Compiled, Watchdog, Worker};
+use crate::worker::{self, Compiled, Handlers, Watchdog, Worker};
 
 /// The tasks of all subscriptions.
 pub(super) type Workers = JoinSet<Result<(), TransportError>>;
@@ -30,7 +30,7 @@ pub(super) struct Place<'a> {
 pub(super) async fn start(
     place: &Place<'_>,
     registry: &Registry,
-    handlers: &Handle,
+    handlers: &Arc<Handlers>,
 ) -> Result<(Workers, Vec<Option<Arc<Control>>>), HostError> {
     let layout = place.app.layout();
     let (mut workers, mut controls) = (JoinSet::new(), Vec::new());
@@ -49,7 +49,7 @@ pub(super) async fn start(
         let worker = Arc::new(describe(place, spec, &label));
         if let Some(handler) = registry.handlers.get(&(topic.to_owned(), subscriber.to_owned())) {
             let (handler, watchdog) = (Arc::clone(handler), Arc::clone(&watchdog));
-            let compiled = Compiled { handler, handlers: handlers.clone(), watchdog };
+            let compiled = Compiled { handler, handlers: Arc::clone(handlers), watchdog };
             workers.spawn(worker::run(worker, compiled, consumer));
             controls.push(None);
             continue;

@@ -41,6 +41,8 @@ struct Inner {
     waiting: VecDeque<Leased>,
     lanes: Vec<Arc<Lane>>,
     watched: bool,
+    /// How many messages lanes have taken, and how many that were when the watchdog looked last.
+    taken: (u64, u64),
     /// Nothing more will come.
     closed: bool,
     /// Gone once nothing waits and nothing more will come.
@@ -53,8 +55,8 @@ struct Lane(Mutex<Now>);
 /// What a lane does now.
 enum Now {
     Nothing,
-    /// It polls this attempt's handler.
-    Polls(Attempt),
+    /// It polls this attempt's handler, which holds the slot.
+    Polls(Attempt, OwnedSemaphorePermit),
     /// The same, and someone else waits for how that ends.
     Watched(oneshot::Sender<Polled>),
 }
@@ -65,8 +67,11 @@ enum Polled {
     GoesOn(Going),
 }
 
-/// A handler's future, and the slot that is free once it is gone.
-type Running = (HandlerFuture, OwnedSemaphorePermit);
+/// A handler's future, and the slot that is free once it is gone; none where whoever waits for its end holds it.
+type Running = (HandlerFuture, Option<OwnedSemaphorePermit>);
+
+/// What the watchdog takes over from a lane.
+type Taken = (Attempt, OwnedSemaphorePermit, oneshot::Receiver<Polled>);
 
 impl Lanes {
     pub(super) fn new(worker: Arc<Worker>, compiled: Compiled, alive: mpsc::Sender<()>) -> Arc<Self> {
@@ -74,6 +79,7 @@ impl Lanes {
             waiting: VecDeque::new(),
             lanes: Vec::new(),
             watched: false,
+            taken: (0, 0),
             closed: false,
             alive: Some(alive),
         };
@@ -118,7 +124,7 @@ impl Lanes {
         let watch = !std::mem::replace(&mut inner.watched, true);
         drop(inner);
         for lane in begin {
-            self.compiled.handlers.spawn(Arc::clone(self).run(lane));
+            self.compiled.handlers.handle().spawn(Arc::clone(self).run(lane));
         }
         if watch {
             self.compiled.watchdog.watch(Arc::clone(self));
@@ -140,11 +146,15 @@ impl Lanes {
     /// The next message, or the end of this lane.
     fn next(&self, lane: &Arc<Lane>) -> Option<(Attempt, OwnedSemaphorePermit)> {
         let mut inner = self.inner();
-        let next = inner.waiting.pop_front();
-        if next.is_none() {
+        let Some((delivery, slot)) = inner.waiting.pop_front() else {
             inner.lanes.retain(|other| !Arc::ptr_eq(other, lane));
+            return None;
+        };
+        inner.taken.0 += 1;
+        if !inner.lanes.iter().any(|other| Arc::ptr_eq(other, lane)) {
+            // It had been given up.
+            inner.lanes.push(Arc::clone(lane));
         }
-        let (delivery, slot) = next?;
         let alive = inner.alive();
         drop(inner);
         Some((Attempt { delivery, alive: alive?, began: Instant::now() }, slot))
@@ -169,7 +179,7 @@ impl Lanes {
             number,
             Arc::clone(&message),
         );
-        lane.set(Now::Polls(attempt));
+        lane.set(Now::Polls(attempt, slot));
         // Called in here, so that a panic of the handler's first lines is caught like any other.
         let polled = catch_unwind(AssertUnwindSafe(|| {
             in_scope(&worker.label, || {
@@ -181,22 +191,22 @@ impl Lanes {
         }));
         let polled = match polled {
             Ok((Poll::Ready(result), _)) => Err(ended(result)),
-            Ok((Poll::Pending, future)) => Ok((future, slot)),
+            Ok((Poll::Pending, future)) => Ok(future),
             Err(payload) => Err(Outcome::Panicked(panic_text(&*payload))),
         };
         match lane.take() {
-            Now::Polls(attempt) => {
+            Now::Polls(attempt, slot) => {
                 self.learn(began.elapsed());
                 match polled {
                     Err(outcome) => tell(&self.worker, attempt, outcome),
-                    Ok(running) => self.go_on(attempt, running),
+                    Ok(future) => self.go_on(attempt, (future, Some(slot))),
                 }
             }
             Now::Watched(waits) => {
                 // Who waits may have given up: the timeout is over, and what goes on is dropped with this.
                 let _ = waits.send(match polled {
                     Err(outcome) => Polled::Ended(outcome),
-                    Ok(running) => Polled::GoesOn(self.spawn(running)),
+                    Ok(future) => Polled::GoesOn(self.spawn((future, None))),
                 });
             }
             Now::Nothing => {}
@@ -211,7 +221,7 @@ impl Lanes {
 
     fn spawn(&self, (future, slot): Running) -> Going {
         let future = labelled(Arc::clone(&self.worker.label), future);
-        Going::new(self.compiled.handlers.spawn(async move {
+        Going::new(self.compiled.handlers.handle().spawn(async move {
             let _slot = slot;
             future.await
         }))
@@ -235,8 +245,10 @@ impl Lanes {
         let lanes = Arc::clone(self);
         let (message, number) = (Arc::clone(attempt.delivery.message()), attempt.delivery.attempt());
         let (cancel, cancelled) = oneshot::channel::<()>();
-        let handler = self.compiled.handlers.spawn_blocking(move || {
-            let _slot = slot;
+        let (running, gone) = oneshot::channel::<()>();
+        let handler = self.compiled.handlers.handle().spawn_blocking(move || {
+            // Dropped at the end.
+            let _running = running;
             let began = Instant::now();
             let Lanes { worker, compiled, .. } = &*lanes;
             let (topic, subscriber) = (Arc::clone(&worker.topic), Arc::clone(&worker.subscriber));
@@ -249,7 +261,7 @@ impl Lanes {
                     result = async { (compiled.handler)(message, context).await } => result,
                 }
             };
-            let result = compiled.handlers.block_on(labelled(Arc::clone(&worker.label), future));
+            let result = compiled.handlers.handle().block_on(labelled(Arc::clone(&worker.label), future));
             if began.elapsed() < Duration::from_micros(500) {
                 // Quick ones earn the lanes back.
                 let less = |wary: u32| wary.checked_sub(1);
@@ -257,33 +269,56 @@ impl Lanes {
             }
             result
         });
+        let slot = Held { lanes: Arc::clone(self), on: On::ItsOwn, rest: Some((gone, slot)) };
         let handler = async move {
             // Dropped with this, it ends the handler at its next wait.
             let _cancel = cancel;
-            super::attempt::outcome(handler.await)
+            let ended = super::attempt::outcome(handler.await);
+            slot.free();
+            ended
         };
         self.worker.home.spawn(supervise(worker, attempt, handler));
     }
 
-    /// Looks after lanes whose handler has blocked its thread for longer than `patience`. Returns whether anything is going on at all.
+    /// Looks after lanes whose handler has blocked its thread for longer than `patience`, and after messages that no lane takes. Returns whether
+    /// anything is going on at all.
     pub(super) fn look(self: &Arc<Self>, patience: Duration) -> bool {
         let inner = self.inner();
         let lanes: Vec<Arc<Lane>> = inner.lanes.clone();
         drop(inner);
         for lane in &lanes {
-            let Some((attempt, watched)) = lane.watch(patience) else { continue };
-            self.wary.store(WARY, Ordering::Relaxed);
-            // Whoever waits behind it goes on elsewhere.
-            let mut inner = self.inner();
-            let waiting = std::mem::take(&mut inner.waiting);
-            let alive = inner.alive();
-            drop(inner);
-            for leased in waiting {
-                self.apart(leased, alive.clone());
-            }
-            self.worker.home.spawn(supervise(Arc::clone(&self.worker), attempt, wait_for(watched)));
+            let Some((attempt, slot, watched)) = lane.watch(patience) else { continue };
+            // Others take its place; should it come back, it joins them.
+            self.inner().lanes.retain(|other| !Arc::ptr_eq(other, lane));
+            self.scatter();
+            let ended = wait_for(Arc::clone(self), watched, slot);
+            self.worker.home.spawn(supervise(Arc::clone(&self.worker), attempt, ended));
         }
-        !lanes.is_empty()
+        let mut inner = self.inner();
+        let (taken, before) = inner.taken;
+        inner.taken.1 = taken;
+        let stuck = taken == before && !inner.waiting.is_empty();
+        if stuck {
+            // Its threads are taken by handlers of others: a lane that did not begin may never do.
+            inner.lanes.clear();
+        }
+        drop(inner);
+        if stuck {
+            self.scatter();
+        }
+        stuck || !lanes.is_empty()
+    }
+
+    /// Whoever waits, now or soon, goes on on threads of its own.
+    fn scatter(self: &Arc<Self>) {
+        self.wary.store(WARY, Ordering::Relaxed);
+        let mut inner = self.inner();
+        let waiting = std::mem::take(&mut inner.waiting);
+        let alive = inner.alive();
+        drop(inner);
+        for leased in waiting {
+            self.apart(leased, alive.clone());
+        }
     }
 
     /// Says that the watchdog looks no more. False where it has to go on.
@@ -312,14 +347,14 @@ impl Lane {
     }
 
     /// Takes the attempt over, if its poll has lasted longer than `patience`.
-    fn watch(&self, patience: Duration) -> Option<(Attempt, oneshot::Receiver<Polled>)> {
+    fn watch(&self, patience: Duration) -> Option<Taken> {
         let mut now = self.now();
-        if !matches!(&*now, Now::Polls(attempt) if attempt.began.elapsed() > patience) {
+        if !matches!(&*now, Now::Polls(attempt, _) if attempt.began.elapsed() > patience) {
             return None;
         }
         let (sender, receiver) = oneshot::channel();
         match std::mem::replace(&mut *now, Now::Watched(sender)) {
-            Now::Polls(attempt) => Some((attempt, receiver)),
+            Now::Polls(attempt, slot) => Some((attempt, slot, receiver)),
             Now::Nothing | Now::Watched(_) => None,
         }
     }
@@ -340,10 +375,59 @@ fn ended(result: Result<()>) -> Outcome {
 }
 
 /// Waits for a handler that blocks its lane, and then for what it still does.
-async fn wait_for(watched: oneshot::Receiver<Polled>) -> Outcome {
-    match watched.await {
+async fn wait_for(
+    lanes: Arc<Lanes>,
+    watched: oneshot::Receiver<Polled>,
+    slot: OwnedSemaphorePermit,
+) -> Outcome {
+    let mut held = Held { lanes, on: On::Runtime, rest: Some((watched, slot)) };
+    let polled = match &mut held.rest {
+        Some((watched, _)) => watched.await,
+        None => return Outcome::Panicked("nobody handles it".to_owned()),
+    };
+    let _slot = held.free();
+    match polled {
         Ok(Polled::Ended(outcome)) => outcome,
         Ok(Polled::GoesOn(handler)) => handler.ended().await,
         Err(_) => Outcome::Panicked("the handler's thread is gone".to_owned()),
+    }
+}
+
+/// The slot of a handler that blocks a thread. Dropped before the handler has ended, because its time is over, it keeps the slot for as long again:
+/// what is meant to run alone does, unless the handler never returns.
+struct Held<T: Send + 'static> {
+    lanes: Arc<Lanes>,
+    on: On,
+    /// What tells that it has returned.
+    rest: Option<(oneshot::Receiver<T>, OwnedSemaphorePermit)>,
+}
+
+/// Whose thread it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum On {
+    /// The handlers' runtime's, which has few.
+    Runtime,
+    /// Its own.
+    ItsOwn,
+}
+
+impl<T: Send + 'static> Held<T> {
+    /// The slot, of a handler that has returned.
+    fn free(mut self) -> Option<OwnedSemaphorePermit> {
+        self.rest.take().map(|(_, slot)| slot)
+    }
+}
+
+impl<T: Send + 'static> Drop for Held<T> {
+    fn drop(&mut self) {
+        let Some((returned, slot)) = self.rest.take() else { return };
+        let (lanes, on) = (Arc::clone(&self.lanes), self.on);
+        let patience = lanes.worker.policy.timeout.duration();
+        self.lanes.worker.home.spawn(async move {
+            if tokio::time::timeout(patience, returned).await.is_err() && on == On::Runtime {
+                lanes.compiled.handlers.lost_thread();
+            }
+            drop(slot);
+        });
     }
 }

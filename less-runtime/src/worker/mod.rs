@@ -8,6 +8,7 @@
 
 mod attempt;
 pub(crate) mod foreign;
+mod handlers;
 mod lane;
 pub(crate) mod retry;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use std::time::Duration;
 use less_model::manifest::Policy;
 use tokio::sync::{Semaphore, mpsc};
 
+pub(crate) use self::handlers::Handlers;
 pub(crate) use self::lane::Lanes;
 pub(crate) use self::watchdog::Watchdog;
 use crate::clock::Clock;
@@ -48,7 +50,7 @@ pub(crate) struct Worker {
 pub(crate) struct Compiled {
     pub(crate) handler: Handler,
     /// Where handlers run: apart from HTTP and the workers, so that a handler that blocks its thread delays neither.
-    pub(crate) handlers: tokio::runtime::Handle,
+    pub(crate) handlers: Arc<Handlers>,
     pub(crate) watchdog: Arc<Watchdog>,
 }
 

@@ -44,10 +44,15 @@ fn policy() -> Policy {
 }
 
 fn compiled(handler: Handler) -> Compiled {
-    Compiled { handler, handlers: tokio::runtime::Handle::current(), watchdog: super::Watchdog::start() }
+    let handlers = Arc::new(super::Handlers::on(tokio::runtime::Handle::current()));
+    Compiled { handler, handlers, watchdog: super::Watchdog::start() }
 }
 
 async fn bench(policy: Policy, handlers: Vec<Handler>) -> Bench {
+    bench_of(policy, handlers.into_iter().map(compiled).collect()).await
+}
+
+async fn bench_of(policy: Policy, handlers: Vec<Compiled>) -> Bench {
     let folder = tempfile::tempdir().expect("a folder");
     let names = ["a", "b"];
     let layout = layout(&names[..handlers.len()]);
@@ -68,7 +73,7 @@ async fn bench(policy: Policy, handlers: Vec<Handler>) -> Bench {
             shutdown: shutdown.clone(),
         };
         let consumer = store.consumer(SubscriptionIndex(index)).await.expect("a consumer");
-        workers.spawn(super::run(Arc::new(worker), compiled(handler), consumer));
+        workers.spawn(super::run(Arc::new(worker), handler, consumer));
     }
     Bench { store, switch, workers, outcomes, _folder: folder }
 }
@@ -249,13 +254,45 @@ async fn a_handler_that_blocks_its_thread_is_ended_by_its_timeout_and_keeps_its_
             Ok(())
         }
     });
-    let policy = Policy { timeout: Span::from_millis(20), max_attempts: 1, concurrency: 1, ..policy() };
+    let policy = Policy { timeout: Span::from_secs(2), max_attempts: 1, concurrency: 1, ..policy() };
     let bench = bench(policy, vec![handler]).await;
     bench.publish(&["1", "2"]).await;
     assert_eq!(bench.dead().await.history[0].kind, AttemptErrorKind::Timeout);
     assert_eq!(bench.until(0, |ledger| ledger.dead == 1).await.pending, 1, "its slot is not free");
     drop(release);
     bench.until(0, |ledger| ledger.done == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handlers_that_never_return_do_not_keep_their_slots_for_ever_and_others_go_on() {
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = Arc::new(Mutex::new(blocked));
+    let handler = typed(move |body: Value, _| {
+        let blocked = Arc::clone(&blocked);
+        async move {
+            if body == "never" {
+                // Returns when the test is over.
+                let _ = blocked.lock().expect("no holder panics").recv();
+            }
+            Ok(())
+        }
+    });
+    let policy = Policy { timeout: Span::from_millis(50), max_attempts: 2, concurrency: 2, ..policy() };
+    // Apart from the workers' own, as in an app.
+    let make = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let handlers = Arc::new(super::Handlers::new(Box::new(make)).expect("threads"));
+    let compiled = Compiled { handlers: Arc::clone(&handlers), ..compiled(handler) };
+    let bench = bench_of(policy, vec![compiled]).await;
+    // More of them than there are slots, threads, and messages that run apart for a while.
+    let fine = ["\"fine\""; 100];
+    for _ in 0..3 {
+        bench.publish(&["\"never\""]).await;
+        bench.publish(&fine).await;
+    }
+    let ledger = bench.until(0, |ledger| ledger.dead == 3 && ledger.done == 300).await;
+    assert_eq!((ledger.pending, ledger.in_flight), (0, 0));
+    drop(release);
+    handlers.shutdown();
 }
 
 #[tokio::test(flavor = "multi_thread")]
