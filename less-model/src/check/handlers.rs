@@ -34,7 +34,7 @@ pub(crate) fn no_handler(
 /// The handler's file that a file of code was probably meant to be.
 fn meant(file: &str) -> Option<&'static str> {
     let extension = file.rsplit_once('.')?.1.to_lowercase();
-    let mut handlers = Language::ALL.into_iter().flat_map(|language| language.handler_files());
+    let mut handlers = Language::ALL.into_iter().flat_map(Language::handler_files);
     handlers.find(|handler| handler.ends_with(&format!(".{extension}"))).copied()
 }
 
