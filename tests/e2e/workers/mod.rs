@@ -4,6 +4,7 @@ mod faults;
 mod killed;
 mod life;
 mod loading;
+mod outside;
 mod publishing;
 
 use std::net::SocketAddr;
