@@ -226,7 +226,7 @@ hint: its signature is `pub async fn process(message: UserCreated) -> less::Resu
 
 error[no-handler]: subscriber `user_created/empty` has no handler
   --> less/topics/user_created/empty
-hint: write `less/topics/user_created/empty/mod.rs` with `pub async fn process(message: UserCreated) -> less::Result<()>`, or delete the folder
+hint: write `less/topics/user_created/empty/mod.rs` with `pub async fn process(message: UserCreated) -> less::Result<()>`, or `index.js` or `__init__.py` with a function `process`, or delete the folder
 
 error[message-not-public]: message type `UserCreated` is not `pub`
   --> less/topics/user_created/message.rs:2:8
