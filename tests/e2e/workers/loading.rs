@@ -186,3 +186,30 @@ fn modules_in_less_shared_are_found_and_a_change_of_one_reaches_its_users() {
         if printed[mark..].contains("[py] py py two Eve") { Ok(()) } else { Err(printed[mark..].to_owned()) }
     });
 }
+
+#[test]
+fn what_a_worker_held_that_ends_and_cannot_be_loaded_again_goes_back_to_its_queue_uncharged() {
+    let app = App::dev(&[
+        ("topics/t/s/index.js", &versioned_js(1)),
+        ("topics/t/s/subscriber.toml", "timeout = \"1h\"\n"),
+    ]);
+    app.publish("t", &[json!("stuck"), json!("stuck"), json!("stuck")]);
+    app.until("s", "all to be begun", |found| found["in_flight"] == 3);
+    let log = until("three lines", || {
+        let log = app.log();
+        if log.matches("stuck v1").count() == 3 { Ok(log) } else { Err(log) }
+    });
+    let pid = log.lines().next().and_then(|line| line.split(' ').nth(3)).expect("a process").to_owned();
+    write(&app.path("less/topics/t/s/index.js"), "exports.process = (\n");
+    app.until("s", "the error to be shown", |found| found["worker"]["error"].is_string());
+    let killed =
+        std::process::Command::new("kill").args(["-KILL", &pid]).status().expect("kill can be started");
+    assert!(killed.success());
+    let found = app.until("s", "its messages to wait", |found| failed(found) && found["pending"] == 3);
+    assert_eq!((found["in_flight"].as_u64(), found["scheduled"].as_u64()), (Some(0), Some(0)), "{found}");
+
+    let fine = "const fs = require('node:fs');\nexports.process = (message, context) => fs.appendFileSync('log', `fine ${context.attempt}\\n`);\n";
+    write(&app.path("less/topics/t/s/index.js"), fine);
+    app.until("s", "all to be done", |found| found["done"] == 3);
+    assert_eq!(app.log().matches("fine 1\n").count(), 3, "{}", app.log());
+}

@@ -48,6 +48,8 @@ pub(super) struct Pool {
     next: u64,
     start_at: Instant,
     again: Duration,
+    /// The last process that was started could not be loaded.
+    unloadable: bool,
     /// Leased, and not handed out yet.
     waiting: VecDeque<Attempt>,
     /// Groups of deliveries of which one has ended its process, or made it hang.
@@ -96,6 +98,7 @@ impl Pool {
             next: 0,
             start_at: Instant::now(),
             again: Duration::ZERO,
+            unloadable: false,
             waiting: VecDeque::new(),
             suspects: VecDeque::new(),
             alive,
@@ -121,6 +124,14 @@ impl Pool {
                 }
             } else {
                 self.start_missing();
+                if !self.able() {
+                    leasing.clear();
+                    if self.unloadable {
+                        // What nobody will take soon waits in its queue, not here.
+                        self.waiting.clear();
+                        self.suspects.clear();
+                    }
+                }
             }
             self.hand_out();
             let asked: usize = leasing.iter().map(|(asked, _)| asked).sum();
@@ -174,10 +185,14 @@ impl Pool {
         result
     }
 
+    /// Whether there is a process that takes deliveries.
+    fn able(&self) -> bool {
+        self.processes.values().any(Process::takes)
+    }
+
     /// How many more deliveries could begin now.
     fn room(&self) -> usize {
-        let able = self.processes.values().any(Process::takes);
-        if able { (self.worker.policy.concurrency as usize).saturating_sub(self.load()) } else { 0 }
+        if self.able() { (self.worker.policy.concurrency as usize).saturating_sub(self.load()) } else { 0 }
     }
 
     /// Deliveries that are leased.
@@ -316,6 +331,7 @@ impl Pool {
             return;
         }
         process.phase = Phase::Ready;
+        self.unloadable = false;
         let runtime = said.runtime.as_deref().unwrap_or_default();
         in_scope(&self.worker.label, || tracing::debug!("worker {number} is ready ({runtime})"));
         if process.role == Role::Successor {
@@ -375,6 +391,7 @@ impl Pool {
         if role == Role::Successor {
             return self.say(text, "the last version that could be loaded keeps running");
         }
+        self.unloadable = true;
         self.start_later(LOAD_AGAIN);
         self.say(text, &format!("its messages wait; next try in {} s", self.again.as_secs()));
     }
