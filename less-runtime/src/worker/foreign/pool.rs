@@ -294,8 +294,9 @@ impl Pool {
                     }
                 }
                 for failed in said.failed {
+                    let late = process.cancelled(failed.id);
                     if let Some(attempt) = process.ended(failed.id) {
-                        tell(&self.worker, attempt, Outcome::Returned(kind(failed)));
+                        tell(&self.worker, attempt, outcome(failed, late));
                     }
                 }
             }
@@ -552,16 +553,18 @@ impl Pool {
     }
 }
 
-fn kind(failed: Failed) -> Kind {
-    match failed {
+/// What a worker says of a failure; `late` where its time was over by then, and an error most likely what that caused.
+fn outcome(failed: Failed, late: bool) -> Outcome {
+    Outcome::Returned(match failed {
         Failed { reject: Some(reason), .. } => Kind::Reject(reason),
         Failed { retry_after_ms: Some(delay), .. } => {
             Kind::RetryAfter(Duration::from_millis(delay).min(MAX_DELAY))
         }
+        Failed { .. } if late => return Outcome::TimedOut,
         Failed { error, .. } => {
             Kind::Failed(error.unwrap_or_else(|| "the worker said no reason".to_owned()).into())
         }
-    }
+    })
 }
 
 /// When leases have to be renewed, at a third of their length, so that two renewals may fail before one is lost.

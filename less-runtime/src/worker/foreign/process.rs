@@ -142,6 +142,11 @@ impl Process {
         self.take(id)
     }
 
+    /// Whether it was told that a delivery's time is over.
+    pub(super) fn cancelled(&self, id: u64) -> bool {
+        self.asked.contains_key(&id)
+    }
+
     /// Takes a delivery away from it.
     pub(super) fn take(&mut self, id: u64) -> Option<Attempt> {
         self.asked.remove(&id);
