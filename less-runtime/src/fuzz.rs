@@ -288,6 +288,7 @@ impl Http {
             body_timeout: BODY_TIMEOUT,
             drain: PATIENCE,
             metrics: Arc::new(Metrics::default()),
+            workers: Vec::new(),
         };
         runtime.spawn(crate::http::serve(listener, Arc::new(app()), options, shutdown));
         Ok(Self { runtime, address, _switch: switch })
