@@ -189,7 +189,7 @@ impl Reading {
             let Some(said) = self.frames.next()? else { break };
             if said.kind == Kind::Publish {
                 drop(room);
-                self.publishes.begin(said);
+                self.publishes.begin(said)?;
             } else {
                 room.send((number, Event::Said(said)));
             }
@@ -226,9 +226,9 @@ impl Publishes {
         drop(self.room.acquire().await);
     }
 
-    fn begin(&self, said: Said) {
+    fn begin(&self, said: Said) -> Result<(), String> {
         let Said { request: Some(request), topic: Some(topic), messages: Some(messages), .. } = said else {
-            return;
+            return Err("a `publish` without `request`, `topic` or `messages`".to_owned());
         };
         let published = (self.setup.publisher)(topic, messages);
         let frames = self.frames.clone();
@@ -240,5 +240,6 @@ impl Publishes {
             // The process may be gone; what it published is stored all the same.
             let _ = frames.send(Say::Published { request, results }.frame());
         });
+        Ok(())
     }
 }
