@@ -32,7 +32,7 @@ pub enum Command {
     Build(crate::command::build::Args),
     /// Build, run, watch for changes
     Dev(RunArgs),
-    /// Run a release build
+    /// Run the app without watching: a release build, where there is something to compile
     Start(RunArgs),
     /// Publish a message to the running app
     Publish(crate::command::publish::Args),

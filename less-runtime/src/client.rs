@@ -309,8 +309,10 @@ impl Client {
         let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
         let number = |name: &str| usize::try_from(problem[name].as_u64().unwrap_or(0)).unwrap_or(0);
         match problem["type"].as_str().and_then(|kind| kind.strip_prefix("urn:less:")) {
-            Some("full") => PublishError::Full(text("detail")),
-            Some("unavailable") => PublishError::Unavailable(text("detail")),
+            Some("full") => PublishError::Full(cause(PublishError::Full, &text("detail"))),
+            Some("unavailable") => {
+                PublishError::Unavailable(cause(PublishError::Unavailable, &text("detail")))
+            }
             // The others say it better themselves: topic, place, pointer, limit are in their text.
             _ => PublishError::Refused {
                 url: self.url.clone(),
@@ -319,6 +321,11 @@ impl Client {
             },
         }
     }
+}
+
+/// What stands behind the error's own words in a problem's detail: they would be said twice otherwise.
+fn cause(error: fn(String) -> PublishError, detail: &str) -> String {
+    detail.strip_prefix(&error(String::new()).to_string()).unwrap_or(detail).to_owned()
 }
 
 /// Writes a snapshot as the archive that [`Client::backup`] gives.
@@ -381,4 +388,22 @@ pub(crate) async fn publish(
         clients.insert(runtime, client);
     }
     results
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_app_answers_is_not_said_twice() {
+        for error in [
+            PublishError::Full("32 bytes are free".to_owned()),
+            PublishError::Unavailable("no disk".to_owned()),
+        ] {
+            let client = Client::at("http://127.0.0.1:1", None).unwrap();
+            let kind = if matches!(error, PublishError::Full(_)) { "full" } else { "unavailable" };
+            let problem = json!({"type": format!("urn:less:{kind}"), "detail": error.to_string()});
+            assert_eq!(client.problem(&problem).to_string(), error.to_string());
+        }
+    }
 }
