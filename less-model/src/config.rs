@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::manifest::{HttpLayer, Layer, Settings};
+use crate::manifest::{AwsLayer, HttpLayer, Layer, Settings, TransportKind};
 use crate::name::{NameError, StageName};
 
 /// Default address.
@@ -90,6 +90,10 @@ pub struct Config {
     pub stage: Sourced<StageName>,
     /// Address to listen on. Port 0 means any free one.
     pub listen: Sourced<SocketAddr>,
+    /// What stores and delivers messages.
+    pub transport: Sourced<TransportKind>,
+    /// Where on AWS, for a stage that runs there.
+    pub aws: AwsLayer,
     /// The data folder, relative to the app's folder unless it is absolute.
     pub data: Sourced<String>,
     /// Where a running app is to be found, for clients.
@@ -170,10 +174,17 @@ pub fn resolve(
         }
     };
     let mut layers = Vec::new();
+    let mut transport = Sourced { value: TransportKind::default(), source: Source::Default };
+    let mut aws = AwsLayer::default();
     if let Some(stage) = &stage
         && let Some(layer) = settings.stages.get(&stage.value)
     {
-        layers.push((layer, Source::Stage(stage.value.clone())));
+        let source = Source::Stage(stage.value.clone());
+        if let Some(value) = layer.transport {
+            transport = Sourced { value, source: source.clone() };
+        }
+        aws = layer.aws.clone();
+        layers.push((layer, source));
     }
     layers.push((&settings.base, Source::File));
 
@@ -212,6 +223,8 @@ pub fn resolve(
         (Some(stage), Some(listen)) if errors.is_empty() => Ok(Config {
             stage,
             listen,
+            transport,
+            aws,
             data,
             url,
             api_key,

@@ -5,11 +5,13 @@
 
 pub mod config;
 pub mod diagnostic;
+pub mod filter;
 pub mod language;
 pub mod manifest;
 pub mod name;
 pub mod quantity;
 pub mod shape;
+pub mod topology;
 
 #[cfg(feature = "parse")]
 mod check;

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::filter::Filter;
 use crate::language::{Language, Worker};
 use crate::name::{AppName, SubscriberName, TopicName};
 use crate::quantity::{QuantityError, Size, Span};
@@ -46,6 +47,13 @@ pub struct Topic {
     pub schema: Option<serde_json::Value>,
     /// How long messages are kept once no subscriber waits for them, up to 3,650 d; 0 s until every subscriber is done. Default 7 d.
     pub retention: Span,
+    /// Whether messages with the same key are to be handled in publish order on transports that have to know that beforehand: SNS and SQS
+    /// make FIFO topics and queues of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ordered: bool,
+    /// Largest message with its attributes, 1 KiB to 1 MiB. Default 256 KiB.
+    #[serde(default = "default_max_message", skip_serializing_if = "is_default_max_message")]
+    pub max_message: Size,
     /// Its subscribers.
     pub subscribers: Vec<Subscriber>,
 }
@@ -62,6 +70,9 @@ pub struct Subscriber {
     pub file: String,
     /// How its messages are handled.
     pub policy: Policy,
+    /// Which of the topic's messages it gets; all of them without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
 }
 
 /// How a subscriber's messages are handled.
@@ -148,6 +159,17 @@ impl From<Start> for String {
 
 /// Default retention of a topic: seven days.
 pub const DEFAULT_RETENTION: Span = Span::from_secs(7 * 86_400);
+/// Default size of the largest message: 256 KiB, which SNS and SQS take without being told.
+pub const DEFAULT_MAX_MESSAGE: Size = Size::from_bytes(256 * 1024);
+
+fn default_max_message() -> Size {
+    DEFAULT_MAX_MESSAGE
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default_max_message(size: &Size) -> bool {
+    *size == DEFAULT_MAX_MESSAGE
+}
 
 /// What `less.toml` says, as far as a running app needs it: one layer for the file, one for each stage. `None` is "not said here".
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,9 +191,78 @@ pub struct Layer {
     /// The data folder, relative to the app's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+    /// What stores and delivers messages; stages alone choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<TransportKind>,
+    /// Where on AWS.
+    #[serde(default, skip_serializing_if = "AwsLayer::is_empty")]
+    pub aws: AwsLayer,
     /// The HTTP endpoint.
     #[serde(default)]
     pub http: HttpLayer,
+}
+
+/// What stores and delivers messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransportKind {
+    /// The embedded broker.
+    #[default]
+    Embedded,
+    /// SNS topics and SQS queues.
+    Aws,
+}
+
+impl TransportKind {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Embedded, Self::Aws];
+
+    /// Its name in `less.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Aws => "aws",
+        }
+    }
+}
+
+impl fmt::Display for TransportKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a stage on AWS says beside its transport.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwsLayer {
+    /// The region, such as `eu-west-1`; what the environment says without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The account, 12 digits: in any other one nothing is deployed or run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The KMS key that encrypts topics and queues (id, ARN or `alias/…`); SQS's own without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
+}
+
+impl AwsLayer {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Settings {
+    /// The transport of a stage: the embedded broker, unless its table says otherwise.
+    pub fn transport(&self, stage: &crate::name::StageName) -> TransportKind {
+        self.stages.get(stage).and_then(|layer| layer.transport).unwrap_or_default()
+    }
+
+    /// Every transport that some stage runs on, and the embedded broker, which development runs on.
+    pub fn transports(&self) -> std::collections::BTreeSet<TransportKind> {
+        let stages = self.stages.values().filter_map(|layer| layer.transport);
+        stages.chain([TransportKind::Embedded]).collect()
+    }
 }
 
 /// One layer of the HTTP endpoint's settings.

@@ -1,9 +1,10 @@
 //! An app as its folder shows it: what scanning yields and rendering reads. All paths are relative to the app's folder, with `/`.
 
+use crate::filter::Filter;
 use crate::language::Language;
 use crate::manifest::{Manifest, Policy, Settings};
 use crate::name::{AppName, SubscriberName, TopicName};
-use crate::quantity::Span;
+use crate::quantity::{Size, Span};
 use crate::shape::Shape;
 
 /// An app. Topics are sorted by name, and so are each topic's subscribers.
@@ -54,6 +55,10 @@ pub struct Topic {
     pub message: MessageSource,
     /// How long messages are kept.
     pub retention: Span,
+    /// Whether messages with the same key are handled in publish order on every transport.
+    pub ordered: bool,
+    /// Largest message with its attributes.
+    pub max_message: Size,
     /// Its subscribers.
     pub subscribers: Vec<Subscriber>,
 }
@@ -118,6 +123,8 @@ pub struct Subscriber {
     pub takes_context: bool,
     /// How its messages are handled.
     pub policy: Policy,
+    /// Which of the topic's messages it gets.
+    pub filter: Option<Filter>,
 }
 
 impl App {
@@ -158,6 +165,8 @@ impl App {
                         MessageSource::Schema { shape, .. } => Some(shape.to_schema()),
                     },
                     retention: topic.retention,
+                    ordered: topic.ordered,
+                    max_message: topic.max_message,
                     subscribers: topic
                         .subscribers
                         .iter()
@@ -166,6 +175,7 @@ impl App {
                             language: subscriber.language,
                             file: subscriber.file.clone(),
                             policy: subscriber.policy,
+                            filter: subscriber.filter.clone(),
                         })
                         .collect(),
                 })

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test does")]
 
 use less_model::language::Language;
-use less_model::manifest::{DEFAULT_RETENTION, Policy, Start};
+use less_model::manifest::{DEFAULT_MAX_MESSAGE, DEFAULT_RETENTION, Policy, Start};
 use less_model::quantity::Span;
 use less_model::scan::scan;
 use less_model::shape::Shape;
@@ -76,6 +76,7 @@ pub async fn process(message: less::Value) -> less::Result<()> {
         language: Language::Rust,
         takes_context,
         policy,
+        filter: None,
     };
     let audit = Policy {
         concurrency: 3,
@@ -106,6 +107,8 @@ pub async fn process(message: less::Value) -> less::Result<()> {
                 folder: "less/topics/Anything".to_owned(),
                 message: MessageSource::Any,
                 retention: DEFAULT_RETENTION,
+                ordered: false,
+                max_message: DEFAULT_MAX_MESSAGE,
                 subscribers: vec![subscriber("Anything", "log", false, defaults)],
             },
             Topic {
@@ -118,6 +121,8 @@ pub async fn process(message: less::Value) -> less::Result<()> {
                     shape: Shape::read(&json_schema, "UserCreated").unwrap(),
                 },
                 retention: Span::from_secs(3600),
+                ordered: false,
+                max_message: DEFAULT_MAX_MESSAGE,
                 subscribers: vec![
                     subscriber("user_created", "audit", false, audit),
                     subscriber("user_created", "welcome", true, defaults),

@@ -55,17 +55,10 @@ fn main() -> Result<(), Anything> {
 }
 
 fn layout(subscribers: usize) -> Result<Layout, Anything> {
-    let mut layout = Layout {
-        topics: vec![TopicSpec { name: "bench".parse()?, retention: DEFAULT_RETENTION }],
-        subscriptions: Vec::new(),
-    };
+    let mut layout = Layout { topics: vec![TopicSpec::new("bench".parse()?)], subscriptions: Vec::new() };
     for n in 0..subscribers {
         let subscriber = format!("s{n}").parse()?;
-        layout.subscriptions.push(SubscriptionSpec {
-            topic: TopicIndex(0),
-            subscriber,
-            policy: Policy::default(),
-        });
+        layout.subscriptions.push(SubscriptionSpec::new(TopicIndex(0), subscriber));
     }
     Ok(layout)
 }

@@ -217,11 +217,16 @@ fn check_shape(shape: &Shape, type_name: &str, body: &[u8]) -> Result<(), Publis
 pub(crate) fn layout(manifest: &Manifest) -> Layout {
     let mut layout = Layout::default();
     for (index, topic) in (0..).zip(&manifest.topics) {
-        layout.topics.push(TopicSpec { name: TopicName::clone(&topic.name), retention: topic.retention });
+        layout.topics.push(TopicSpec {
+            name: TopicName::clone(&topic.name),
+            retention: topic.retention,
+            ordered: topic.ordered,
+        });
         layout.subscriptions.extend(topic.subscribers.iter().map(|subscriber| SubscriptionSpec {
             topic: TopicIndex(index),
             subscriber: SubscriberName::clone(&subscriber.name),
             policy: subscriber.policy,
+            filter: subscriber.filter.clone(),
         }));
     }
     layout

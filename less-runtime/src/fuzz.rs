@@ -337,12 +337,15 @@ fn app() -> App {
         language: less_model::language::Language::Rust,
         file: "x".to_owned(),
         policy: Policy::default(),
+        filter: None,
     };
     let topic = |name: &str, message_type: Option<&str>| Topic {
         name: name.parse().expect("a name"),
         message_type: message_type.map(str::to_owned),
         schema: None,
         retention: DEFAULT_RETENTION,
+        ordered: false,
+        max_message: less_model::manifest::DEFAULT_MAX_MESSAGE,
         subscribers: vec![subscriber.clone()],
     };
     let topics = vec![topic("anything", None), topic("user_created", Some("UserCreated"))];

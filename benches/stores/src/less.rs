@@ -18,12 +18,8 @@ impl Less {
     /// Opens the folder, or makes one.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let layout = Layout {
-            topics: vec![TopicSpec { name: "bench".parse()?, retention: DEFAULT_RETENTION }],
-            subscriptions: vec![SubscriptionSpec {
-                topic: TopicIndex(0),
-                subscriber: "waits".parse()?,
-                policy: Policy::default(),
-            }],
+            topics: vec![TopicSpec::new("bench".parse()?)],
+            subscriptions: vec![SubscriptionSpec::new(TopicIndex(0), "waits".parse()?)],
         };
         Ok(Self(open(folder, &layout, Options::default(), Clock::System)?))
     }

@@ -27,6 +27,7 @@ pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<E
     let mut rows = vec![
         row("stage", &config.stage),
         row("listen", &config.listen),
+        row("transport", &config.transport),
         row("data", &config.data),
         row("http.max_body", &config.max_body),
         row("http.max_connections", &config.max_connections),

@@ -6,8 +6,8 @@ use toml::Spanned;
 
 use super::table::{Doc, Table};
 use crate::diagnostic::Diagnostic;
-use crate::manifest::{HttpLayer, Layer, Policy, Settings};
-use crate::name::{AppName, StageName};
+use crate::manifest::{AwsLayer, HttpLayer, Layer, Policy, Settings, TransportKind};
+use crate::name::{AppName, StageName, nearest};
 use crate::quantity::Size;
 
 /// What `less.toml` says.
@@ -21,7 +21,9 @@ pub(super) struct File {
 }
 
 const KEYS: [&str; 6] = ["name", "listen", "data", "http", "defaults", "stages"];
-const STAGE_KEYS: [&str; 3] = ["listen", "data", "http"];
+const STAGE_KEYS: [&str; 7] = ["listen", "data", "http", "transport", "region", "account", "kms_key"];
+/// Those of them that only a stage on AWS has a use for.
+const AWS_KEYS: [&str; 3] = ["region", "account", "kms_key"];
 const HTTP_KEYS: [&str; 3] = ["hosts", "max_body", "max_connections"];
 
 /// Reads the file's text.
@@ -44,7 +46,9 @@ pub(super) fn read(path: &str, text: &str) -> (File, Vec<Diagnostic>) {
             let http_title = format!("[stages.{name}.http]");
             let Some(table) = doc.table(stages, name, &title) else { continue };
             doc.known(table, &STAGE_KEYS);
-            let layer = layer(&mut doc, table, &http_title);
+            let mut layer = layer(&mut doc, table, &http_title);
+            layer.transport = transport(&mut doc, table);
+            layer.aws = aws(&mut doc, table, layer.transport == Some(TransportKind::Aws));
             match name.parse::<StageName>() {
                 Ok(name) => drop(settings.stages.insert(name, layer)),
                 Err(error) => doc.error("bad-name", format!("stage `{name}`: {error}"), key.span()),
@@ -80,7 +84,54 @@ fn layer(doc: &mut Doc, table: Table, http_title: &str) -> Layer {
         Some((*data.get_ref()).to_owned())
     });
     let http = doc.table(table, "http", http_title).map(|http| http_layer(doc, http)).unwrap_or_default();
-    Layer { listen, data, http }
+    Layer { listen, data, http, ..Layer::default() }
+}
+
+fn transport(doc: &mut Doc, table: Table) -> Option<TransportKind> {
+    let text = doc.text(table, "transport")?;
+    let found = TransportKind::ALL.into_iter().find(|kind| kind.name() == *text.get_ref());
+    if found.is_none() {
+        let names = TransportKind::ALL.map(TransportKind::name);
+        let hint = match nearest(text.get_ref(), names) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are `{}`", names.join("` and `")),
+        };
+        let message = format!("there is no transport `{}`", text.get_ref());
+        doc.report(Diagnostic::error("bad-value", message).hint(hint), text.span());
+    }
+    found
+}
+
+fn aws(doc: &mut Doc, table: Table, is_aws: bool) -> AwsLayer {
+    if !is_aws {
+        for key in table.entries.keys().filter(|key| AWS_KEYS.contains(&key.get_ref().as_ref())) {
+            let message = format!("`{}` says nothing without `transport = \"aws\"`", key.get_ref());
+            let hint = "write `transport = \"aws\"` into this stage, or delete the line";
+            doc.report(Diagnostic::error("bad-value", message).hint(hint), key.span());
+        }
+        return AwsLayer::default();
+    }
+    let mut checked = |key: &str, expected: &str, fits: fn(&str) -> bool| {
+        let text = doc.text(table, key)?;
+        if fits(text.get_ref()) {
+            return Some((*text.get_ref()).to_owned());
+        }
+        doc.error("bad-value", format!("`{key}` is {expected}, not `{}`", text.get_ref()), text.span());
+        None
+    };
+    AwsLayer {
+        region: checked("region", "a region such as `eu-west-1`", |text| {
+            let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            (5..=32).contains(&text.len()) && text.contains('-') && text.chars().all(sound)
+        }),
+        account: checked("account", "the 12 digits of an account, in quotes", |text| {
+            text.len() == 12 && text.chars().all(|c| c.is_ascii_digit())
+        }),
+        kms_key: checked("kms_key", "the id, the ARN or the `alias/…` of a key", |text| {
+            let sound = |c: char| c.is_ascii_alphanumeric() || "-_/:".contains(c);
+            !text.is_empty() && text.len() <= 2048 && text.chars().all(sound)
+        }),
+    }
 }
 
 fn http_layer(doc: &mut Doc, table: Table) -> HttpLayer {

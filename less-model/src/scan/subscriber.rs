@@ -67,5 +67,6 @@ pub(super) fn read(
         diagnostics.extend(problems);
     }
     let folder = place.folder.to_owned();
-    (Some(Subscriber { name, folder, file: path, language, takes_context, policy }), diagnostics)
+    let filter = None;
+    (Some(Subscriber { name, folder, file: path, language, takes_context, policy, filter }), diagnostics)
 }

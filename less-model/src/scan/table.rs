@@ -124,6 +124,16 @@ impl<'a> Doc<'a> {
         fits
     }
 
+    /// The truth value at `key`.
+    pub(super) fn truth(&mut self, table: Table, key: &str) -> Option<bool> {
+        let value = table.entries.get(key)?;
+        if let DeValue::Boolean(truth) = value.get_ref() {
+            return Some(*truth);
+        }
+        self.kind(key, "`true` or `false`", value);
+        None
+    }
+
     /// The duration at `key`, where it is in `range`.
     pub(super) fn duration(&mut self, table: Table, key: &str, range: RangeInclusive<Span>) -> Option<Span> {
         self.quantity(table, key, "a duration such as `\"30s\"`", range)

@@ -6,10 +6,10 @@ use super::table::{Doc, Table};
 use super::{TOPICS, schema, subscriber};
 use crate::check;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::manifest::{DEFAULT_RETENTION, Policy};
+use crate::manifest::{DEFAULT_MAX_MESSAGE, DEFAULT_RETENTION, Policy};
 use crate::message;
 use crate::name::TopicName;
-use crate::quantity::Span;
+use crate::quantity::{Size, Span};
 use crate::shape::Shape;
 use crate::source::{Entry, Folder};
 use crate::tree::{MessageSource, Topic};
@@ -17,13 +17,16 @@ use crate::tree::{MessageSource, Topic};
 /// Until every subscriber is done.
 const SHORTEST: Span = Span::from_secs(0);
 const LONGEST: Span = Span::from_secs(3650 * 86_400);
+/// What SNS and SQS let a queue's largest message be.
+const SMALLEST: Size = Size::from_bytes(1024);
+const LARGEST: Size = Size::from_bytes(1024 * 1024);
 
 /// The topic, and what is wrong with it.
 pub(super) fn read(name: &TopicName, folder: &Folder, defaults: Policy) -> (Topic, Vec<Diagnostic>) {
     let path = format!("{TOPICS}/{name}");
     let mut diagnostics = Vec::new();
     let message = message(name, &path, folder, &mut diagnostics);
-    let retention = retention(&path, folder, &mut diagnostics);
+    let File { retention, ordered, max_message } = file(&path, folder, &mut diagnostics);
     let message_type = message.type_name();
 
     let folders: BTreeMap<&str, &Folder> = folder
@@ -55,7 +58,9 @@ pub(super) fn read(name: &TopicName, folder: &Folder, defaults: Policy) -> (Topi
                 .hint(format!("make one with `less add subscriber {name}/NAME`")),
         );
     }
-    (Topic { name: name.clone(), folder: path, message, retention, subscribers }, diagnostics)
+    let topic =
+        Topic { name: name.clone(), folder: path, message, retention, ordered, max_message, subscribers };
+    (topic, diagnostics)
 }
 
 fn message(
@@ -98,15 +103,27 @@ fn message(
     MessageSource::Schema { file: schema_path, type_name, shape }
 }
 
-fn retention(path: &str, folder: &Folder, diagnostics: &mut Vec<Diagnostic>) -> Span {
-    let Some(text) = folder.get("topic.toml").and_then(Entry::text) else { return DEFAULT_RETENTION };
+/// What `topic.toml` says.
+struct File {
+    retention: Span,
+    ordered: bool,
+    max_message: Size,
+}
+
+fn file(path: &str, folder: &Folder, diagnostics: &mut Vec<Diagnostic>) -> File {
+    let mut file = File { retention: DEFAULT_RETENTION, ordered: false, max_message: DEFAULT_MAX_MESSAGE };
+    let Some(text) = folder.get("topic.toml").and_then(Entry::text) else { return file };
     let path = format!("{path}/topic.toml");
     let mut doc = Doc::new(&path);
-    let retention = doc.parse(text).and_then(|entries| {
+    if let Some(entries) = doc.parse(text) {
         let table = Table { title: "", entries: &entries };
-        doc.known(table, &["retention"]);
-        doc.duration(table, "retention", SHORTEST..=LONGEST)
-    });
+        doc.known(table, &["retention", "ordered", "max_message"]);
+        file = File {
+            retention: doc.duration(table, "retention", SHORTEST..=LONGEST).unwrap_or(file.retention),
+            ordered: doc.truth(table, "ordered").unwrap_or(file.ordered),
+            max_message: doc.size(table, "max_message", SMALLEST..=LARGEST).unwrap_or(file.max_message),
+        };
+    }
     diagnostics.append(&mut doc.diagnostics);
-    retention.unwrap_or(DEFAULT_RETENTION)
+    file
 }

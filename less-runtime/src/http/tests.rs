@@ -159,12 +159,15 @@ async fn server(options: Options) -> Server {
         language: less_model::language::Language::Rust,
         file: "x".to_owned(),
         policy: Policy::default(),
+        filter: None,
     };
     let topic = Topic {
         name: "user_created".parse().unwrap(),
         message_type: Some("UserCreated".to_owned()),
         schema: None,
         retention: DEFAULT_RETENTION,
+        ordered: false,
+        max_message: less_model::manifest::DEFAULT_MAX_MESSAGE,
         subscribers: vec![subscriber],
     };
     let settings = Settings::default();

@@ -3,6 +3,8 @@
 //! A transport is a folder with four rooms: publish, consume, provision, admin. It decides nothing about retries: `worker/retry` does, and
 //! tells it the outcome of each delivery.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 #[cfg(feature = "embedded")]
@@ -13,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use less_model::filter::Filter;
 use less_model::manifest::Policy;
 use less_model::name::{SubscriberName, TopicName};
 use less_model::quantity::Span;
@@ -46,6 +49,15 @@ pub struct TopicSpec {
     pub name: TopicName,
     /// How long messages are kept once no subscriber waits for them.
     pub retention: Span,
+    /// Whether the topic is to keep the order of messages with the same key, for transports that have to know that beforehand.
+    pub ordered: bool,
+}
+
+impl TopicSpec {
+    /// A topic that keeps its messages for seven days.
+    pub fn new(name: TopicName) -> Self {
+        Self { name, retention: less_model::manifest::DEFAULT_RETENTION, ordered: false }
+    }
 }
 
 /// A subscription.
@@ -57,6 +69,15 @@ pub struct SubscriptionSpec {
     pub subscriber: SubscriberName,
     /// How its messages are handled. The transport itself looks at `start` only.
     pub policy: Policy,
+    /// Which of the topic's messages it gets.
+    pub filter: Option<Filter>,
+}
+
+impl SubscriptionSpec {
+    /// A subscription with the usual policy, to every message of its topic.
+    pub fn new(topic: TopicIndex, subscriber: SubscriberName) -> Self {
+        Self { topic, subscriber, policy: Policy::default(), filter: None }
+    }
 }
 
 /// A message to be stored.
@@ -353,6 +374,31 @@ pub enum TransportError {
     /// A subscription's consumer is open already.
     #[error("the subscription has a consumer already")]
     Busy,
+    /// Nothing says which region of AWS.
+    #[error(
+        "no AWS region is set\nhint: write `region = \"…\"` into the stage's table in less.toml, or set AWS_REGION"
+    )]
+    NoRegion,
+    /// The credentials are those of another account.
+    #[error(
+        "these credentials are of the AWS account {found}, but less.toml says {wanted} for this stage\nhint: choose other credentials, with AWS_PROFILE for example"
+    )]
+    OtherAccount {
+        /// What the stage says.
+        wanted: String,
+        /// What the credentials say.
+        found: String,
+    },
+    /// AWS refused a call, or did not answer.
+    #[error("can't {action} ({target}): {cause}")]
+    Aws {
+        /// What was tried.
+        action: &'static str,
+        /// On what: a physical name, a region.
+        target: String,
+        /// What AWS says.
+        cause: String,
+    },
     /// The lease is not this delivery's any more.
     #[error("the lease was lost")]
     LeaseLost,

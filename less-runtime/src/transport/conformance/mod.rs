@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use less_model::manifest::{DEFAULT_RETENTION, Policy};
 
 pub use self::retained::{
     a_new_subscriber_can_start_some_time_ago, a_new_subscriber_starts_now_or_with_the_earliest,
@@ -81,13 +80,9 @@ macro_rules! suite {
 
 /// A layout with one topic and these subscribers.
 pub fn layout(subscribers: &[&str]) -> Layout {
-    let subscription = |name: &&str| SubscriptionSpec {
-        topic: TopicIndex(0),
-        subscriber: name.parse().expect("a name"),
-        policy: Policy::default(),
-    };
+    let subscription = |name: &&str| SubscriptionSpec::new(TopicIndex(0), name.parse().expect("a name"));
     Layout {
-        topics: vec![TopicSpec { name: "ledger".parse().expect("a name"), retention: DEFAULT_RETENTION }],
+        topics: vec![TopicSpec::new("ledger".parse().expect("a name"))],
         subscriptions: subscribers.iter().map(subscription).collect(),
     }
 }

@@ -98,11 +98,11 @@ pub(crate) fn log() {
 
 /// Opens the store: `orders` keeps nothing that its two subscribers are done with, `notes` keeps everything for its one.
 pub(crate) fn open(folder: &Path, segment_size: u64) -> Result<Arc<dyn Transport>, TransportError> {
-    let topic = |name: &str, retention| TopicSpec { name: name.parse().expect("a name"), retention };
+    let topic =
+        |name: &str, retention| TopicSpec { retention, ..TopicSpec::new(name.parse().expect("a name")) };
     let subscription = |(topic, name): (&u32, &str)| SubscriptionSpec {
-        topic: TopicIndex(*topic),
-        subscriber: name.parse().expect("a name"),
         policy: Policy { max_attempts: MAX_ATTEMPTS, ..Policy::default() },
+        ..SubscriptionSpec::new(TopicIndex(*topic), name.parse().expect("a name"))
     };
     let layout = Layout {
         topics: vec![topic("orders", Span::from_millis(0)), topic("notes", DEFAULT_RETENTION)],

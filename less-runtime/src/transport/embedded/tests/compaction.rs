@@ -20,12 +20,9 @@ const QUIET: u32 = 0;
 const BUSY: u32 = 1;
 
 fn layout() -> Layout {
-    let topic = |name: &str, retention| TopicSpec { name: name.parse().expect("a name"), retention };
-    let subscription = |topic| SubscriptionSpec {
-        topic: TopicIndex(topic),
-        subscriber: "all".parse().expect("a name"),
-        policy: Policy::default(),
-    };
+    let topic =
+        |name: &str, retention| TopicSpec { retention, ..TopicSpec::new(name.parse().expect("a name")) };
+    let subscription = |topic| SubscriptionSpec::new(TopicIndex(topic), "all".parse().expect("a name"));
     Layout {
         topics: vec![topic("quiet", Span::from_secs(7 * 86_400)), topic("busy", Span::from_secs(1))],
         subscriptions: vec![subscription(QUIET), subscription(BUSY)],

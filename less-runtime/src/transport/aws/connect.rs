@@ -1,0 +1,79 @@
+//! Clients of SNS, SQS and STS, and where they are: region and account.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sns::error::DisplayErrorContext;
+use less_model::manifest::AwsLayer;
+
+use super::Site;
+use crate::transport::TransportError;
+
+/// Longest that SQS waits for messages before it answers.
+pub(super) const LONGEST_POLL: Duration = Duration::from_secs(20);
+/// How much longer than its wait an attempt of a call may take.
+pub(super) const BEYOND: Duration = Duration::from_secs(10);
+
+/// What a connection is for: how patient it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A running app: calls are tried three times, and soon given up.
+    Run,
+    /// Deploying: calls are slowed down to what AWS takes, and tried until it does.
+    Deploy,
+}
+
+/// Clients that share credentials, region and connections.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// What they were made of.
+    pub sdk: SdkConfig,
+    /// SNS.
+    pub sns: aws_sdk_sns::Client,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
+    /// Where they are.
+    pub site: Site,
+}
+
+/// Connects as the environment says (credentials, `AWS_ENDPOINT_URL`, region where `layer` has none), and asks which account that is.
+pub async fn connect(layer: &AwsLayer, purpose: Purpose) -> Result<Connection, TransportError> {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        // The default is none at all: a connection that has gone quiet would hold its caller for ever.
+        .operation_attempt_timeout(BEYOND)
+        .build();
+    let retries = match purpose {
+        Purpose::Run => RetryConfig::standard().with_max_attempts(3),
+        Purpose::Deploy => RetryConfig::adaptive().with_max_attempts(10),
+    };
+    let mut loader =
+        aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).retry_config(retries);
+    if let Some(region) = &layer.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    let sdk = loader.load().await;
+    let Some(region) = sdk.region().map(ToString::to_string) else { return Err(TransportError::NoRegion) };
+    let caller = aws_sdk_sts::Client::new(&sdk).get_caller_identity().send().await;
+    let account = caller
+        .map_err(|error| TransportError::Aws {
+            action: "ask which AWS account this is",
+            target: region.clone(),
+            cause: DisplayErrorContext(error).to_string(),
+        })?
+        .account
+        .unwrap_or_default();
+    if let Some(wanted) = &layer.account
+        && *wanted != account
+    {
+        return Err(TransportError::OtherAccount { wanted: wanted.clone(), found: account });
+    }
+    Ok(Connection {
+        sns: aws_sdk_sns::Client::new(&sdk),
+        sqs: aws_sdk_sqs::Client::new(&sdk),
+        site: Site { region, account },
+        sdk,
+    })
+}
