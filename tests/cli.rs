@@ -331,7 +331,7 @@ fn config_tells_of_a_setting_that_it_can_not_read() {
         "error[bad-value]: `max_body` is a size such as `\"256KiB\"`, not a whole number\n  --> less.toml:2:12\n\n1 error\n"
     );
     let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
-    assert_eq!(shown["http.max_body"], serde_json::json!({ "value": "262144", "source": "default" }));
+    assert_eq!(shown["http.max_body"], serde_json::json!({ "value": "1048576", "source": "default" }));
 }
 
 #[test]

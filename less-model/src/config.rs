@@ -12,8 +12,8 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:4100";
 pub const DEFAULT_DATA: &str = ".less/data";
 /// Default stage.
 pub const DEFAULT_STAGE: &str = "dev";
-/// Default largest body: 256 KiB, which is what SQS takes.
-pub const DEFAULT_MAX_BODY: u64 = 256 * 1024;
+/// Default largest body of a request: 1 MiB, the most that a topic's `max_message` can be.
+pub const DEFAULT_MAX_BODY: u64 = 1024 * 1024;
 /// Default number of connections at the same time.
 pub const DEFAULT_MAX_CONNECTIONS: u32 = 4096;
 /// Shortest API key, in bytes.

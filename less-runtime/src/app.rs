@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use less_model::manifest::Manifest;
+use less_model::manifest::{Manifest, TransportKind};
 use less_model::name::{SubscriberName, TopicName};
 use less_model::shape::{Misfit, Refusal, Shape};
 
 use crate::clock::{Clock, millis};
+use crate::limits::{Limits, Order};
 use crate::message::{MessageId, StoredMessage};
 use crate::publish::{Publish, PublishError, Receipt};
 use crate::transport::{
@@ -30,6 +31,7 @@ pub type Check = fn(&[u8]) -> Result<(), PublishError>;
 struct Carried {
     index: TopicIndex,
     check: Check,
+    limits: Limits,
     /// What the manifest says beyond the Rust type, with the type's name.
     shape: Option<(String, Result<Shape, String>)>,
 }
@@ -54,6 +56,7 @@ impl App {
         max_body: usize,
     ) -> Self {
         let layout = layout(&manifest);
+        let on_aws = manifest.settings.transports().contains(&TransportKind::Aws);
         let topics = (0..)
             .zip(&manifest.topics)
             .map(|(index, topic)| {
@@ -66,7 +69,8 @@ impl App {
                     });
                     (type_name, shape)
                 });
-                (name.to_owned(), Carried { index: TopicIndex(index), check, shape })
+                let limits = limits(topic, on_aws, max_body);
+                (name.to_owned(), Carried { index: TopicIndex(index), check, limits, shape })
             })
             .collect();
         Self { manifest, layout, topics, transport, clock, max_body }
@@ -143,7 +147,7 @@ impl App {
         let mut refused = Vec::new();
         for (position, (body, options)) in messages.into_iter().enumerate() {
             let fits = carried.check(&body, check_body);
-            match fits.and_then(|()| self.new_message(body, options)) {
+            match fits.and_then(|()| self.new_message(&carried.limits, body, options)) {
                 Ok(message) => accepted.push(message),
                 Err(error) => refused.push((position, error)),
             }
@@ -167,11 +171,13 @@ impl App {
         })
     }
 
-    fn new_message(&self, body: Bytes, options: Publish) -> Result<NewMessage, PublishError> {
-        if body.len() > self.max_body {
-            return Err(PublishError::TooLarge { size: body.len(), limit: self.max_body });
-        }
-        check_options(&options)?;
+    fn new_message(
+        &self,
+        limits: &Limits,
+        body: Bytes,
+        options: Publish,
+    ) -> Result<NewMessage, PublishError> {
+        limits.check(&body, &options)?;
         let now = self.clock.now();
         Ok(NewMessage {
             message: StoredMessage {
@@ -214,6 +220,16 @@ fn check_shape(shape: &Shape, type_name: &str, body: &[u8]) -> Result<(), Publis
     })
 }
 
+fn limits(topic: &less_model::manifest::Topic, on_aws: bool, max_body: usize) -> Limits {
+    let size = usize::try_from(topic.max_message.bytes()).unwrap_or(usize::MAX).min(max_body);
+    let order = match (on_aws, topic.ordered) {
+        (false, _) => Order::Free,
+        (true, false) => Order::Undeclared,
+        (true, true) => Order::Fifo,
+    };
+    Limits { topic: topic.name.to_string(), size, order }
+}
+
 pub(crate) fn layout(manifest: &Manifest) -> Layout {
     let mut layout = Layout::default();
     for (index, topic) in (0..).zip(&manifest.topics) {
@@ -230,36 +246,6 @@ pub(crate) fn layout(manifest: &Manifest) -> Layout {
         }));
     }
     layout
-}
-
-fn check_options(options: &Publish) -> Result<(), PublishError> {
-    let bad = |option, problem: String| Err(PublishError::BadOption { option, problem });
-    for (option, key) in [("key", &options.key), ("idempotency key", &options.idempotency_key)] {
-        if let Some(key) = key
-            && !(1..=MAX_KEY).contains(&key.len())
-        {
-            return bad(option, format!("it has {} bytes, 1 to {MAX_KEY} are allowed", key.len()));
-        }
-    }
-    if options.delay.is_some_and(|delay| delay > MAX_DELAY) {
-        return bad("delay", "the longest is 365 days".to_owned());
-    }
-    if options.attributes.len() > MAX_ATTRIBUTES {
-        return bad(
-            "attributes",
-            format!("there are {}, the most is {MAX_ATTRIBUTES}", options.attributes.len()),
-        );
-    }
-    if let Some(name) = options.attributes.keys().find(|name| !(1..=256).contains(&name.len())) {
-        return bad(
-            "attributes",
-            format!("the name `{name}` has {} bytes, 1 to 256 are allowed", name.len()),
-        );
-    }
-    if options.traceparent.as_ref().is_some_and(|trace| trace.len() > 256) {
-        return bad("traceparent", "it is longer than 256 bytes".to_owned());
-    }
-    Ok(())
 }
 
 /// The [`Check`] of a message type.
@@ -346,6 +332,7 @@ mod tests {
         Carried {
             index: TopicIndex(0),
             check: check::<crate::Value>,
+            limits: Limits { topic: "orders".to_owned(), size: 1024, order: Order::Free },
             shape: Some(("Order".to_owned(), shape)),
         }
     }

@@ -21,6 +21,7 @@ pub mod handler;
 mod host;
 pub mod hosting;
 mod http;
+mod limits;
 pub mod message;
 mod metrics;
 pub mod publish;

@@ -41,6 +41,12 @@ impl MessageId {
         Self(uuid::Builder::from_unix_timestamp_millis(now, &rand::random()).into_uuid())
     }
 
+    /// The id that a text always gets (version 5): for what has to be the same when it is made again.
+    #[cfg(feature = "aws")]
+    pub(crate) fn named(text: &str) -> Self {
+        Self(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, text.as_bytes()))
+    }
+
     /// When it was made, in milliseconds since 1970.
     pub fn time(self) -> Timestamp {
         let mut bytes = [0; 8];

@@ -123,6 +123,14 @@ pub enum PublishError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// A character that SNS and SQS do not take: it is outside XML 1.0. Refused on every transport.
+    #[error("{place} holds the character U+{:04X}, which SNS and SQS do not take", u32::from(*.character))]
+    BadCharacter {
+        /// Where.
+        place: String,
+        /// The character.
+        character: char,
+    },
     /// An option is out of its range.
     #[error("{option}: {problem}")]
     BadOption {

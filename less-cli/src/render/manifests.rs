@@ -1,5 +1,6 @@
 //! The generated packages' manifests.
 
+use less_model::manifest::TransportKind;
 use less_model::tree::{App, MessageSource};
 use toml::{Table, Value};
 
@@ -46,10 +47,14 @@ pub(super) fn api(app: &App, runtime: &RuntimeSource) -> anyhow::Result<String> 
         };
         dependencies.extend(inherited(&package.dependencies).filter(|(name, _)| roots(name)));
     }
-    let source = match runtime {
+    let mut source = match runtime {
         RuntimeSource::Path(path) => table([("path", path.display().to_string().into())]),
         RuntimeSource::Registry(version) => table([("version", format!("={version}").into())]),
     };
+    // An app compiles the transports of its stages, and no other.
+    if app.settings.transports().contains(&TransportKind::Aws) {
+        source.insert("features".to_owned(), Value::Array(vec!["aws".into()]));
+    }
     dependencies.insert("less-runtime".to_owned(), Value::Table(source));
     text(&table([
         ("package", package("less", edition(app.package.as_ref()))),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use less_model::config::{Config, resolve};
-use less_model::manifest::{Manifest, VERSION};
+use less_model::manifest::{Manifest, TransportKind, VERSION};
 use less_model::quantity::Span;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -152,12 +152,8 @@ async fn run(
     let address =
         listener.local_addr().map_err(|cause| HostError::System { action: "read the address", cause })?;
     let folder = PathBuf::from(&config.data.value);
-    let layout = crate::app::layout(&manifest);
     let clock = Clock::System;
-    let transport = store::open(&folder, layout, clock.clone()).await.map_err(|error| match error {
-        error @ TransportError::Io { .. } => HostError::Folder(error),
-        error => HostError::Transport(error),
-    })?;
+    let transport = store::open(&config, &manifest, clock.clone()).await?;
     let max_body = usize::try_from(config.max_body.value).unwrap_or(usize::MAX);
     let app = Arc::new(App::new(manifest, &registry.checks, transport, clock, max_body));
     crate::app::install(Arc::clone(&app));
@@ -167,8 +163,14 @@ async fn run(
     let (mut workers, controls) = workers::start(&place, &registry, &handlers).await?;
     let options = http::Options::new(&config, Arc::clone(&metrics), controls);
     let server = tokio::spawn(http::serve(listener, Arc::clone(&app), options, shutdown.clone()));
-    let _address_file = client::write_address(&folder, address)
-        .map_err(|cause| HostError::System { action: "write the address file", cause })?;
+    let _address_file = match (client::write_address(&folder, address), config.transport.value) {
+        (Ok(file), _) => Some(file),
+        (Err(cause), TransportKind::Embedded) => {
+            return Err(HostError::System { action: "write the address file", cause });
+        }
+        // Without a broker of its own it may well run where nothing can be written.
+        (Err(_), TransportKind::Aws) => None,
+    };
     tracing::info!(target: "less_runtime", "{} listens on http://{address}", app.manifest().app);
 
     let ended = wait(signals, &mut workers).await;

@@ -3,26 +3,67 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use less_model::config::Config;
+use less_model::manifest::{Manifest, TransportKind};
+
+use super::HostError;
 use crate::clock::Clock;
-use crate::transport::{Layout, Transport, TransportError};
+use crate::transport::{Transport, TransportError};
+
+/// Opens the stage's transport.
+pub(super) async fn open(
+    config: &Config,
+    manifest: &Manifest,
+    clock: Clock,
+) -> Result<Arc<dyn Transport>, HostError> {
+    match config.transport.value {
+        TransportKind::Embedded => {
+            embedded(Path::new(&config.data.value), manifest, clock).await.map_err(|error| match error {
+                error @ TransportError::Io { .. } => HostError::Folder(error),
+                error => HostError::Transport(error),
+            })
+        }
+        TransportKind::Aws => aws(config, manifest, clock).await,
+    }
+}
 
 /// Opens the embedded broker, off the runtime's threads: reading a long log takes a while.
 #[cfg(feature = "embedded")]
-pub(super) async fn open(
+async fn embedded(
     folder: &Path,
-    layout: Layout,
+    manifest: &Manifest,
     clock: Clock,
 ) -> Result<Arc<dyn Transport>, TransportError> {
     use crate::transport::embedded::{self, Options};
-    let folder = folder.to_owned();
+    let (folder, layout) = (folder.to_owned(), crate::app::layout(manifest));
     let opened =
         tokio::task::spawn_blocking(move || embedded::open(&folder, &layout, Options::default(), clock));
     Ok(Arc::new(opened.await.map_err(|_| TransportError::Closed)??))
 }
 
-/// Says that there is no transport.
 #[cfg(not(feature = "embedded"))]
 #[expect(clippy::unused_async, reason = "it stands for one that is")]
-pub(super) async fn open(_: &Path, _: Layout, _: Clock) -> Result<Arc<dyn Transport>, TransportError> {
-    Err(TransportError::NotCompiled)
+async fn embedded(_: &Path, _: &Manifest, _: Clock) -> Result<Arc<dyn Transport>, TransportError> {
+    Err(TransportError::NotCompiled { transport: "embedded" })
+}
+
+/// Finds the stage's topics and queues.
+#[cfg(feature = "aws")]
+async fn aws(config: &Config, manifest: &Manifest, clock: Clock) -> Result<Arc<dyn Transport>, HostError> {
+    use crate::transport::aws::{Known, Options, connect_to, open_known};
+    let known = Known::from_env(|name| std::env::var(name).ok()).map_err(HostError::Arguments)?;
+    let connection = connect_to(&config.aws, known.as_ref()).await?;
+    let topology = less_model::topology::Topology::of(manifest, &config.stage.value);
+    let layout = crate::app::layout(manifest);
+    let known = known.unwrap_or_default();
+    let open = open_known(&connection, &topology, &layout, Options::default(), clock, &known).await?;
+    let site = &connection.site;
+    tracing::info!(target: "less_runtime", "stage `{}` on AWS, {}, account {}", config.stage.value, site.region, site.account);
+    Ok(open)
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "it stands for one that is")]
+async fn aws(_: &Config, _: &Manifest, _: Clock) -> Result<Arc<dyn Transport>, HostError> {
+    Err(TransportError::NotCompiled { transport: "aws" }.into())
 }

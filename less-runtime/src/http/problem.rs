@@ -82,6 +82,9 @@ impl From<PublishError> for Problem {
             PublishError::TooLarge { limit, .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail).with("limit", limit)
             }
+            PublishError::BadCharacter { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-character", detail)
+            }
             PublishError::BadOption { .. } | PublishError::Serialize(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "bad-option", detail)
             }

@@ -94,11 +94,33 @@ pub struct NewMessage {
 /// How long an idempotency key is remembered, at least.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
+/// What a transport can do beyond what all of them promise. What it can't is refused where it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Ledgers know what was published, done and discarded; without it they know what is there, `published` is their sum, and numbers follow
+    /// what happened with a delay.
+    pub counts: bool,
+    /// Finished messages are kept for a while: replays, and new subscribers that begin before now.
+    pub retains: bool,
+    /// Keys and idempotency keys work on every topic, and go with a delay; without it they are for topics that are declared as ordered, and those know no delay.
+    pub plain_keys: bool,
+}
+
+impl Capabilities {
+    /// Everything.
+    pub const ALL: Self = Self { counts: true, retains: true, plain_keys: true };
+}
+
 /// Stores messages, hands them out, and keeps count.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// Its name, as configuration and errors have it.
     fn name(&self) -> &'static str;
+
+    /// What it can do beyond what all transports promise.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::ALL
+    }
 
     /// Stores messages for every subscription of the topic. One result per message, in their order; an accepted one is on stable storage.
     async fn publish(
@@ -224,6 +246,8 @@ pub enum DeadReason {
     Rejected,
     /// It no longer fits the topic's type.
     Schema,
+    /// The transport itself has given it up, and no subscriber was asked: it could not be delivered, or was received too often without an ending.
+    Redrive,
 }
 
 /// A dead letter.
@@ -357,9 +381,14 @@ impl Ledger {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// The program was compiled without any.
-    #[error("this program was compiled without a transport\nhint: turn on less-runtime's feature `embedded`")]
-    NotCompiled,
+    /// The program was compiled without it.
+    #[error(
+        "this program was compiled without the transport `{transport}`\nhint: `less build` compiles it in where a stage in less.toml says so; by hand it is less-runtime's feature `{transport}`"
+    )]
+    NotCompiled {
+        /// Which.
+        transport: &'static str,
+    },
     /// It is closed, or closing.
     #[error("the transport is closed")]
     Closed,
@@ -388,6 +417,18 @@ pub enum TransportError {
         wanted: String,
         /// What the credentials say.
         found: String,
+    },
+    /// The stage's topics and queues do not exist.
+    #[error("stage `{stage}` is not deployed in {region}, account {account}: {} {} missing: {}\nhint: `less deploy --stage {stage}`", .missing.len(), if .missing.len() == 1 { "queue is" } else { "queues are" }, some(.missing))]
+    NotDeployed {
+        /// The stage.
+        stage: String,
+        /// The region that was looked in.
+        region: String,
+        /// The account that was looked in.
+        account: String,
+        /// The queues that do not exist, by their physical names.
+        missing: Vec<String>,
     },
     /// AWS refused a call, or did not answer.
     #[error("can't {action} ({target}): {cause}")]
@@ -440,4 +481,12 @@ pub enum TransportError {
         /// The system's error.
         cause: String,
     },
+}
+
+/// The first few of many names.
+fn some(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
+    let more = names.len() - shown.len();
+    let shown = shown.join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_sns::error::DisplayErrorContext;
 use less_model::manifest::AwsLayer;
 
 use super::Site;
+use super::calls::failed;
+use super::known::Known;
 use crate::transport::TransportError;
 
 /// Longest that SQS waits for messages before it answers.
@@ -40,6 +41,20 @@ pub struct Connection {
 
 /// Connects as the environment says (credentials, `AWS_ENDPOINT_URL`, region where `layer` has none), and asks which account that is.
 pub async fn connect(layer: &AwsLayer, purpose: Purpose) -> Result<Connection, TransportError> {
+    let (sdk, region) = load(layer, purpose).await?;
+    let caller = aws_sdk_sts::Client::new(&sdk).get_caller_identity().send().await;
+    let caller = caller.map_err(|error| failed("ask which AWS account this is", &region, &error))?;
+    place(layer, sdk, Site { region, account: caller.account.unwrap_or_default() })
+}
+
+/// The same for a running app; where the environment names what was deployed, nobody has to be asked.
+pub async fn connect_to(layer: &AwsLayer, known: Option<&Known>) -> Result<Connection, TransportError> {
+    let Some(site) = known.and_then(Known::site) else { return connect(layer, Purpose::Run).await };
+    let (sdk, _) = load(layer, Purpose::Run).await?;
+    place(layer, sdk, site)
+}
+
+async fn load(layer: &AwsLayer, purpose: Purpose) -> Result<(SdkConfig, String), TransportError> {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
         // The default is none at all: a connection that has gone quiet would hold its caller for ever.
@@ -55,25 +70,17 @@ pub async fn connect(layer: &AwsLayer, purpose: Purpose) -> Result<Connection, T
         loader = loader.region(Region::new(region.clone()));
     }
     let sdk = loader.load().await;
-    let Some(region) = sdk.region().map(ToString::to_string) else { return Err(TransportError::NoRegion) };
-    let caller = aws_sdk_sts::Client::new(&sdk).get_caller_identity().send().await;
-    let account = caller
-        .map_err(|error| TransportError::Aws {
-            action: "ask which AWS account this is",
-            target: region.clone(),
-            cause: DisplayErrorContext(error).to_string(),
-        })?
-        .account
-        .unwrap_or_default();
-    if let Some(wanted) = &layer.account
-        && *wanted != account
-    {
-        return Err(TransportError::OtherAccount { wanted: wanted.clone(), found: account });
+    match sdk.region().map(ToString::to_string) {
+        Some(region) => Ok((sdk, region)),
+        None => Err(TransportError::NoRegion),
     }
-    Ok(Connection {
-        sns: aws_sdk_sns::Client::new(&sdk),
-        sqs: aws_sdk_sqs::Client::new(&sdk),
-        site: Site { region, account },
-        sdk,
-    })
+}
+
+fn place(layer: &AwsLayer, sdk: SdkConfig, site: Site) -> Result<Connection, TransportError> {
+    if let Some(wanted) = &layer.account
+        && *wanted != site.account
+    {
+        return Err(TransportError::OtherAccount { wanted: wanted.clone(), found: site.account });
+    }
+    Ok(Connection { sns: aws_sdk_sns::Client::new(&sdk), sqs: aws_sdk_sqs::Client::new(&sdk), site, sdk })
 }

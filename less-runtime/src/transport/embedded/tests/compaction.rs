@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use less_model::manifest::Policy;
 use less_model::quantity::Span;
 
 use super::super::log::number;
