@@ -3,6 +3,8 @@
 //! What they are called follows from the app, the stage and the folders' names ([`less_model::topology`]); nothing is listed or searched for.
 
 mod connect;
+#[cfg(feature = "deploy")]
+pub mod provision;
 mod site;
 
 pub use self::connect::{Connection, Purpose, connect};
