@@ -11,6 +11,8 @@ mod connect;
 mod consume;
 mod envelope;
 mod known;
+#[cfg(feature = "deploy")]
+pub mod provision;
 mod publish;
 mod queue;
 mod site;

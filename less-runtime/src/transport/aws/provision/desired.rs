@@ -1,0 +1,360 @@
+//! What an app needs on AWS, as data: every topic, queue and subscription with all attributes and tags.
+
+use std::collections::BTreeMap;
+
+use less_model::filter::{Filter, Scope};
+use less_model::manifest::DEFAULT_MAX_MESSAGE;
+use less_model::name::{AppName, StageName, SubscriberName, TopicName};
+use less_model::topology::{PlacedSubscriber, PlacedTopic, Topology};
+use serde_json::json;
+
+use super::policy::{queue_policy, topic_policy};
+use super::value::{Attributes, Tags, Value};
+use crate::transport::aws::Site;
+
+/// Tag: the app.
+pub const TAG_APP: &str = "less:app";
+/// Tag: the stage.
+pub const TAG_STAGE: &str = "less:stage";
+/// Tag: the topic.
+pub const TAG_TOPIC: &str = "less:topic";
+/// Tag: the subscriber.
+pub const TAG_SUBSCRIBER: &str = "less:subscriber";
+/// Tag of a queue: a fingerprint of the subscriber's code, by which a renamed folder is known again.
+pub const TAG_CODE: &str = "less:code";
+
+/// How long SQS keeps a message, in seconds: 14 days, the most it can.
+const RETENTION: u32 = 14 * 86_400;
+/// How long a received message is hidden, in seconds, before it counts as lost; renewed while a handler runs.
+const VISIBILITY: u32 = 60;
+/// How long a receive waits for messages, in seconds: the most SQS allows.
+const WAIT: u32 = 20;
+/// Largest message of a queue, in bytes: the most SQS allows. The topic, and the app before it, refuse what is larger than the topic's own limit.
+const MAX_MESSAGE: u32 = 1 << 20;
+
+/// What an app needs in a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// The app.
+    pub app: AppName,
+    /// The stage.
+    pub stage: StageName,
+    /// Where.
+    pub site: Site,
+    /// Its topics, sorted by name.
+    pub topics: Vec<DesiredTopic>,
+}
+
+/// An SNS topic, and what hangs on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DesiredTopic {
+    /// The topic's id.
+    pub topic: TopicName,
+    /// The SNS topic's name.
+    pub name: String,
+    /// The SNS topic's ARN.
+    pub arn: String,
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// Its tags.
+    pub tags: Tags,
+    /// Its subscribers, sorted by name.
+    pub subscribers: Vec<DesiredSubscriber>,
+}
+
+/// A subscriber's two queues and its subscription.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DesiredSubscriber {
+    /// The subscriber's name.
+    pub subscriber: SubscriberName,
+    /// Its queue.
+    pub queue: DesiredQueue,
+    /// Its dead letters.
+    pub dead_letters: DesiredQueue,
+    /// The attributes of the subscription that leads from the topic to the queue.
+    pub subscription: Attributes,
+}
+
+/// An SQS queue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DesiredQueue {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+impl Desired {
+    /// What this topology needs. With a KMS key, topics and queues are encrypted by it; else queues are by SQS's own.
+    pub fn of(topology: &Topology, site: &Site, kms_key: Option<&str>) -> Self {
+        let place = Place { topology, site, kms_key };
+        Self {
+            app: topology.app.clone(),
+            stage: topology.stage.clone(),
+            site: site.clone(),
+            topics: topology.topics.iter().map(|topic| place.topic(topic)).collect(),
+        }
+    }
+
+    /// Every subscriber with its topic.
+    pub fn subscribers(&self) -> impl Iterator<Item = (&DesiredTopic, &DesiredSubscriber)> {
+        self.topics
+            .iter()
+            .flat_map(|topic| topic.subscribers.iter().map(move |subscriber| (topic, subscriber)))
+    }
+}
+
+impl DesiredSubscriber {
+    /// Notes the fingerprint of its code.
+    pub fn set_code(&mut self, code: &str) {
+        self.queue.tags.insert(TAG_CODE.to_owned(), code.to_owned());
+    }
+}
+
+/// What all resources of a stage share.
+struct Place<'a> {
+    topology: &'a Topology,
+    site: &'a Site,
+    kms_key: Option<&'a str>,
+}
+
+impl Place<'_> {
+    fn topic(&self, topic: &PlacedTopic) -> DesiredTopic {
+        let arn = self.site.topic_arn(&topic.physical);
+        let mut attributes = Attributes::from([
+            ("Policy", Value::Json(topic_policy(&arn))),
+            ("KmsMasterKeyId", Value::text(self.kms_key.unwrap_or_default())),
+            // What SNS takes anyway is what it is told where the app's own limit is lower: a limit that is lifted later has nothing to wait for.
+            ("MaximumMessageSize", Value::text(&topic.max_message.max(DEFAULT_MAX_MESSAGE).bytes())),
+        ]);
+        if topic.ordered {
+            attributes.extend([
+                ("FifoTopic", Value::text(&true)),
+                ("ContentBasedDeduplication", Value::text(&false)),
+                ("FifoThroughputScope", Value::text("MessageGroup")),
+            ]);
+        }
+        DesiredTopic {
+            topic: topic.name.clone(),
+            name: topic.physical.clone(),
+            tags: self.tags(&topic.name, None),
+            subscribers: topic
+                .subscribers
+                .iter()
+                .map(|subscriber| self.subscriber(topic, &arn, subscriber))
+                .collect(),
+            attributes,
+            arn,
+        }
+    }
+
+    fn subscriber(
+        &self,
+        topic: &PlacedTopic,
+        topic_arn: &str,
+        subscriber: &PlacedSubscriber,
+    ) -> DesiredSubscriber {
+        let tags = self.tags(&topic.name, Some(&subscriber.name));
+        let make = |name: &str| DesiredQueue {
+            name: name.to_owned(),
+            arn: self.site.queue_arn(name),
+            attributes: self.queue(&self.site.queue_arn(name), topic_arn, topic.ordered),
+            tags: tags.clone(),
+        };
+        let (mut queue, mut dead_letters) = (make(&subscriber.queue), make(&subscriber.dead_letters));
+        let redrive =
+            json!({"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": subscriber.max_receives});
+        queue.attributes.insert("RedrivePolicy", Value::Json(redrive));
+        let allow = json!({"redrivePermission": "byQueue", "sourceQueueArns": [queue.arn]});
+        dead_letters.attributes.insert("RedriveAllowPolicy", Value::Json(allow));
+        DesiredSubscriber {
+            subscriber: subscriber.name.clone(),
+            subscription: subscription(&dead_letters.arn, subscriber.filter.as_ref()),
+            queue,
+            dead_letters,
+        }
+    }
+
+    /// What both queues of a subscriber have in common.
+    fn queue(&self, arn: &str, topic_arn: &str, ordered: bool) -> Attributes {
+        let mut attributes = Attributes::from([
+            ("Policy", Value::Json(queue_policy(arn, topic_arn))),
+            ("MessageRetentionPeriod", Value::text(&RETENTION)),
+            ("VisibilityTimeout", Value::text(&VISIBILITY)),
+            ("ReceiveMessageWaitTimeSeconds", Value::text(&WAIT)),
+            ("MaximumMessageSize", Value::text(&MAX_MESSAGE)),
+            ("DelaySeconds", Value::text(&0)),
+            ("SqsManagedSseEnabled", Value::text(&self.kms_key.is_none())),
+            ("KmsMasterKeyId", Value::text(self.kms_key.unwrap_or_default())),
+        ]);
+        if ordered {
+            attributes.extend([
+                ("FifoQueue", Value::text(&true)),
+                ("ContentBasedDeduplication", Value::text(&false)),
+                ("DeduplicationScope", Value::text("messageGroup")),
+                ("FifoThroughputLimit", Value::text("perMessageGroupId")),
+            ]);
+        }
+        attributes
+    }
+
+    fn tags(&self, topic: &TopicName, subscriber: Option<&SubscriberName>) -> Tags {
+        let mut tags = BTreeMap::from([
+            (TAG_APP.to_owned(), self.topology.app.to_string()),
+            (TAG_STAGE.to_owned(), self.topology.stage.to_string()),
+            (TAG_TOPIC.to_owned(), topic.to_string()),
+        ]);
+        tags.extend(subscriber.map(|subscriber| (TAG_SUBSCRIBER.to_owned(), subscriber.to_string())));
+        tags
+    }
+}
+
+fn subscription(dead_letters: &str, filter: Option<&Filter>) -> Attributes {
+    let (scope, policy) = match filter {
+        Some(Filter { scope, policy }) => {
+            let scope = match scope {
+                Scope::Attributes => "MessageAttributes",
+                Scope::Body => "MessageBody",
+            };
+            (scope, Value::Json(policy.clone().into()))
+        }
+        None => ("MessageAttributes", Value::text("")),
+    };
+    Attributes::from([
+        ("RawMessageDelivery", Value::text(&true)),
+        ("RedrivePolicy", Value::Json(json!({"deadLetterTargetArn": dead_letters}))),
+        ("FilterPolicyScope", Value::text(scope)),
+        ("FilterPolicy", policy),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use less_model::quantity::Size;
+
+    use super::*;
+
+    fn topology(ordered: bool, filter: Option<Filter>) -> Topology {
+        let end = if ordered { ".fifo" } else { "" };
+        let subscriber = PlacedSubscriber {
+            name: "mail".parse().unwrap(),
+            queue: format!("shop-prod-order-mail{end}"),
+            dead_letters: format!("shop-prod-order-mail-dlq{end}"),
+            max_receives: 130,
+            filter,
+        };
+        let topic = PlacedTopic {
+            name: "order".parse().unwrap(),
+            physical: format!("shop-prod-order{end}"),
+            ordered,
+            max_message: Size::from_bytes(1024),
+            subscribers: vec![subscriber],
+        };
+        Topology { app: "shop".parse().unwrap(), stage: "prod".parse().unwrap(), topics: vec![topic] }
+    }
+
+    fn site() -> Site {
+        Site { region: "eu-west-1".to_owned(), account: "111122223333".to_owned() }
+    }
+
+    fn wire(attributes: &Attributes) -> BTreeMap<&str, String> {
+        attributes.iter().map(|(name, value)| (*name, value.wire())).collect()
+    }
+
+    #[test]
+    fn a_topic_with_a_subscriber_needs_a_topic_two_queues_and_a_subscription() {
+        let desired = Desired::of(&topology(false, None), &site(), None);
+        let topic = &desired.topics[0];
+        assert_eq!(topic.arn, "arn:aws:sns:eu-west-1:111122223333:shop-prod-order");
+        assert_eq!(
+            wire(&topic.attributes),
+            BTreeMap::from([
+                ("KmsMasterKeyId", String::new()),
+                ("MaximumMessageSize", "262144".to_owned()),
+                ("Policy", topic_policy(&topic.arn).to_string()),
+            ])
+        );
+        assert_eq!(
+            json!(topic.tags),
+            json!({"less:app": "shop", "less:stage": "prod", "less:topic": "order"})
+        );
+        let subscriber = &topic.subscribers[0];
+        let tags = json!({"less:app": "shop", "less:stage": "prod", "less:topic": "order", "less:subscriber": "mail"});
+        assert_eq!(json!(subscriber.queue.tags), tags);
+        assert_eq!(json!(subscriber.dead_letters.tags), tags);
+        let dead_letters = "arn:aws:sqs:eu-west-1:111122223333:shop-prod-order-mail-dlq";
+        let both = |queue: &DesiredQueue| {
+            BTreeMap::from([
+                ("DelaySeconds", "0".to_owned()),
+                ("KmsMasterKeyId", String::new()),
+                ("MaximumMessageSize", "1048576".to_owned()),
+                ("MessageRetentionPeriod", "1209600".to_owned()),
+                ("Policy", queue_policy(&queue.arn, &topic.arn).to_string()),
+                ("ReceiveMessageWaitTimeSeconds", "20".to_owned()),
+                ("SqsManagedSseEnabled", "true".to_owned()),
+                ("VisibilityTimeout", "60".to_owned()),
+            ])
+        };
+        let mut queue = both(&subscriber.queue);
+        let redrive = format!(r#"{{"deadLetterTargetArn":"{dead_letters}","maxReceiveCount":130}}"#);
+        queue.insert("RedrivePolicy", redrive);
+        assert_eq!(wire(&subscriber.queue.attributes), queue);
+        let mut letters = both(&subscriber.dead_letters);
+        let allow = r#"{"redrivePermission":"byQueue","sourceQueueArns":["arn:aws:sqs:eu-west-1:111122223333:shop-prod-order-mail"]}"#;
+        letters.insert("RedriveAllowPolicy", allow.to_owned());
+        assert_eq!(wire(&subscriber.dead_letters.attributes), letters);
+        assert_eq!(
+            wire(&subscriber.subscription),
+            BTreeMap::from([
+                ("FilterPolicy", String::new()),
+                ("FilterPolicyScope", "MessageAttributes".to_owned()),
+                ("RawMessageDelivery", "true".to_owned()),
+                ("RedrivePolicy", format!(r#"{{"deadLetterTargetArn":"{dead_letters}"}}"#)),
+            ])
+        );
+    }
+
+    #[test]
+    fn an_ordered_topic_is_fifo_from_end_to_end() {
+        let desired = Desired::of(&topology(true, None), &site(), None);
+        let topic = &desired.topics[0];
+        let fifo = |attributes: &Attributes, names: &[&str]| -> Vec<String> {
+            names.iter().map(|name| attributes[name].wire()).collect()
+        };
+        let names = ["FifoTopic", "ContentBasedDeduplication", "FifoThroughputScope"];
+        assert_eq!(fifo(&topic.attributes, &names), ["true", "false", "MessageGroup"]);
+        let names = ["FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"];
+        for queue in [&topic.subscribers[0].queue, &topic.subscribers[0].dead_letters] {
+            assert_eq!(
+                fifo(&queue.attributes, &names),
+                ["true", "false", "messageGroup", "perMessageGroupId"]
+            );
+            assert_eq!(queue.arn.rsplit_once('.').unwrap().1, "fifo");
+        }
+    }
+
+    #[test]
+    fn a_kms_key_takes_the_place_of_sqs_s_own() {
+        let desired = Desired::of(&topology(false, None), &site(), Some("alias/shop"));
+        let topic = &desired.topics[0];
+        assert_eq!(topic.attributes["KmsMasterKeyId"].wire(), "alias/shop");
+        for queue in [&topic.subscribers[0].queue, &topic.subscribers[0].dead_letters] {
+            assert_eq!(queue.attributes["KmsMasterKeyId"].wire(), "alias/shop");
+            assert_eq!(queue.attributes["SqsManagedSseEnabled"].wire(), "false");
+        }
+    }
+
+    #[test]
+    fn a_filter_goes_to_sns_as_it_is() {
+        let policy = json!({"kind": ["a", {"prefix": "b"}]}).as_object().unwrap().clone();
+        let filter = Filter { scope: Scope::Body, policy };
+        let desired = Desired::of(&topology(false, Some(filter)), &site(), None);
+        let subscription = &desired.topics[0].subscribers[0].subscription;
+        assert_eq!(subscription["FilterPolicyScope"].wire(), "MessageBody");
+        assert_eq!(subscription["FilterPolicy"].wire(), r#"{"kind":["a",{"prefix":"b"}]}"#);
+    }
+}
