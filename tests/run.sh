@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every check of the project: format, lints, docs, each feature alone, licences and bans, unit, conformance, golden and end-to-end tests, deliberate
 # bugs that must be found, injected faults, fuzzing.
-# Needs Rust (with rustfmt and clippy), Node.js with npm, Python, and a C and C++ compiler; installs the rest at pinned versions under target/.
+# Needs Rust (with rustfmt and clippy), Node.js with npm, Python (3.13 or later for the servers that stand in for AWS), and a C and C++ compiler; installs
+# the rest at pinned versions under target/.
 #
 #   tests/run.sh            everything
 #   tests/run.sh STEP…      only these steps (their names are printed as they run)
@@ -16,6 +17,9 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 export npm_config_cache="$CARGO_TARGET_DIR/caches/npm" PIP_CACHE_DIR="$CARGO_TARGET_DIR/caches/pip" PIP_DISABLE_PIP_VERSION_CHECK=1
 # Nothing outside may change what the tests see.
 unset LESS_LISTEN LESS_DATA LESS_STAGE LESS_URL LESS_API_KEY LESS_LOG LESS_DRAIN LESS_RUNTIME_PATH LESS_NODE LESS_PYTHON LESS NODE_OPTIONS NODE_PATH PYTHONPATH
+# Nor may a test reach somebody's account.
+while read -r name; do unset "$name"; done < <(compgen -e | grep '^AWS_' || true)
+export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true
 
 wanted=("$@")
 step() {
@@ -32,7 +36,7 @@ features() {
     cargo check --locked -q -p less-model
     cargo check --locked -q -p less-model --features parse
     cargo check --locked -q -p less-runtime --no-default-features
-    for feature in embedded schema conformance mutants; do
+    for feature in embedded aws deploy schema conformance mutants; do
         cargo check --locked -q -p less-runtime --no-default-features --features "$feature"
     done
 }
@@ -95,7 +99,7 @@ step docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --workspace --all
 step deny deny
 step languages languages
 step types tests/types.sh
-step test cargo test --locked --workspace --all-features
+step test tests/aws/servers.sh cargo test --locked --workspace --all-features
 step mutants tests/mutants.sh
 step faults faults
 step fuzz tests/fuzz.sh 8
