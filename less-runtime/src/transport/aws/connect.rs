@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use less_model::manifest::AwsLayer;
 
 use super::Site;
@@ -39,6 +39,13 @@ pub struct Connection {
     pub site: Site,
 }
 
+impl Connection {
+    /// Clients of this configuration.
+    pub fn new(sdk: SdkConfig, site: Site) -> Self {
+        Self { sns: aws_sdk_sns::Client::new(&sdk), sqs: aws_sdk_sqs::Client::new(&sdk), site, sdk }
+    }
+}
+
 /// Connects as the environment says (credentials, `AWS_ENDPOINT_URL`, region where `layer` has none), and asks which account that is.
 pub async fn connect(layer: &AwsLayer, purpose: Purpose) -> Result<Connection, TransportError> {
     let (sdk, region) = load(layer, purpose).await?;
@@ -55,17 +62,7 @@ pub async fn connect_to(layer: &AwsLayer, known: Option<&Known>) -> Result<Conne
 }
 
 async fn load(layer: &AwsLayer, purpose: Purpose) -> Result<(SdkConfig, String), TransportError> {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(5))
-        // The default is none at all: a connection that has gone quiet would hold its caller for ever.
-        .operation_attempt_timeout(BEYOND)
-        .build();
-    let retries = match purpose {
-        Purpose::Run => RetryConfig::standard().with_max_attempts(3),
-        Purpose::Deploy => RetryConfig::adaptive().with_max_attempts(10),
-    };
-    let mut loader =
-        aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).retry_config(retries);
+    let mut loader = patient(aws_config::defaults(BehaviorVersion::v2026_01_12()), purpose);
     if let Some(region) = &layer.region {
         loader = loader.region(Region::new(region.clone()));
     }
@@ -82,5 +79,19 @@ fn place(layer: &AwsLayer, sdk: SdkConfig, site: Site) -> Result<Connection, Tra
     {
         return Err(TransportError::OtherAccount { wanted: wanted.clone(), found: site.account });
     }
-    Ok(Connection { sns: aws_sdk_sns::Client::new(&sdk), sqs: aws_sdk_sqs::Client::new(&sdk), site, sdk })
+    Ok(Connection::new(sdk, site))
+}
+
+/// Timeouts and retries for a purpose: what the SDK's own defaults are not good for.
+pub fn patient(loader: ConfigLoader, purpose: Purpose) -> ConfigLoader {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        // The default is none at all: a connection that has gone quiet would hold its caller for ever.
+        .operation_attempt_timeout(BEYOND)
+        .build();
+    let retries = match purpose {
+        Purpose::Run => RetryConfig::standard().with_max_attempts(3),
+        Purpose::Deploy => RetryConfig::adaptive().with_max_attempts(10),
+    };
+    loader.timeout_config(timeouts).retry_config(retries)
 }

@@ -26,7 +26,7 @@ use less_model::filter::Scope;
 use less_model::topology::Topology;
 use tokio::task::JoinSet;
 
-pub use self::connect::{Connection, Purpose, connect, connect_to};
+pub use self::connect::{Connection, Purpose, connect, connect_to, patient};
 pub use self::known::Known;
 use self::publish::Topic;
 use self::queue::{Address, Queue, Queues};

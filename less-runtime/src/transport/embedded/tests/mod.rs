@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use super::provision::open_disk;
 use super::{Embedded, Options};
 use crate::clock::{Clock, ManualClock};
-use crate::transport::conformance::Harness;
+use crate::transport::conformance::ByHand;
 use crate::transport::{Layout, Transport, TransportError};
 use fault_disk::FaultDisk;
 
@@ -41,7 +41,7 @@ struct Embed {
 }
 
 #[async_trait]
-impl Harness for Embed {
+impl ByHand for Embed {
     async fn open(&self, layout: &Layout) -> Arc<dyn Transport> {
         let disk = Arc::<FaultDisk>::clone(&self.disk);
         Arc::new(
