@@ -87,7 +87,9 @@ impl Polls {
     /// Starts receives for room that no running one was promised.
     fn begin(&mut self, queue: &Arc<Queue>, max: usize) {
         while self.running.is_empty() || (self.running.len() < self.wanted && self.promised < max) {
-            let room = max.saturating_sub(self.promised).clamp(1, MOST);
+            // A FIFO queue hands out the messages of a group together: the second would wait here for the first, and be charged for it.
+            let most = if queue.address.fifo { 1 } else { MOST };
+            let room = max.saturating_sub(self.promised).clamp(1, most);
             self.promised += room;
             let queue = Arc::clone(queue);
             let pause = pause(self.failures);
