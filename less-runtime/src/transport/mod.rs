@@ -11,6 +11,8 @@ pub mod conformance;
 pub mod embedded;
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,9 +174,12 @@ pub trait Consumer: Send + Sync {
     async fn lease(&self, max: usize) -> Result<Vec<Box<dyn Delivery>>, TransportError>;
 }
 
+/// The answer to a renewal. [`TransportError::LeaseLost`] is final: someone else has the message, or soon will.
+pub type Renewal = Pin<Box<dyn Future<Output = Result<(), TransportError>> + Send>>;
+
 /// A leased message. Exactly one of the four endings is called; dropping it is [`Delivery::hand_back`] without waiting.
 #[async_trait]
-pub trait Delivery: Send {
+pub trait Delivery: Send + Sync {
     /// The message.
     fn message(&self) -> &Arc<StoredMessage>;
 
@@ -184,8 +189,8 @@ pub trait Delivery: Send {
     /// How long the lease lasts unless it is renewed; `None` where it lasts as long as the process.
     fn lease(&self) -> Option<Duration>;
 
-    /// Renews the lease.
-    async fn renew(&mut self) -> Result<(), TransportError>;
+    /// Renews the lease. Asked for when this returns, so that many go together; the answer may take long.
+    fn renew(&self) -> Renewal;
 
     /// Done.
     async fn ack(self: Box<Self>) -> Result<(), TransportError>;

@@ -13,7 +13,7 @@ use super::Worker;
 use super::retry::{Outcome, Verdict, decide};
 use crate::error::Result;
 use crate::telemetry;
-use crate::transport::{AttemptError, AttemptErrorKind, DeadReason, Delivery, TransportError};
+use crate::transport::{AttemptError, AttemptErrorKind, DeadReason, Delivery, Renewal, TransportError};
 
 /// A leased message that is to be handled, with what it holds until its end.
 pub(super) struct Attempt {
@@ -58,11 +58,11 @@ impl Drop for Going {
 /// Waits for a handler that goes on elsewhere, and tells its outcome. Dropping `handler` cancels it.
 pub(super) async fn supervise(
     worker: Arc<Worker>,
-    mut attempt: Attempt,
+    attempt: Attempt,
     handler: impl Future<Output = Outcome> + Send,
 ) {
     let timeout = worker.policy.timeout.duration().saturating_sub(attempt.began.elapsed());
-    match wait(&worker, &mut *attempt.delivery, handler, timeout).await {
+    match wait(&worker, &*attempt.delivery, handler, timeout).await {
         Ended::With(outcome) => conclude(&worker, attempt, outcome).await,
         Ended::Interrupted => told(&worker, attempt.delivery.hand_back().await),
         Ended::LeaseLost(error) => {
@@ -127,27 +127,37 @@ pub(super) async fn give_up(worker: &Worker, attempt: Attempt) {
 
 async fn wait(
     worker: &Worker,
-    delivery: &mut dyn Delivery,
+    delivery: &dyn Delivery,
     handler: impl Future<Output = Outcome>,
     timeout: Duration,
 ) -> Ended {
     let timeout = tokio::time::sleep(timeout);
     tokio::pin!(timeout, handler);
+    let mut renewal = None;
     loop {
-        // Renewed at a third of its length, so that two renewals may fail before it is lost.
-        let renewal = delivery.lease().map(|lease| lease / 3);
         tokio::select! {
             biased;
             outcome = &mut handler => return Ended::With(outcome),
             () = &mut timeout => return Ended::With(Outcome::TimedOut),
             () = worker.shutdown.expired() => return Ended::Interrupted,
-            () = sleep(renewal) => match delivery.renew().await {
+            renewed = renewed(delivery, &mut renewal) => match renewed {
                 Ok(()) => {}
                 Err(error @ TransportError::LeaseLost) => return Ended::LeaseLost(error),
                 Err(error) => tracing::warn!(subscriber = %worker.label, "can't renew a lease, will try again: {error}"),
             },
         }
     }
+}
+
+/// Waits until the lease is to be renewed, and for the answer.
+async fn renewed(delivery: &dyn Delivery, renewal: &mut Option<Renewal>) -> Result<(), TransportError> {
+    if renewal.is_none() {
+        // At a third of its length, so that two renewals may fail before it is lost.
+        sleep(delivery.lease().map(|lease| lease / 3)).await;
+    }
+    let result = renewal.get_or_insert_with(|| delivery.renew()).await;
+    *renewal = None;
+    result
 }
 
 async fn sleep(duration: Option<Duration>) {

@@ -18,8 +18,8 @@ use crate::shutdown::{self, ShutdownSwitch};
 use crate::transport::conformance::{layout, message};
 use crate::transport::embedded::{Embedded, Options, open};
 use crate::transport::{
-    AttemptError, AttemptErrorKind, DeadLetter, DeadReason, Delivery, Ledger, SubscriptionIndex, TopicIndex,
-    Transport, TransportError,
+    AttemptError, AttemptErrorKind, DeadLetter, DeadReason, Delivery, Ledger, Renewal, SubscriptionIndex,
+    TopicIndex, Transport, TransportError,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -446,10 +446,10 @@ impl Delivery for Visible {
         Some(Visibility::LEASE)
     }
 
-    async fn renew(&mut self) -> std::result::Result<(), TransportError> {
+    fn renew(&self) -> Renewal {
         self.0.renewals.fetch_add(1, Ordering::SeqCst);
         self.0.begin();
-        Ok(())
+        Box::pin(std::future::ready(Ok(())))
     }
 
     async fn ack(self: Box<Self>) -> std::result::Result<(), TransportError> {

@@ -14,7 +14,7 @@ use super::envelope::{Dead, Received, read};
 use super::queue::{Queue, seconds};
 use crate::clock::{Timestamp, millis};
 use crate::message::{MessageId, StoredMessage};
-use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, TransportError};
+use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, Renewal, TransportError};
 
 /// Most messages that SQS hands out at once.
 const MOST: usize = 10;
@@ -159,14 +159,15 @@ fn begin(queue: &Arc<Queue>, message: &Message, received_at: Instant) -> Option<
     }
     let uncharged = queue.remembered(received.message.id).uncharged;
     let attempt = received.envelope.attempts + received.receives.saturating_sub(uncharged).max(1);
-    let until = received_at + queue.options.visibility;
+    let until = std::sync::Mutex::new(Some(received_at + queue.options.visibility));
+    let hold = Arc::new(Hold { until });
     Some(Box::new(Leased {
         queue: Arc::clone(queue),
         received,
         handle,
         attempt,
         received_at,
-        until,
+        hold,
         ended: false,
     }))
 }
@@ -197,9 +198,38 @@ struct Leased {
     handle: String,
     attempt: u32,
     received_at: Instant,
-    /// When SQS hands it out again, unless the lease is renewed.
-    until: Instant,
+    hold: Arc<Hold>,
     ended: bool,
+}
+
+/// How long a lease lasts: shared with renewals that are under way.
+struct Hold {
+    /// When SQS hands the message out again, unless the lease is renewed; none once it is lost.
+    until: std::sync::Mutex<Option<Instant>>,
+}
+
+impl Hold {
+    fn until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.until.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn extend(&self, until: Instant) {
+        if let Some(now) = &mut *self.until() {
+            *now = until.max(*now);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.until().is_none_or(|until| Instant::now() >= until)
+    }
+
+    fn lose(&self) {
+        *self.until() = None;
+    }
+
+    fn is_lost(&self) -> bool {
+        self.until().is_none()
+    }
 }
 
 impl Leased {
@@ -229,21 +259,26 @@ impl Delivery for Leased {
         Some(self.queue.options.visibility)
     }
 
-    async fn renew(&mut self) -> Result<(), TransportError> {
+    fn renew(&self) -> Renewal {
+        let (queue, hold) = (Arc::clone(&self.queue), Arc::clone(&self.hold));
         let begun = Instant::now();
-        let length = self.queue.options.visibility;
-        let entry = (self.handle.clone(), seconds(length));
-        match self.queue.changes.push(entry, self.handle.len()).await {
-            Ok(()) => {
-                self.until = begun + length;
-                Ok(())
+        let length = queue.options.visibility;
+        let pushed = queue.changes.push((self.handle.clone(), seconds(length)), self.handle.len());
+        Box::pin(async move {
+            let Err(failure) = pushed.await else {
+                hold.extend(begun + length);
+                return Ok(());
+            };
+            let error = match queue.error("renew a lease", &failure) {
+                // Nobody answers, and the time is over.
+                TransportError::Aws { .. } if hold.is_over() => TransportError::LeaseLost,
+                error => error,
+            };
+            if matches!(error, TransportError::LeaseLost) {
+                hold.lose();
             }
-            Err(failure) => match self.queue.error("renew a lease", &failure) {
-                // Nobody answers, and the time is over: someone else has it, or will soon.
-                TransportError::Aws { .. } if Instant::now() >= self.until => Err(TransportError::LeaseLost),
-                error => Err(error),
-            },
-        }
+            Err(error)
+        })
     }
 
     async fn ack(mut self: Box<Self>) -> Result<(), TransportError> {
@@ -279,7 +314,8 @@ impl Delivery for Leased {
 
 impl Drop for Leased {
     fn drop(&mut self) {
-        if self.ended {
+        // A message that someone else has is not this one's to hand back: that would double it.
+        if self.ended || self.hold.is_lost() {
             return;
         }
         let ending = self.end();

@@ -13,7 +13,7 @@ use super::state::Spot;
 use super::{Commands, Embedded, TransportError};
 use crate::clock::{Clock, millis};
 use crate::message::StoredMessage;
-use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, SubscriptionIndex};
+use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, Renewal, SubscriptionIndex};
 
 /// Wait after messages could not be read.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -266,8 +266,8 @@ impl Delivery for QueueDelivery {
         None
     }
 
-    async fn renew(&mut self) -> Result<(), TransportError> {
-        Ok(())
+    fn renew(&self) -> Renewal {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     async fn ack(mut self: Box<Self>) -> Result<(), TransportError> {

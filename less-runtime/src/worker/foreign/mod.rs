@@ -11,6 +11,7 @@ mod link;
 mod pool;
 mod process;
 mod program;
+mod renewing;
 mod warden;
 
 use std::future::Future;

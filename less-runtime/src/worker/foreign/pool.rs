@@ -13,6 +13,7 @@ use super::control::WorkerState;
 use super::frame::{Cancelled, Failed, Kind as Frame, PROTOCOL, Said, Say};
 use super::link::{Event, Link, Setup};
 use super::process::{Due, Phase, Process, Role};
+use super::renewing::{Renewed, Renewing, answered, renewal};
 use super::{Control, Foreign};
 use crate::app::MAX_DELAY;
 use crate::error::Kind;
@@ -69,6 +70,7 @@ enum Wake {
     Reload,
     Look,
     Renew,
+    Renewed(Renewed),
 }
 
 impl Pool {
@@ -111,7 +113,7 @@ impl Pool {
         let mut leasing: Vec<Leasing> = Vec::with_capacity(LEASES);
         let mut stopping = false;
         let mut result = Ok(());
-        let mut renew_at = None;
+        let (mut renew_at, mut renewing) = (None, None::<Renewing>);
         let shutdown = self.worker.shutdown.clone();
         let control = Arc::clone(&self.control);
         loop {
@@ -150,7 +152,8 @@ impl Pool {
                 leased = first(&mut leasing) => Wake::Leased(leased),
                 () = control.reloaded(), if !stopping => Wake::Reload,
                 () = until(look_at) => Wake::Look,
-                () = until(renew_at) => Wake::Renew,
+                renewed = answered(&mut renewing) => Wake::Renewed(renewed),
+                () = until(renew_at), if renewing.is_none() => Wake::Renew,
             };
             match wake {
                 Wake::Stop => {
@@ -177,7 +180,12 @@ impl Pool {
                 }
                 Wake::Reload => self.reload(),
                 Wake::Look => self.look(),
-                Wake::Renew => renew_at = self.renew().await,
+                Wake::Renew => renewing = Some(Renewing::begin(self.leases())),
+                Wake::Renewed(renewed) => {
+                    renewing = None;
+                    renew_at = renewed.again;
+                    self.lost(&renewed.told(&self.worker.label));
+                }
             }
         }
         drop(leasing);
@@ -478,34 +486,19 @@ impl Pool {
         }
     }
 
-    /// Renews all leases; returns when to do so again.
-    async fn renew(&mut self) -> Option<Instant> {
-        let mut next = None;
-        let mut lost = Vec::new();
-        let held = self.processes.iter_mut().flat_map(|(number, process)| {
-            process.held().map(|(id, attempt)| (Some((*number, id)), attempt)).collect::<Vec<_>>()
-        });
-        let others =
-            self.waiting.iter_mut().chain(self.suspects.iter_mut().flatten()).map(|attempt| (None, attempt));
-        for (place, attempt) in held.chain(others) {
-            let Some(lease) = attempt.delivery.lease() else { continue };
-            next = Some(Instant::now() + lease / 3);
-            match attempt.delivery.renew().await {
-                Ok(()) => {}
-                Err(TransportError::LeaseLost) => lost.extend(place),
-                Err(error) => {
-                    tracing::warn!(subscriber = %self.worker.label, "can't renew a lease, will try again: {error}");
-                }
-            }
-        }
-        for (number, id) in lost {
-            if let Some(process) = self.processes.get_mut(&number) {
-                // Someone else has it now.
-                drop(process.take(id));
-                process.cancel(id);
-            }
-        }
-        next
+    /// Everything that is leased.
+    fn leases(&self) -> impl Iterator<Item = &Attempt> {
+        let held = self.processes.values().flat_map(Process::held);
+        held.chain(&self.waiting).chain(self.suspects.iter().flatten())
+    }
+
+    /// Lets go of messages that someone else has now.
+    fn lost(&mut self, ids: &HashSet<MessageId>) {
+        let kept = |attempt: &Attempt| !ids.contains(&attempt.delivery.message().id);
+        self.waiting.retain(kept);
+        self.suspects.iter_mut().for_each(|group| group.retain(kept));
+        self.suspects.retain(|group| !group.is_empty());
+        self.processes.values_mut().for_each(|process| process.lost(ids));
     }
 
     /// Ends all processes; what they still hold is handed back.
@@ -565,11 +558,6 @@ fn outcome(failed: Failed, late: bool) -> Outcome {
             Kind::Failed(error.unwrap_or_else(|| "the worker said no reason".to_owned()).into())
         }
     })
-}
-
-/// When leases have to be renewed, at a third of their length, so that two renewals may fail before one is lost.
-fn renewal(deliveries: &[Box<dyn Delivery>]) -> Option<Instant> {
-    deliveries.iter().find_map(|delivery| delivery.lease()).map(|lease| Instant::now() + lease / 3)
 }
 
 /// Waits for the first of these leases, and takes it out.

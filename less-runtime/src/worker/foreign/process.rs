@@ -1,10 +1,11 @@
 //! A worker process, as the pool knows it: what it holds, and until when.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::frame::{Deliveries, Say};
 use super::link::Link;
+use crate::message::MessageId;
 use crate::worker::attempt::Attempt;
 
 /// Longest time from the start of a process to its `ready`.
@@ -160,8 +161,19 @@ impl Process {
     }
 
     /// Everything it holds.
-    pub(super) fn held(&mut self) -> impl Iterator<Item = (u64, &mut Attempt)> {
-        self.held.iter_mut().map(|(id, attempt)| (*id, attempt))
+    pub(super) fn held(&self) -> impl Iterator<Item = &Attempt> {
+        self.held.values()
+    }
+
+    /// Lets go of messages that someone else has now, and cancels their handlers.
+    pub(super) fn lost(&mut self, messages: &HashSet<MessageId>) {
+        let lost = |attempt: &Attempt| messages.contains(&attempt.delivery.message().id);
+        let ids: Vec<u64> =
+            self.held.iter().filter(|(_, attempt)| lost(attempt)).map(|(id, _)| *id).collect();
+        for id in ids {
+            drop(self.take(id));
+            self.cancel(id);
+        }
     }
 
     /// The time of this delivery was over, and its handler was running: it may take a little to end.
