@@ -9,6 +9,7 @@ use crate::name::{AppName, MAX_LENGTH, TopicName};
 use crate::source::{Entry, Folder, SourceTree};
 use crate::tree::{App, Package, Topic};
 
+mod filter;
 mod package;
 mod parallel;
 mod policy;

@@ -7,15 +7,15 @@ use crate::manifest::{Policy, Start};
 use crate::name::nearest;
 use crate::quantity::Span;
 
-const KEYS: [&str; 7] =
+/// The keys of `[defaults]`.
+pub(super) const KEYS: [&str; 7] =
     ["concurrency", "timeout", "max_attempts", "min_backoff", "max_backoff", "start", "processes"];
 const SHORTEST: Span = Span::from_millis(1);
 /// Longest time that SQS can hold a message back or hidden, so that a policy means the same on every transport.
 const LONGEST: Span = Span::from_secs(12 * 3600);
 
-/// What the table says, on top of `base`.
+/// What the table says, on top of `base`. Which other keys it may have is not looked at.
 pub(super) fn read(doc: &mut Doc, table: Table, base: Policy) -> Policy {
-    doc.known(table, &KEYS);
     let policy = Policy {
         concurrency: doc.number(table, "concurrency", 1..=10_000).unwrap_or(base.concurrency),
         timeout: doc.duration(table, "timeout", SHORTEST..=LONGEST).unwrap_or(base.timeout),

@@ -35,7 +35,10 @@ pub(super) fn read(path: &str, text: &str) -> (File, Vec<Diagnostic>) {
     let name = doc.text(top, "name").map(|name| app_name(&mut doc, &name));
     let base = layer(&mut doc, top, "[http]");
     let defaults = match doc.table(top, "defaults", "[defaults]") {
-        Some(table) => super::policy::read(&mut doc, table, Policy::default()),
+        Some(table) => {
+            doc.known(table, &super::policy::KEYS);
+            super::policy::read(&mut doc, table, Policy::default())
+        }
         None => Policy::default(),
     };
     let mut settings = Settings { base, ..Settings::default() };

@@ -1,7 +1,7 @@
 //! One subscriber's folder.
 
-use super::policy;
 use super::table::{Doc, Table};
+use super::{filter, policy};
 use crate::check;
 use crate::diagnostic::Diagnostic;
 use crate::handler;
@@ -28,18 +28,19 @@ pub(super) fn read(
     defaults: Policy,
 ) -> (Option<Subscriber>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
-    let policy = match folder.get("subscriber.toml").and_then(Entry::text) {
-        Some(text) => {
-            let path = format!("{}/subscriber.toml", place.folder);
-            let mut doc = Doc::new(&path);
-            let policy = doc.parse(text).map_or(defaults, |entries| {
-                policy::read(&mut doc, Table { title: "", entries: &entries }, defaults)
-            });
-            diagnostics.append(&mut doc.diagnostics);
-            policy
+    let (mut policy, mut filter) = (defaults, None);
+    if let Some(text) = folder.get("subscriber.toml").and_then(Entry::text) {
+        let path = format!("{}/subscriber.toml", place.folder);
+        let mut doc = Doc::new(&path);
+        if let Some(entries) = doc.parse(text) {
+            let top = Table { title: "", entries: &entries };
+            let keys: Vec<&str> = policy::KEYS.into_iter().chain(["filter"]).collect();
+            doc.known(top, &keys);
+            policy = policy::read(&mut doc, top, defaults);
+            filter = filter::read(&mut doc, top);
         }
-        None => defaults,
-    };
+        diagnostics.append(&mut doc.diagnostics);
+    }
     let mut handlers: Vec<(Language, &str)> = Language::ALL
         .into_iter()
         .flat_map(|language| language.handler_files().iter().map(move |file| (language, *file)))
@@ -67,6 +68,5 @@ pub(super) fn read(
         diagnostics.extend(problems);
     }
     let folder = place.folder.to_owned();
-    let filter = None;
     (Some(Subscriber { name, folder, file: path, language, takes_context, policy, filter }), diagnostics)
 }

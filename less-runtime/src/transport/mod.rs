@@ -445,6 +445,18 @@ pub enum TransportError {
         /// What AWS says.
         cause: String,
     },
+    /// A subscription's filter can't be used.
+    #[error(
+        "the filter of `{topic}/{subscriber}` is wrong: {problem}\nhint: run `less check`, and build anew"
+    )]
+    Filter {
+        /// The topic.
+        topic: TopicName,
+        /// The subscriber.
+        subscriber: SubscriberName,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The lease is not this delivery's any more.
     #[error("the lease was lost")]
     LeaseLost,

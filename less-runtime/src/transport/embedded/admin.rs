@@ -1,8 +1,11 @@
 //! Books and dead letters: the fourth room.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use less_model::filter::Matcher;
 
 use super::command::Command;
+use super::filters::{common, passes};
 use super::reader::Segments;
 use super::record::{Seq, TopicId};
 use super::{Embedded, TransportError};
@@ -89,28 +92,65 @@ impl Embedded {
     ) -> Result<u64, TransportError> {
         let queue = self.queues[subscription.0 as usize];
         let topic = self.topic_of[subscription.0 as usize];
-        let (from, to) = match which {
-            Replay::All => (0, Seq::MAX),
-            Replay::Since(since) => (self.since(topic, since).await?, Seq::MAX),
-            Replay::Id(id) => match self.find(topic, id).await? {
-                Some(seq) => (seq, seq + 1),
-                None => return Ok(0),
-            },
+        let ranges = match (which, self.filters.of(topic, queue)) {
+            (Replay::All, None) => vec![(0, Seq::MAX)],
+            (Replay::All, Some(matcher)) => self.passing(topic, 0, matcher).await?,
+            (Replay::Since(since), None) => vec![(self.since(topic, since).await?, Seq::MAX)],
+            (Replay::Since(since), Some(matcher)) => {
+                let first = self.since(topic, since).await?;
+                common(&self.passing(topic, since, matcher).await?, &[(first, Seq::MAX)])
+            }
+            (Replay::Id(id), matcher) => {
+                let found = self.find(topic, id, matcher).await?;
+                found.map(|seq| (seq, seq + 1)).into_iter().collect()
+            }
         };
-        self.commands.ask(|reply| Command::Replay { queue, from, to, reply }).await
+        self.commands.ask(|reply| Command::Replay { queue, ranges, reply }).await
+    }
+
+    /// The retained messages that pass a filter, as half-open ranges, from about this time on.
+    async fn passing(
+        &self,
+        topic: TopicId,
+        since: Timestamp,
+        matcher: Arc<Matcher>,
+    ) -> Result<Vec<(Seq, Seq)>, TransportError> {
+        let found = Arc::new(Mutex::new(Vec::<(Seq, Seq)>::new()));
+        let ranges = Arc::clone(&found);
+        let judge = move |seq, message: &StoredMessage| {
+            if passes(&matcher, message) {
+                let mut ranges = ranges.lock().unwrap_or_else(PoisonError::into_inner);
+                match ranges.last_mut() {
+                    Some((_, to)) if *to == seq => *to += 1,
+                    _ => ranges.push((seq, seq + 1)),
+                }
+            }
+            // All of them are looked at.
+            false
+        };
+        self.search(topic, since, judge).await?;
+        let ranges = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(ranges)
     }
 
     /// The first message that was published at `since` or later.
     async fn since(&self, topic: TopicId, since: Timestamp) -> Result<Seq, TransportError> {
-        let found = self.search(topic, since, move |message| message.published_at >= since).await?;
+        let found = self.search(topic, since, move |_, message| message.published_at >= since).await?;
         Ok(found.unwrap_or(Seq::MAX))
     }
 
-    /// The number of a retained message.
-    async fn find(&self, topic: TopicId, id: MessageId) -> Result<Option<Seq>, TransportError> {
-        let wanted = move |message: &StoredMessage| message.id == id;
+    /// The number of a retained message, where it passes.
+    async fn find(
+        &self,
+        topic: TopicId,
+        id: MessageId,
+        matcher: Option<Arc<Matcher>>,
+    ) -> Result<Option<Seq>, TransportError> {
+        let wanted = move |_, message: &StoredMessage| {
+            message.id == id && matcher.as_ref().is_none_or(|matcher| passes(matcher, message))
+        };
         // The id says about when; where the machine's clock was set in between, everything is looked at.
-        match self.search(topic, id.time().saturating_sub(SLACK), wanted).await? {
+        match self.search(topic, id.time().saturating_sub(SLACK), wanted.clone()).await? {
             Some(found) => Ok(Some(found)),
             None => self.search(topic, 0, wanted).await,
         }
@@ -121,7 +161,7 @@ impl Embedded {
         &self,
         topic: TopicId,
         since: Timestamp,
-        wanted: impl Fn(&StoredMessage) -> bool + Send + Sync + 'static,
+        wanted: impl Fn(Seq, &StoredMessage) -> bool + Send + Sync + 'static,
     ) -> Result<Option<Seq>, TransportError> {
         let wanted = Arc::new(wanted);
         let places =
@@ -131,8 +171,9 @@ impl Embedded {
             let (segments, test): (Segments, _) = (self.segments.clone(), Arc::clone(&wanted));
             let read = tokio::task::spawn_blocking(move || {
                 let run = segments.read_run(topic, seq, place, SEARCH)?;
-                let found =
-                    run.iter().find(|(_, message)| message.as_ref().is_ok_and(|message| test(message)));
+                let found = run
+                    .iter()
+                    .find(|(seq, message)| message.as_ref().is_ok_and(|message| test(*seq, message)));
                 let last = run.iter().last().map_or(seq, |(seq, _)| seq);
                 Ok::<_, TransportError>((found.map(|(seq, _)| seq), last + 1))
             });

@@ -18,6 +18,8 @@ pub(super) enum Command {
     Publish {
         topic: TopicId,
         messages: Vec<NewMessage>,
+        /// For each message the queues whose filters keep it away; nothing where there are no filters.
+        kept_from: Vec<Vec<QueueId>>,
         reply: Sender<Vec<Result<Receipt, PublishError>>>,
     },
     Lease(Lease),
@@ -57,8 +59,8 @@ pub(super) enum Command {
     },
     Replay {
         queue: QueueId,
-        from: Seq,
-        to: Seq,
+        /// What is wanted: half-open ranges, sorted.
+        ranges: Vec<(Seq, Seq)>,
         reply: Sender<u64>,
     },
     Where {

@@ -12,6 +12,7 @@ mod compact;
 mod consume;
 mod crowd;
 mod disk;
+mod filters;
 mod inbox;
 mod log;
 mod mutant;
@@ -77,6 +78,7 @@ pub struct Embedded {
     queues: Vec<QueueId>,
     /// Each queue's topic.
     topic_of: Vec<TopicId>,
+    filters: filters::Filters,
     acks: Arc<consume::Acks>,
     consumed: Arc<Mutex<HashSet<QueueId>>>,
     segments: reader::Segments,

@@ -7,10 +7,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use less_model::filter::Matcher;
 use less_model::manifest::Start;
 
 use super::consume::Acks;
 use super::disk::{Disk, RealDisk};
+use super::filters::{self, Filters};
 use super::inbox::Inbox;
 use super::log::Log;
 use super::reader::Segments;
@@ -114,18 +116,28 @@ pub(super) fn open_disk(
     clock: Clock,
     lock: Option<File>,
 ) -> Result<Embedded, TransportError> {
+    let matchers = filters::matchers(layout)?;
     let (mut log, mut state) = Log::open(disk, options.segment_size)?;
     let known = (state.topics.len(), state.queues.len());
     log.push(&mut state, &Record::Opened { at: clock.now() });
     let topics: Vec<u32> =
         layout.topics.iter().map(|topic| provide_topic(&mut log, &mut state, topic.name.as_str())).collect();
-    let (mut queues, mut topic_of) = (Vec::new(), Vec::new());
+    let (mut queues, mut topic_of, mut filters) = (Vec::new(), Vec::new(), Filters::default());
     let now = clock.now();
-    for spec in &layout.subscriptions {
+    for (spec, matcher) in layout.subscriptions.iter().zip(matchers) {
         let topic = topics[spec.topic.0 as usize];
         topic_of.push(topic);
-        let name = spec.subscriber.as_str();
-        queues.push(provide_queue(&mut log, &mut state, topic, name, spec.policy.start, now)?);
+        let wanted = Wanted {
+            topic,
+            name: spec.subscriber.as_str(),
+            start: spec.policy.start,
+            matcher: matcher.as_deref(),
+        };
+        let queue = provide_queue(&mut log, &mut state, &wanted, now)?;
+        queues.push(queue);
+        if let Some(matcher) = matcher {
+            filters.add(topic, queue, matcher);
+        }
     }
     log.write()?;
     log.sync()?;
@@ -166,6 +178,7 @@ pub(super) fn open_disk(
         topics,
         queues,
         topic_of,
+        filters,
         acks,
         consumed: Arc::new(Mutex::new(HashSet::new())),
         segments,
@@ -184,14 +197,21 @@ fn provide_topic(log: &mut Log, state: &mut State, name: &str) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
 
+/// A subscription that is asked for.
+struct Wanted<'a> {
+    topic: u32,
+    name: &'a str,
+    start: Start,
+    matcher: Option<&'a Matcher>,
+}
+
 fn provide_queue(
     log: &mut Log,
     state: &mut State,
-    topic: u32,
-    name: &str,
-    start: Start,
+    wanted: &Wanted,
     now: Timestamp,
 ) -> Result<u32, TransportError> {
+    let Wanted { topic, name, start, matcher } = *wanted;
     let found = state.queues.iter().position(|queue| queue.topic == topic && queue.name == name);
     let index = if let Some(found) = found {
         found
@@ -207,7 +227,17 @@ fn provide_queue(
             }
         };
         let id = u32::try_from(state.queues.len()).unwrap_or(u32::MAX);
-        log.push(state, &Record::Queue { id, topic, name: name.into(), start });
+        let runs = match matcher {
+            Some(matcher) => filters::judge(log.segments(), topic, known, start, matcher)?,
+            None => Vec::new(),
+        };
+        let name = name.into();
+        let record = if runs.iter().any(|(_, kept)| *kept > 0) {
+            Record::QueueFiltered { id, topic, name, start, runs: runs.into() }
+        } else {
+            Record::Queue { id, topic, name, start }
+        };
+        log.push(state, &record);
         state.queues.len() - 1
     };
     Ok(u32::try_from(index).unwrap_or(u32::MAX))

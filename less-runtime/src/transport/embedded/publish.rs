@@ -11,7 +11,8 @@ impl Embedded {
     ) -> Vec<Result<Receipt, PublishError>> {
         let count = messages.len();
         let topic = self.topics[topic.0 as usize];
-        match self.commands.ask(|reply| Command::Publish { topic, messages, reply }).await {
+        let kept_from = self.filters.keep(topic, &messages);
+        match self.commands.ask(|reply| Command::Publish { topic, messages, kept_from, reply }).await {
             Ok(results) => results,
             Err(error) => {
                 let error = match error {

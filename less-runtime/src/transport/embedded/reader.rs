@@ -100,6 +100,7 @@ impl Segments {
             run.messages.push(match record::read(&payload) {
                 Some(
                     Record::Publish { message, .. }
+                    | Record::PublishFiltered { message, .. }
                     | Record::Moved { message, .. }
                     | Record::Copied { message, .. },
                 ) => Ok(Arc::new(message.into_owned())),

@@ -70,6 +70,18 @@ pub(super) enum Record<'a> {
     Copied { topic: TopicId, seq: Seq, message: Cow<'a, StoredMessage> },
     /// Messages from the first of the entries up to `until` are now where the entries say.
     Rehomed { topic: TopicId, entries: Cow<'a, [Entry]>, until: Seq },
+    /// A message that the filters of these queues keep away from them: all that a [`Record::Publish`] says, and that, in one record, so that no
+    /// torn write leaves the one without the other.
+    PublishFiltered {
+        topic: TopicId,
+        seq: Seq,
+        due: Option<Timestamp>,
+        idempotency_key: Option<Cow<'a, str>>,
+        message: Cow<'a, StoredMessage>,
+        kept_from: Cow<'a, [QueueId]>,
+    },
+    /// A subscription with a filter that begins before messages which that keeps away: by turns how many pass, and how many after them do not.
+    QueueFiltered { id: QueueId, topic: TopicId, name: Cow<'a, str>, start: Seq, runs: Cow<'a, [(u64, u64)]> },
 }
 
 /// Appends a record's frame to `out`. It is sound at this place alone: one that is found elsewhere is damage.
@@ -105,13 +117,14 @@ pub(super) fn read(payload: &[u8]) -> Option<Record<'static>> {
 /// The topic and number of the message that a payload holds, without reading the message.
 pub(super) fn heading(payload: &[u8]) -> Option<(TopicId, Seq)> {
     let ((variant, topic, seq), _) = postcard::take_from_bytes::<(u32, TopicId, Seq)>(payload).ok()?;
-    [PUBLISH, MOVED, COPIED].contains(&variant).then_some((topic, seq))
+    [PUBLISH, MOVED, COPIED, PUBLISH_FILTERED].contains(&variant).then_some((topic, seq))
 }
 
 /// Numbers of the variants that hold messages.
 const PUBLISH: u32 = 4;
 const MOVED: u32 = 5;
 const COPIED: u32 = 16;
+const PUBLISH_FILTERED: u32 = 18;
 
 fn checksum(place: Place, length: [u8; 4], payload: &[u8]) -> u32 {
     let mut head = [0; 12];
@@ -139,7 +152,15 @@ mod tests {
         let records = [
             Record::Publish { topic, seq, due: None, idempotency_key: None, message: message.clone() },
             Record::Moved { topic, seq, message: message.clone() },
-            Record::Copied { topic, seq, message },
+            Record::Copied { topic, seq, message: message.clone() },
+            Record::PublishFiltered {
+                topic,
+                seq,
+                due: None,
+                idempotency_key: None,
+                message,
+                kept_from: Cow::Borrowed(&[7]),
+            },
         ];
         for record in records {
             let mut frame = Vec::new();

@@ -13,6 +13,7 @@ use super::compact::Compaction;
 use super::consume::{Acks, Body, Leased, Leases};
 use super::crowd::Crowd;
 use super::disk::SnapshotPart;
+use super::filters::common;
 use super::inbox::Inbox;
 use super::log::Log;
 use super::mutant::Mutant;
@@ -188,9 +189,9 @@ impl Writer {
     /// Turns a command into records and an answer.
     fn take(&mut self, command: Command) {
         match command {
-            Command::Publish { topic, messages, reply } => {
+            Command::Publish { topic, messages, kept_from, reply } => {
                 self.crowd.published += 1;
-                let results = self.publish(topic, messages);
+                let results = self.publish(topic, messages, kept_from);
                 self.answers.push(Answer::Published(reply, results));
             }
             Command::Lease(lease) => {
@@ -226,10 +227,13 @@ impl Writer {
                 self.push(queue, &Record::Purge { queue, seqs: seqs.as_slice().into() });
                 self.answers.push(Answer::Count(reply, seqs.len() as u64));
             }
-            Command::Replay { queue, from, to, reply } => {
+            Command::Replay { queue, ranges, reply } => {
                 self.take_acks();
                 let (known, topic) = self.state.both(queue);
-                let ranges = known.replayable(from.max(topic.base()), to.min(topic.next));
+                let (from, to) =
+                    (ranges.first().map_or(0, |first| first.0), ranges.last().map_or(0, |last| last.1));
+                let replayable = known.replayable(from.max(topic.base()), to.min(topic.next));
+                let ranges = common(&replayable, &ranges);
                 let count = ranges.iter().map(|(from, to)| to - from).sum();
                 if count > 0 {
                     self.push(queue, &Record::Replay { queue, ranges: ranges.into() });
@@ -313,9 +317,15 @@ impl Writer {
         self.answers.push(Answer::Told(reply, held));
     }
 
-    fn publish(&mut self, topic: TopicId, messages: Vec<NewMessage>) -> Vec<Result<Receipt, PublishError>> {
+    fn publish(
+        &mut self,
+        topic: TopicId,
+        messages: Vec<NewMessage>,
+        kept_from: Vec<Vec<QueueId>>,
+    ) -> Vec<Result<Receipt, PublishError>> {
         let mut results = Vec::with_capacity(messages.len());
-        for NewMessage { message, due, idempotency_key } in messages {
+        let kept_from = kept_from.into_iter().chain(std::iter::repeat(Vec::new()));
+        for (NewMessage { message, due, idempotency_key }, kept_from) in messages.into_iter().zip(kept_from) {
             let target = &self.state.topics[topic as usize];
             if let Some(key) = &idempotency_key
                 && let Some(first) = target.seen(key, self.clock.now())
@@ -329,12 +339,12 @@ impl Writer {
                 continue;
             }
             let message = Arc::new(message);
-            let record = Record::Publish {
-                topic,
-                seq,
-                due,
-                idempotency_key: idempotency_key.map(Cow::Owned),
-                message: Cow::Borrowed(&message),
+            let (idempotency_key, stored) = (idempotency_key.map(Cow::Owned), Cow::Borrowed(&*message));
+            let record = if kept_from.is_empty() {
+                Record::Publish { topic, seq, due, idempotency_key, message: stored }
+            } else {
+                let kept_from = kept_from.into();
+                Record::PublishFiltered { topic, seq, due, idempotency_key, message: stored, kept_from }
             };
             self.log.push(&mut self.state, &record);
             self.tail.insert(topic, seq, message);

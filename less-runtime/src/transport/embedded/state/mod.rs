@@ -21,6 +21,9 @@ use crate::clock::{Timestamp, millis};
 use crate::message::{MessageId, StoredMessage};
 use crate::transport::IDEMPOTENCY_WINDOW;
 
+/// The ledger's name for messages that a filter keeps away.
+pub(super) const FILTERED: &str = "filtered";
+
 /// Bytes that a message takes at least.
 const LEAST: u64 = 32;
 
@@ -134,8 +137,27 @@ impl State {
                 }
                 self.queues.push(Queue::new(*topic, name.clone().into_owned(), *start));
             }
+            Record::QueueFiltered { topic, name, start, runs, .. } => {
+                let mut queue = Queue::new(*topic, name.clone().into_owned(), *start);
+                if let Some(topic) = self.topic(*topic) {
+                    topic.next = topic.next.max(*start);
+                    let mut seq = *start;
+                    for (passed, kept) in runs.iter() {
+                        let from = seq.saturating_add(*passed).min(topic.next);
+                        seq = from.saturating_add(*kept).min(topic.next);
+                        (from..seq).for_each(|seq| queue.discard(seq, FILTERED));
+                    }
+                }
+                self.queues.push(queue);
+            }
             Record::Publish { topic, seq, due, idempotency_key, message } => {
                 self.published(*topic, *seq, *due, idempotency_key.as_deref(), message, place, length);
+            }
+            Record::PublishFiltered { topic, seq, due, idempotency_key, message, kept_from } => {
+                self.published(*topic, *seq, *due, idempotency_key.as_deref(), message, place, length);
+                for queue in kept_from.iter() {
+                    self.with(*queue, *seq, |queue| queue.discard(*seq, FILTERED));
+                }
             }
             Record::Moved { topic, seq, .. } => {
                 if let Some(topic) = self.topic(*topic) {
@@ -188,12 +210,20 @@ impl State {
         match record {
             Record::Write { .. } | Record::Opened { .. } => true,
             Record::Topic { id, .. } => *id as usize == self.topics.len(),
-            Record::Queue { id, topic: of, start, .. } => {
+            Record::Queue { id, topic: of, start, .. }
+            | Record::QueueFiltered { id, topic: of, start, .. } => {
                 let next = self.topics.get(*of as usize).map(|topic| topic.next);
                 *id as usize == self.queues.len()
                     && next.is_some_and(|next| *start <= next.saturating_add(self.lost))
             }
-            Record::Publish { topic: id, seq, .. } => {
+            Record::PublishFiltered { topic: id, kept_from, .. }
+                if kept_from
+                    .iter()
+                    .any(|queue| self.queues.get(*queue as usize).is_none_or(|queue| queue.topic != *id)) =>
+            {
+                false
+            }
+            Record::Publish { topic: id, seq, .. } | Record::PublishFiltered { topic: id, seq, .. } => {
                 let next = self.topics.get(*id as usize).map(|topic| topic.next);
                 // Their numbers have gaps only where some were damaged.
                 next.is_some_and(|next| (next..=next.saturating_add(self.lost)).contains(seq))

@@ -144,6 +144,7 @@ impl Scan {
 
     fn find(&mut self, record: Record<'static>) {
         if let Record::Publish { topic, seq, message, .. }
+        | Record::PublishFiltered { topic, seq, message, .. }
         | Record::Moved { topic, seq, message }
         | Record::Copied { topic, seq, message } = record
         {
