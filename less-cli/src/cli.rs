@@ -50,6 +50,12 @@ pub enum Command {
     Backup(crate::command::backup::Args),
     /// Make the broker's folder from a backup
     Restore(crate::command::backup::RestoreArgs),
+    /// Show what deploying would change; exits 0 if nothing, 1 if something, 2 if it can't
+    Plan(crate::command::plan::Args),
+    /// Make or change what a stage needs on AWS: a topic per topic, a queue per subscriber
+    Deploy(crate::command::deploy::Args),
+    /// Remove everything of the app in a stage from AWS
+    Destroy(crate::command::destroy::Args),
     /// Show every setting, and where its value came from
     Config(ConfigArgs),
 }

@@ -3,6 +3,7 @@
 pub mod cargo;
 pub mod cli;
 pub mod command;
+pub mod deploy;
 pub mod dev;
 pub mod output;
 pub mod pager;

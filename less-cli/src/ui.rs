@@ -26,6 +26,11 @@ pub fn say(text: &str) {
     anstream::eprintln!("[less] {text}");
 }
 
+/// Prints text beside the data.
+pub fn note(text: &str) {
+    anstream::eprintln!("{text}");
+}
+
 /// Prints data. Where nobody reads any longer, as in `less list | head -1`, the rest is not said.
 pub fn data(text: &str) {
     match writeln!(anstream::stdout(), "{text}") {

@@ -209,7 +209,9 @@ pub fn resolve(
         .or_else(|| pick(&layers, |layer| layer.data.clone()))
         .unwrap_or_else(|| (DEFAULT_DATA.to_owned(), Source::Default));
     let data = Sourced { value: data, source };
-    let url = set("LESS_URL").map(|(value, source)| Sourced { value, source });
+    let url = set("LESS_URL")
+        .or_else(|| pick(&layers, |layer| layer.url.clone()))
+        .map(|(value, source)| Sourced { value, source });
     let api_key = set("LESS_API_KEY").map(|(value, source)| Sourced { value: Secret(value), source });
     if api_key.as_ref().is_some_and(|key| key.value.expose().len() < MIN_API_KEY) {
         errors.push(ConfigError::ShortKey);

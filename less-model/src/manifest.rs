@@ -191,6 +191,9 @@ pub struct Layer {
     /// The data folder, relative to the app's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+    /// Where the app is reached from outside; stages alone say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// What stores and delivers messages; stages alone choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<TransportKind>,

@@ -5,10 +5,13 @@ pub mod backup;
 pub mod build;
 mod check;
 mod config;
+pub mod deploy;
+pub mod destroy;
 mod dev;
 pub mod dlq;
 mod list;
 pub mod new;
+pub mod plan;
 pub mod publish;
 pub mod replay;
 mod start;
@@ -36,6 +39,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Verify(arguments) => verify::run(folder, &arguments),
         Command::Backup(arguments) => block_on(backup::run(folder, &arguments)),
         Command::Restore(arguments) => backup::restore(folder, &arguments),
+        Command::Plan(arguments) => block_on(plan::run(folder, &arguments)),
+        Command::Deploy(arguments) => block_on(deploy::run(&Project::find(folder)?, &arguments)),
+        Command::Destroy(arguments) => block_on(destroy::run(&Project::find(folder)?, &arguments)),
         Command::Config(arguments) => config::run(&Project::find(folder)?, &arguments),
     }
 }

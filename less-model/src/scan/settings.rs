@@ -21,7 +21,7 @@ pub(super) struct File {
 }
 
 const KEYS: [&str; 6] = ["name", "listen", "data", "http", "defaults", "stages"];
-const STAGE_KEYS: [&str; 7] = ["listen", "data", "http", "transport", "region", "account", "kms_key"];
+const STAGE_KEYS: [&str; 8] = ["listen", "data", "http", "url", "transport", "region", "account", "kms_key"];
 /// Those of them that only a stage on AWS has a use for.
 const AWS_KEYS: [&str; 3] = ["region", "account", "kms_key"];
 const HTTP_KEYS: [&str; 3] = ["hosts", "max_body", "max_connections"];
@@ -50,6 +50,7 @@ pub(super) fn read(path: &str, text: &str) -> (File, Vec<Diagnostic>) {
             let Some(table) = doc.table(stages, name, &title) else { continue };
             doc.known(table, &STAGE_KEYS);
             let mut layer = layer(&mut doc, table, &http_title);
+            layer.url = url(&mut doc, table);
             layer.transport = transport(&mut doc, table);
             layer.aws = aws(&mut doc, table, layer.transport == Some(TransportKind::Aws));
             match name.parse::<StageName>() {
@@ -88,6 +89,18 @@ fn layer(doc: &mut Doc, table: Table, http_title: &str) -> Layer {
     });
     let http = doc.table(table, "http", http_title).map(|http| http_layer(doc, http)).unwrap_or_default();
     Layer { listen, data, http, ..Layer::default() }
+}
+
+fn url(doc: &mut Doc, table: Table) -> Option<String> {
+    let text = doc.text(table, "url")?;
+    let host = ["https://", "http://"].into_iter().find_map(|scheme| text.get_ref().strip_prefix(scheme));
+    if host.is_some_and(|host| !host.is_empty() && !host.contains(char::is_whitespace)) {
+        return Some(text.get_ref().trim_end_matches('/').to_owned());
+    }
+    let message = format!("`{}` is no URL", text.get_ref());
+    let hint = "write where the app is reached, such as `https://api.example.com`";
+    doc.report(Diagnostic::error("bad-value", message).hint(hint), text.span());
+    None
 }
 
 fn transport(doc: &mut Doc, table: Table) -> Option<TransportKind> {

@@ -3,6 +3,7 @@
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 
 use super::Kind;
+use crate::transport::aws::calls::brief;
 
 /// A failure of one call, or of what it should have done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,31 +62,8 @@ pub(super) fn failed<E, R>(
 ) -> impl FnOnce(SdkError<E, R>) -> ProvisionError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
+    R: std::fmt::Debug + 'static,
 {
     let target = target.to_owned();
-    move |error| ProvisionError::Call { action, target, cause: cause(&error) }
-}
-
-/// Why a call failed, on one line: AWS's own words where it answered, else the chain of causes. Never the answer itself, which may hold payloads.
-fn cause<E, R>(error: &SdkError<E, R>) -> String
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
-{
-    if let Some(service) = error.as_service_error() {
-        let code = service.code().unwrap_or("an error without a code");
-        return match service.message() {
-            Some(message) => format!("{code}: {message}"),
-            None => code.to_owned(),
-        };
-    }
-    let mut words = vec![error.to_string()];
-    let mut next = std::error::Error::source(error);
-    while let Some(inner) = next {
-        words.push(inner.to_string());
-        next = inner.source();
-    }
-    words.dedup();
-    words.join(": ")
+    move |error| ProvisionError::Call { action, target, cause: brief(&error) }
 }

@@ -1,0 +1,177 @@
+//! `less deploy`: makes what a stage needs on AWS.
+
+use less_model::config::DEFAULT_LISTEN;
+use less_runtime::transport::aws::provision::apply;
+
+use super::build::{Failure, generate};
+use crate::cargo::BuildOptions;
+use crate::cli::ExitStatus;
+use crate::deploy::orphan::Orphans;
+use crate::deploy::plan::{Plan, plan};
+use crate::deploy::progress::Progress;
+use crate::deploy::remove::{Messages, Removed, remove};
+use crate::deploy::target::{self, StageArg, Target};
+use crate::deploy::{ask, errors, show};
+use crate::program;
+use crate::project::Project;
+use crate::ui;
+
+/// What `deploy` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    stage: StageArg,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Remove subscribers and topics that have no folder any more, as far as they are empty
+    #[arg(long)]
+    prune: bool,
+    /// With `--prune`: remove them with their messages
+    #[arg(long, requires = "prune")]
+    drop_messages: bool,
+    /// Do not generate and compile before
+    #[arg(long)]
+    no_build: bool,
+}
+
+pub(super) async fn run(project: &Project, arguments: &Args) -> anyhow::Result<ExitStatus> {
+    match deploy(project, arguments).await {
+        Ok(()) => Ok(ExitStatus::Success),
+        Err(Failure::User) => Ok(ExitStatus::UserError),
+        Err(Failure::Surroundings(error)) => Err(error),
+    }
+}
+
+async fn deploy(project: &Project, arguments: &Args) -> Result<(), Failure> {
+    if !arguments.no_build {
+        ui::say("Building... ⚙️");
+        let generated = generate(project)?;
+        program::make(project, &generated.app, &BuildOptions { release: true }).await?;
+        ui::say("Build complete ✅");
+    }
+    let target = target::open(project, &arguments.stage, !arguments.no_build).await?;
+    let observed = target::look(&target).await?;
+    let plan = plan(&target.read.app, &target.desired, &observed);
+    ui::note(&show::text(&plan));
+    if !plan.refused.is_empty() {
+        ui::diagnostics(&plan.refused, &target.read.tree);
+        return Err(Failure::User);
+    }
+    let prune = pruned(&plan, arguments);
+    if plan.is_empty() && prune.is_empty() {
+        ui::say("There is nothing to change");
+    } else {
+        if !ask::confirm(&question(&plan, &prune), arguments.yes)? {
+            ui::say("Nothing was changed");
+            return Err(Failure::User);
+        }
+        ui::say("Deploying... 🚀");
+        let steps = plan.create.len() + plan.change.len();
+        let progress = Progress::of(steps + prune.subscribers.len() + prune.topics.len());
+        let report = |kind, name: &str, done| progress.report(kind, name, done);
+        let applied = apply(&target.connection, &target.desired, &observed, &report).await;
+        applied.map_err(|failed| incomplete(&failed, &target))?;
+        let messages = if arguments.drop_messages { Messages::Drop } else { Messages::Keep };
+        let removed = remove(&target.connection, &prune, messages, &progress).await;
+        kept(&removed);
+        if !removed.errors.is_empty() {
+            return Err(incomplete(&removed.errors, &target));
+        }
+    }
+    left(&plan, &prune, &target);
+    ui::say("Deployment complete ✅");
+    resources(&target);
+    Ok(())
+}
+
+/// What of the orphans is to be removed.
+fn pruned(plan: &Plan, arguments: &Args) -> Orphans {
+    if !arguments.prune {
+        return Orphans::default();
+    }
+    let mut orphans = plan.orphaned.clone();
+    if !arguments.drop_messages {
+        orphans.subscribers.retain(|orphan| orphan.waiting() + orphan.dead() == 0);
+        let stays = |topic: &str| {
+            let all = plan.orphaned.subscribers.iter().filter(|orphan| orphan.topic == topic);
+            all.clone().any(|orphan| orphan.waiting() + orphan.dead() > 0)
+        };
+        orphans.topics.retain(|orphan| !stays(&orphan.topic));
+    }
+    orphans
+}
+
+fn question(plan: &Plan, prune: &Orphans) -> String {
+    let site = &plan.of.site;
+    let mut parts = Vec::new();
+    for (many, what) in [(plan.create.len(), "make"), (plan.change.len(), "change")] {
+        if many > 0 {
+            parts.push(format!("{what} {many}"));
+        }
+    }
+    if !prune.is_empty() {
+        let removed = prune.subscribers.len() + prune.topics.len();
+        parts.push(match prune.messages() {
+            0 => format!("remove {removed}"),
+            many => format!("remove {removed} with {}", show::count_of(many, "message")),
+        });
+    }
+    format!("{} in account {}, {}", parts.join(", "), site.account, site.region)
+}
+
+fn incomplete(
+    failed: &[less_runtime::transport::aws::provision::ProvisionError],
+    target: &Target,
+) -> Failure {
+    errors::print(failed, &target.stage);
+    Failure::Surroundings(anyhow::anyhow!(
+        "the deployment is not complete\nhint: `less deploy --stage {}` goes on from here",
+        target.stage
+    ))
+}
+
+/// Says what stayed because messages came in meanwhile.
+pub(super) fn kept(removed: &Removed) {
+    for (label, many) in &removed.kept {
+        ui::say(&format!("  kept subscriber {label}: {} in its queues", show::count_of(*many, "message")));
+    }
+}
+
+/// Says what is orphaned and stays, and how it goes.
+fn left(plan: &Plan, prune: &Orphans, target: &Target) {
+    let left: Vec<_> =
+        plan.orphaned.subscribers.iter().filter(|orphan| !prune.subscribers.contains(orphan)).collect();
+    let topics = plan.orphaned.topics.len() - prune.topics.len();
+    if left.is_empty() && topics == 0 {
+        return;
+    }
+    let messages: u64 = left.iter().map(|orphan| orphan.waiting() + orphan.dead()).sum();
+    let command = format!("less deploy --stage {} --prune", target.stage);
+    let how = match messages {
+        0 => format!("`{command}` removes them"),
+        many => format!(
+            "they hold {}, and `{command} --drop-messages` removes them with those",
+            show::count_of(many, "message")
+        ),
+    };
+    ui::say(&format!("{} left of what has no folder any more: {how}", left.len() + topics));
+}
+
+/// Where the app is reached.
+fn resources(target: &Target) {
+    let settings = &target.read.app.settings;
+    let stage = settings.stages.get(&target.stage);
+    let url = stage.and_then(|layer| layer.url.clone()).unwrap_or_else(|| {
+        let listen = stage.and_then(|layer| layer.listen.clone()).or_else(|| settings.base.listen.clone());
+        let listen = listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
+        format!(
+            "http://{listen} where `less start --stage {0}` runs (`url` in `[stages.{0}]` names the address that others use)",
+            target.stage
+        )
+    });
+    ui::say("Resources");
+    ui::say("  - API URLs");
+    ui::say(&format!("    - Topics: {url}"));
+    ui::say("🇨🇻");
+}

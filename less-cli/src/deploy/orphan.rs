@@ -1,0 +1,160 @@
+//! What an app no longer has, and AWS still does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use less_runtime::transport::aws::Site;
+use less_runtime::transport::aws::provision::{
+    Backlog, Desired, Observed, ObservedQueue, TAG_CODE, TAG_SUBSCRIBER, TAG_TOPIC, Tags, is_ours,
+};
+use serde::Serialize;
+
+/// Topics and subscribers without a folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Orphans {
+    /// Subscribers, by topic and name.
+    pub subscribers: Vec<OrphanSubscriber>,
+    /// Topics, by name.
+    pub topics: Vec<OrphanTopic>,
+}
+
+/// A subscriber without a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OrphanSubscriber {
+    /// Its topic.
+    pub topic: String,
+    /// Its name.
+    pub subscriber: String,
+    /// ARNs of the subscriptions that lead to its queue.
+    pub subscriptions: Vec<String>,
+    /// Its queue, where that is left.
+    pub queue: Option<OrphanQueue>,
+    /// Its dead letters, where they are left.
+    pub dead_letters: Option<OrphanQueue>,
+    /// The fingerprint of its code.
+    #[serde(skip)]
+    pub code: Option<String>,
+}
+
+/// A queue of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OrphanQueue {
+    /// Its name.
+    pub name: String,
+    /// Its URL.
+    pub url: String,
+    /// What it holds.
+    pub backlog: Backlog,
+}
+
+/// A topic without a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OrphanTopic {
+    /// Its id.
+    pub topic: String,
+    /// The SNS topic's name.
+    pub name: String,
+    /// What others have subscribed to it.
+    pub others: Vec<String>,
+}
+
+impl OrphanSubscriber {
+    /// `topic/subscriber`.
+    pub fn label(&self) -> String {
+        format!("{}/{}", self.topic, self.subscriber)
+    }
+
+    /// How many messages wait for it.
+    pub fn waiting(&self) -> u64 {
+        self.queue.as_ref().map_or(0, |queue| queue.backlog.total())
+    }
+
+    /// How many dead letters it has.
+    pub fn dead(&self) -> u64 {
+        self.dead_letters.as_ref().map_or(0, |queue| queue.backlog.total())
+    }
+}
+
+impl Orphans {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.subscribers.is_empty() && self.topics.is_empty()
+    }
+
+    /// How many messages and dead letters they hold.
+    pub fn messages(&self) -> u64 {
+        self.subscribers.iter().map(|subscriber| subscriber.waiting() + subscriber.dead()).sum()
+    }
+}
+
+/// Whatever is there, ours, and not needed.
+pub fn find(desired: &Desired, observed: &Observed) -> Orphans {
+    let needed = desired
+        .subscribers()
+        .flat_map(|(_, subscriber)| [&*subscriber.queue.name, &*subscriber.dead_letters.name]);
+    let needed: BTreeSet<&str> = needed.chain(desired.topics.iter().map(|topic| &*topic.name)).collect();
+    let mut subscribers: BTreeMap<(String, String), OrphanSubscriber> = BTreeMap::new();
+    for (name, queue) in observed.queues.iter().filter(|(name, _)| !needed.contains(&***name)) {
+        let key = (tag(&queue.tags, TAG_TOPIC, name), tag(&queue.tags, TAG_SUBSCRIBER, name));
+        let found = subscribers.entry(key.clone()).or_insert_with(|| OrphanSubscriber {
+            topic: key.0,
+            subscriber: key.1,
+            subscriptions: Vec::new(),
+            queue: None,
+            dead_letters: None,
+            code: None,
+        });
+        let place = if is_dead_letters(name) { &mut found.dead_letters } else { &mut found.queue };
+        *place = Some(orphan_queue(name, queue));
+        if let Some(code) = queue.tags.get(TAG_CODE) {
+            found.code = Some(code.clone());
+        }
+        found.subscriptions.extend(leading_to(&desired.site, observed, name));
+    }
+    let ours = |endpoint: &str| {
+        let name = endpoint.rsplit(':').next().unwrap_or_default();
+        desired.site.queue_arn(name) == endpoint
+            && (observed.queues.contains_key(name) || needed.contains(name))
+    };
+    let topics = observed.topics.iter().filter(|(name, _)| !needed.contains(&***name));
+    let topics = topics.map(|(name, topic)| OrphanTopic {
+        topic: tag(&topic.tags, TAG_TOPIC, name),
+        name: name.clone(),
+        others: topic
+            .subscriptions
+            .iter()
+            .filter(|found| !ours(&found.endpoint))
+            .map(|found| found.endpoint.clone())
+            .collect(),
+    });
+    Orphans { topics: topics.collect(), subscribers: subscribers.into_values().collect() }
+}
+
+/// Everything of the app and the stage, needed or not.
+pub fn everything(desired: &Desired, observed: &Observed) -> Orphans {
+    let ours = |tags: &Tags| is_ours(&desired.app, &desired.stage, tags);
+    let mut observed = observed.clone();
+    // Somebody else's may bear a name that we need.
+    observed.topics.retain(|_, topic| ours(&topic.tags));
+    observed.queues.retain(|_, queue| ours(&queue.tags));
+    find(&Desired { topics: Vec::new(), ..desired.clone() }, &observed)
+}
+
+fn orphan_queue(name: &str, queue: &ObservedQueue) -> OrphanQueue {
+    OrphanQueue { name: name.to_owned(), url: queue.url.clone(), backlog: queue.backlog() }
+}
+
+/// Without the tag, which somebody took away, the physical name has to do.
+fn tag(tags: &Tags, key: &str, name: &str) -> String {
+    tags.get(key).cloned().unwrap_or_else(|| name.to_owned())
+}
+
+/// Names of subscribers hold no `-`, so that only dead letters end so.
+fn is_dead_letters(name: &str) -> bool {
+    name.strip_suffix(".fifo").unwrap_or(name).ends_with("-dlq")
+}
+
+fn leading_to(site: &Site, observed: &Observed, queue: &str) -> Vec<String> {
+    let arn = site.queue_arn(queue);
+    let all = observed.topics.values().flat_map(|topic| &topic.subscriptions);
+    all.filter(|found| found.endpoint == arn).map(|found| found.arn.clone()).collect()
+}
