@@ -40,6 +40,8 @@ pub enum Command {
     List(JsonArg),
     /// Show every subscriber's messages by state; exits 1 while any is dead or a handler can't be loaded
     Status(crate::command::status::Args),
+    /// Show messages of a topic as they are published
+    Tail(crate::command::tail::Args),
     /// Look at dead letters, release or purge them
     Dlq(crate::command::dlq::Args),
     /// Deliver messages once more that subscribers have finished and the topic still retains

@@ -13,6 +13,7 @@ pub mod publish;
 pub mod replay;
 mod start;
 pub mod status;
+pub mod tail;
 pub mod verify;
 
 use crate::cli::{Cli, Command, ExitStatus};
@@ -31,6 +32,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Publish(arguments) => block_on(publish::run(folder, &arguments)),
         Command::List(arguments) => list::run(&Project::find(folder)?, arguments.json),
         Command::Status(arguments) => block_on(status::run(folder, &arguments)),
+        Command::Tail(arguments) => block_on(tail::run(folder, &arguments)),
         Command::Dlq(arguments) => block_on(dlq::run(folder, &arguments)),
         Command::Replay(arguments) => block_on(replay::run(folder, &arguments)),
         Command::Verify(arguments) => verify::run(folder, &arguments),
