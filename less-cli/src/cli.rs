@@ -52,6 +52,10 @@ pub enum Command {
     Backup(crate::command::backup::Args),
     /// Make the broker's folder from a backup
     Restore(crate::command::backup::RestoreArgs),
+    /// Print least-privilege policies for a stage on AWS, as JSON
+    Iam(crate::command::iam::Args),
+    /// Print the variables that a process of a stage on AWS needs
+    Env(crate::command::env::Args),
     /// Show every setting, and where its value came from
     Config(ConfigArgs),
 }

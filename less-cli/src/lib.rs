@@ -4,11 +4,13 @@ pub mod cargo;
 pub mod cli;
 pub mod command;
 pub mod dev;
+pub mod export;
 pub mod output;
 pub mod pager;
 pub mod program;
 pub mod project;
 pub mod render;
+pub mod stage;
 mod templates;
 pub mod ui;
 

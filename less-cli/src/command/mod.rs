@@ -7,6 +7,8 @@ mod check;
 mod config;
 mod dev;
 pub mod dlq;
+pub mod env;
+pub mod iam;
 mod list;
 pub mod new;
 pub mod publish;
@@ -38,6 +40,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Verify(arguments) => verify::run(folder, &arguments),
         Command::Backup(arguments) => block_on(backup::run(folder, &arguments)),
         Command::Restore(arguments) => backup::restore(folder, &arguments),
+        Command::Iam(arguments) => block_on(iam::run(folder, &arguments)),
+        Command::Env(arguments) => block_on(env::run(folder, &arguments)),
         Command::Config(arguments) => config::run(&Project::find(folder)?, &arguments),
     }
 }

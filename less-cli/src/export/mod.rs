@@ -1,0 +1,4 @@
+//! What others need to host an app: policies, variables, templates, as pure functions of it.
+
+pub mod env;
+pub mod iam;
