@@ -56,6 +56,8 @@ pub enum Command {
     Iam(crate::command::iam::Args),
     /// Print the variables that a process of a stage on AWS needs
     Env(crate::command::env::Args),
+    /// Print what other tools deploy the app with
+    Export(crate::command::export::Args),
     /// Show every setting, and where its value came from
     Config(ConfigArgs),
 }

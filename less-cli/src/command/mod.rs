@@ -8,6 +8,7 @@ mod config;
 mod dev;
 pub mod dlq;
 pub mod env;
+pub mod export;
 pub mod iam;
 mod list;
 pub mod new;
@@ -42,6 +43,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Restore(arguments) => backup::restore(folder, &arguments),
         Command::Iam(arguments) => block_on(iam::run(folder, &arguments)),
         Command::Env(arguments) => block_on(env::run(folder, &arguments)),
+        Command::Export(arguments) => export::run(folder, &arguments),
         Command::Config(arguments) => config::run(&Project::find(folder)?, &arguments),
     }
 }

@@ -84,7 +84,10 @@ impl App<'_> {
 
     /// By the stage's prefix: who deploys makes what is not there yet, and removes what left the tree.
     fn deployer(&self) -> Vec<Statement> {
-        let all = format!("{}-{}-*", self.topology.app, self.topology.stage);
+        let mut all = format!("{}-{}-", self.topology.app, self.topology.stage);
+        // A long name keeps its first 54 characters.
+        all.truncate(54);
+        all.push('*');
         let (topics, queues) = (self.site.topic_arn(&all), self.site.queue_arn(&all));
         vec![
             allow(
