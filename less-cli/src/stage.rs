@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use less_model::config::{Flags, resolve};
-use less_model::diagnostic::Diagnostic;
 use less_model::manifest::{AwsLayer, Manifest, TransportKind};
 use less_model::name::StageName;
 use less_model::topology::Topology;
 use less_runtime::transport::aws::{Connection, Purpose, Site, connect};
 
 use crate::project::Project;
-use crate::ui::{self, user_error};
+use crate::ui::user_error;
 
 /// A stage on AWS.
 pub struct Stage {
@@ -54,12 +53,7 @@ impl Stage {
 
     /// Likewise; the stage's name where it is elsewhere.
     pub fn if_on_aws(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<Result<Self, StageName>> {
-        let read = Project::find(folder)?.read()?;
-        let errors: Vec<Diagnostic> = read.diagnostics.into_iter().filter(Diagnostic::is_error).collect();
-        if !errors.is_empty() {
-            ui::diagnostics(&errors, &read.tree);
-            return Err(user_error("the app has errors\nhint: mend them first; `less check` shows them"));
-        }
+        let read = Project::find(folder)?.sound()?;
         let flags = Flags { stage: stage.map(str::to_owned), ..Flags::default() };
         let config = resolve(&read.app.settings, &flags, |name| std::env::var(name).ok());
         let config = config.map_err(|errors| {

@@ -6,6 +6,9 @@ use clap::Subcommand;
 
 use crate::cli::ExitStatus;
 use crate::export::cloudformation::{MAX_INLINE, MAX_RESOURCES, MAX_TEMPLATE, template};
+use crate::export::dockerfile::{Files, IGNORED, Image, dockerfile};
+use crate::project::Project;
+use crate::render::RuntimeSource;
 use crate::stage::Stage;
 use crate::ui::{self, user_error};
 
@@ -24,11 +27,20 @@ enum What {
         #[arg(long)]
         stage: Option<String>,
     },
+    /// Print a Dockerfile of the app: multi-stage, without root, with a health check
+    Dockerfile,
+    /// Print the `.dockerignore` that goes with it
+    Dockerignore,
 }
 
 pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<ExitStatus> {
     match &arguments.what {
         What::Cloudformation { stage } => cloudformation(folder, stage.as_deref()),
+        What::Dockerfile => image(&Project::find(folder)?),
+        What::Dockerignore => {
+            ui::data(IGNORED.trim_end());
+            Ok(ExitStatus::Success)
+        }
     }
 }
 
@@ -51,5 +63,18 @@ fn cloudformation(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<
         ));
     }
     ui::data(&text);
+    Ok(ExitStatus::Success)
+}
+
+fn image(project: &Project) -> anyhow::Result<ExitStatus> {
+    let app = project.sound()?.app;
+    let exists = |name: &str| project.root.join(name).is_file();
+    let files = Files {
+        package: exists("package.json"),
+        package_lock: exists("package-lock.json"),
+        requirements: exists("requirements.txt"),
+    };
+    let text = dockerfile(&Image::new(&app, RuntimeSource::find()?, files));
+    ui::data(text.trim_end());
     Ok(ExitStatus::Success)
 }
