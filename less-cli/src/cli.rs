@@ -40,6 +40,8 @@ pub enum Command {
     List(JsonArg),
     /// Show every subscriber's messages by state; exits 1 while any is dead or a handler can't be loaded
     Status(crate::command::status::Args),
+    /// Show messages of a topic as they are published
+    Tail(crate::command::tail::Args),
     /// Look at dead letters, release or purge them
     Dlq(crate::command::dlq::Args),
     /// Deliver messages once more that subscribers have finished and the topic still retains
@@ -56,6 +58,12 @@ pub enum Command {
     Deploy(crate::command::deploy::Args),
     /// Remove everything of the app in a stage from AWS
     Destroy(crate::command::destroy::Args),
+    /// Print least-privilege policies for a stage on AWS, as JSON
+    Iam(crate::command::iam::Args),
+    /// Print the variables that a process of a stage on AWS needs
+    Env(crate::command::env::Args),
+    /// Print what other tools deploy the app with
+    Export(crate::command::export::Args),
     /// Show every setting, and where its value came from
     Config(ConfigArgs),
 }

@@ -5,11 +5,13 @@ pub mod cli;
 pub mod command;
 pub mod deploy;
 pub mod dev;
+pub mod export;
 pub mod output;
 pub mod pager;
 pub mod program;
 pub mod project;
 pub mod render;
+pub mod stage;
 mod templates;
 pub mod ui;
 

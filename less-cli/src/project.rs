@@ -7,7 +7,7 @@ use less_model::diagnostic::Diagnostic;
 use less_model::source::{SourceTree, find_root};
 use less_model::tree::App;
 
-use crate::ui::user_error;
+use crate::ui::{self, user_error};
 
 /// An app's folder.
 #[derive(Debug, Clone)]
@@ -48,6 +48,18 @@ impl Project {
             self.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let (app, diagnostics) = less_model::scan::scan(&tree, &folder);
         Ok(Read { tree, app, diagnostics })
+    }
+
+    /// Reads the app, and prints the errors where it has any.
+    pub fn sound(&self) -> anyhow::Result<Read> {
+        let read = self.read()?;
+        let errors: Vec<Diagnostic> =
+            read.diagnostics.iter().filter(|found| found.is_error()).cloned().collect();
+        if errors.is_empty() {
+            return Ok(read);
+        }
+        ui::diagnostics(&errors, &read.tree);
+        Err(user_error("the app has errors\nhint: mend them first; `less check` shows them"))
     }
 
     /// Where generated files go.

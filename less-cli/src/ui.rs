@@ -33,12 +33,50 @@ pub fn note(text: &str) {
 
 /// Prints data. Where nobody reads any longer, as in `less list | head -1`, the rest is not said.
 pub fn data(text: &str) {
-    match writeln!(anstream::stdout(), "{text}") {
-        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
-            error(&format!("can't write to standard output: {cause}"));
-        }
-        _ => {}
+    data_or_end(text);
+}
+
+/// Prints data, and says whether somebody may still read: what has no end of its own ends with its reader.
+pub fn data_or_end(text: &str) -> bool {
+    let Err(cause) = writeln!(anstream::stdout(), "{text}") else { return true };
+    if cause.kind() != std::io::ErrorKind::BrokenPipe {
+        error(&format!("can't write to standard output: {cause}"));
     }
+    false
+}
+
+/// A text whose control characters are escaped as in JSON: one that came from elsewhere must not steer the terminal.
+pub fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            // Control characters are all below U+00A0.
+            let _ = std::fmt::Write::write_fmt(&mut out, format_args!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// A time in milliseconds since the Unix epoch as RFC 3339 has it, in UTC.
+pub fn time(millis: u64) -> String {
+    let (seconds, of_day) = (millis / 1000, millis / 1000 % 86_400);
+    let (year, month, day) = date(seconds / 86_400);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", millis % 1000)
+}
+
+/// Year, month and day of a day since 1970. Years begin in March here, so that the leap day is their last.
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year + u64::from(month <= 2), month, day)
 }
 
 /// Prints every diagnostic, and how many there are.
@@ -112,6 +150,11 @@ fn excerpt(diagnostic: &Diagnostic, tree: &SourceTree) -> Option<String> {
 
 /// So many of something: `1 topic`, `2 topics`.
 pub fn count(count: usize, word: &str) -> String {
+    count_u64(count as u64, word)
+}
+
+/// Likewise.
+pub fn count_u64(count: u64, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
@@ -141,6 +184,20 @@ mod tests {
         let shown = excerpt(&Diagnostic::error("x", "y").at(place), &tree).unwrap();
         let plain = anstream::adapter::strip_str(&shown).to_string();
         assert!(plain.ends_with("| pub fn process() {}\n  |        ^^^^^^^"), "{plain}");
+    }
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        for (millis, shown) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_709_251_200_000, "2024-03-01T00:00:00.000Z"),
+            (1_798_761_599_001, "2026-12-31T23:59:59.001Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(time(millis), shown);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::clock::{Clock, millis};
 use crate::limits::{Limits, Order};
 use crate::message::{MessageId, StoredMessage};
 use crate::publish::{Publish, PublishError, Receipt};
+use crate::tail::Tails;
 use crate::transport::{
     Layout, NewMessage, SubscriptionIndex, SubscriptionSpec, TopicIndex, TopicSpec, Transport,
 };
@@ -44,6 +45,7 @@ pub struct App {
     transport: Arc<dyn Transport>,
     clock: Clock,
     max_body: usize,
+    tails: Tails,
 }
 
 impl App {
@@ -73,7 +75,7 @@ impl App {
                 (name.to_owned(), Carried { index: TopicIndex(index), check, limits, shape })
             })
             .collect();
-        Self { manifest, layout, topics, transport, clock, max_body }
+        Self { manifest, layout, topics, transport, clock, max_body, tails: Tails::default() }
     }
 
     /// What the app consists of.
@@ -99,6 +101,11 @@ impl App {
     /// Largest message, in bytes.
     pub fn max_body(&self) -> usize {
         self.max_body
+    }
+
+    /// Who watches its messages as they are accepted.
+    pub(crate) fn tails(&self) -> &Tails {
+        &self.tails
     }
 
     /// The topic of this name.
@@ -155,7 +162,12 @@ impl App {
         let mut results = if accepted.is_empty() {
             Vec::new()
         } else {
-            self.transport.publish(carried.index, accepted).await
+            let watched = self.tails.watch(carried.index, &accepted);
+            let results = self.transport.publish(carried.index, accepted).await;
+            if let Some(watched) = watched {
+                watched.show(&results);
+            }
+            results
         };
         for (position, error) in refused {
             results.insert(position.min(results.len()), Err(error));

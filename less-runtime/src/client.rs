@@ -13,15 +13,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::http::tail::KEEP_ALIVE;
 pub use crate::http::{ShownDeadLetter, Status, SubscriberStatus};
 use crate::message::MessageId;
 use crate::publish::{Publish, PublishError, Receipt};
+pub use crate::tail::{ShownMessage, TailLine};
 pub use crate::transport::Replay;
 pub use crate::worker::foreign::{WorkerState, WorkerStatus};
 
@@ -35,6 +38,14 @@ pub struct Client {
     url: String,
     key: Option<String>,
     http: HttpClient<HttpConnector, Full<Bytes>>,
+}
+
+/// A topic's messages as they are accepted.
+pub struct TailStream {
+    client: Client,
+    body: Incoming,
+    /// What was read beyond the last line.
+    read: Vec<u8>,
 }
 
 /// Keeps the address file as long as the app runs.
@@ -214,22 +225,8 @@ impl Client {
 
     /// Everything that the app has stored, as a tar archive, piece by piece.
     pub async fn backup(&self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), PublishError> {
-        let no_app = |cause: String| PublishError::NoApp { url: self.url.clone(), cause };
         let broken = |cause: String| PublishError::Unavailable(cause);
-        let mut request = Request::builder().uri(format!("{}/_less/backup", self.url));
-        if let Some(key) = &self.key {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
-        }
-        let request = request.body(Full::default()).map_err(|error| no_app(error.to_string()))?;
-        let answer = self.http.request(request).await.map_err(|error| no_app(chain(&error)))?;
-        let status = answer.status();
-        let mut body = answer.into_body();
-        if !status.is_success() {
-            let body = body.collect().await.map_err(|error| no_app(error.to_string()))?.to_bytes();
-            let mut problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-            problem["status"] = json!(status.as_u16());
-            return Err(self.problem(&problem));
-        }
+        let mut body = self.open("/_less/backup").await?;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| broken(chain(&error)))?;
             if let Some(piece) = frame.data_ref() {
@@ -237,6 +234,36 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// Watches a topic: messages as they are accepted, with a subscriber only those that it gets.
+    pub async fn tail(&self, topic: &str, subscriber: Option<&str>) -> Result<TailStream, PublishError> {
+        let subscriber = subscriber.map(|name| format!("&subscriber={}", segment(name))).unwrap_or_default();
+        let path = format!("/_less/tail?topic={}{subscriber}", segment(topic));
+        let no_answer = |_| PublishError::NoApp {
+            url: self.url.clone(),
+            cause: format!("no answer within {ANSWER_TIMEOUT:?}"),
+        };
+        let body = tokio::time::timeout(ANSWER_TIMEOUT, self.open(&path)).await.map_err(no_answer)??;
+        Ok(TailStream { client: self.clone(), body, read: Vec::new() })
+    }
+
+    /// An answer that is read piece by piece.
+    async fn open(&self, path: &str) -> Result<Incoming, PublishError> {
+        let no_app = |cause: String| PublishError::NoApp { url: self.url.clone(), cause };
+        let mut request = Request::builder().uri(format!("{}{path}", self.url));
+        if let Some(key) = &self.key {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
+        let request = request.body(Full::default()).map_err(|error| no_app(error.to_string()))?;
+        let answer = self.http.request(request).await.map_err(|error| no_app(chain(&error)))?;
+        let status = answer.status();
+        let body = answer.into_body();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let body = body.collect().await.map_err(|error| no_app(error.to_string()))?.to_bytes();
+        Err(self.refused(status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 
     async fn act(
@@ -263,11 +290,15 @@ impl Client {
     }
 
     fn parse<T: serde::de::DeserializeOwned>(&self, value: Value) -> Result<T, PublishError> {
-        serde_json::from_value(value).map_err(|error| PublishError::Refused {
+        serde_json::from_value(value).map_err(|error| self.unreadable(&error))
+    }
+
+    fn unreadable(&self, error: &serde_json::Error) -> PublishError {
+        PublishError::Refused {
             url: self.url.clone(),
             status: 200,
             detail: format!("an answer of another version of Less: {error}"),
-        })
+        }
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, PublishError> {
@@ -296,12 +327,16 @@ impl Client {
         if status.is_success() {
             return Ok(value);
         }
+        Err(self.refused(status, value))
+    }
+
+    /// The error that an answer without success stands for.
+    fn refused(&self, status: StatusCode, mut problem: Value) -> PublishError {
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(PublishError::Unauthorized { url: self.url.clone() });
+            return PublishError::Unauthorized { url: self.url.clone() };
         }
-        let mut problem = value;
         problem["status"] = json!(status.as_u16());
-        Err(self.problem(&problem))
+        self.problem(&problem)
     }
 
     /// The error that a problem document stands for.
@@ -319,6 +354,33 @@ impl Client {
                 status: u16::try_from(number("status")).unwrap_or(0),
                 detail: text("detail"),
             },
+        }
+    }
+}
+
+impl TailStream {
+    /// The next line, waiting until there is one; `None` once the app has said that nothing follows.
+    pub async fn next(&mut self) -> Result<Option<TailLine>, PublishError> {
+        let gone =
+            |cause: &str| PublishError::NoApp { url: self.client.url.clone(), cause: cause.to_owned() };
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.read.drain(..=end).collect();
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                let line = serde_json::from_slice(&line).map_err(|error| self.client.unreadable(&error))?;
+                return Ok(match line {
+                    TailLine::End(_) => None,
+                    line @ (TailLine::Message(_) | TailLine::Missed(_)) => Some(line),
+                });
+            }
+            let frame = tokio::time::timeout(3 * KEEP_ALIVE, self.body.frame()).await;
+            match frame.map_err(|_| gone("it has fallen silent"))? {
+                Some(Ok(frame)) => self.read.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+                Some(Err(error)) => return Err(gone(&chain(&error))),
+                None => return Err(gone("it ended without a word")),
+            }
         }
     }
 }

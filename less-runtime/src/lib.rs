@@ -26,6 +26,7 @@ pub mod message;
 mod metrics;
 pub mod publish;
 mod shutdown;
+mod tail;
 mod telemetry;
 pub mod testing;
 pub mod topic;

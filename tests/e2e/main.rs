@@ -5,4 +5,5 @@ mod dev;
 mod examples;
 mod store;
 mod support;
+mod tail;
 mod workers;

@@ -9,6 +9,9 @@ pub mod deploy;
 pub mod destroy;
 mod dev;
 pub mod dlq;
+pub mod env;
+pub mod export;
+pub mod iam;
 mod list;
 pub mod new;
 pub mod plan;
@@ -16,6 +19,7 @@ pub mod publish;
 pub mod replay;
 mod start;
 pub mod status;
+pub mod tail;
 pub mod verify;
 
 use crate::cli::{Cli, Command, ExitStatus};
@@ -34,6 +38,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Publish(arguments) => block_on(publish::run(folder, &arguments)),
         Command::List(arguments) => list::run(&Project::find(folder)?, arguments.json),
         Command::Status(arguments) => block_on(status::run(folder, &arguments)),
+        Command::Tail(arguments) => block_on(tail::run(folder, &arguments)),
         Command::Dlq(arguments) => block_on(dlq::run(folder, &arguments)),
         Command::Replay(arguments) => block_on(replay::run(folder, &arguments)),
         Command::Verify(arguments) => verify::run(folder, &arguments),
@@ -42,6 +47,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Plan(arguments) => block_on(plan::run(folder, &arguments)),
         Command::Deploy(arguments) => block_on(deploy::run(&Project::find(folder)?, &arguments)),
         Command::Destroy(arguments) => block_on(destroy::run(&Project::find(folder)?, &arguments)),
+        Command::Iam(arguments) => block_on(iam::run(folder, &arguments)),
+        Command::Env(arguments) => block_on(env::run(folder, &arguments)),
+        Command::Export(arguments) => export::run(folder, &arguments),
         Command::Config(arguments) => config::run(&Project::find(folder)?, &arguments),
     }
 }

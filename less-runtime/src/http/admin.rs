@@ -133,7 +133,11 @@ pub(super) async fn topics(State(shared): State<Arc<Shared>>) -> Json<Value> {
     Json(json!({"app": shared.app.manifest().app, "topics": shared.app.manifest().topics}))
 }
 
-fn subscription(shared: &Shared, topic: &str, subscriber: &str) -> Result<SubscriptionIndex, Problem> {
+pub(super) fn subscription(
+    shared: &Shared,
+    topic: &str,
+    subscriber: &str,
+) -> Result<SubscriptionIndex, Problem> {
     shared.app.topic(topic)?;
     shared.app.subscription(topic, subscriber).ok_or_else(|| {
         let detail = format!("topic `{topic}` has no subscriber `{subscriber}`");

@@ -9,6 +9,7 @@ mod extract;
 mod guard;
 mod problem;
 mod publish;
+pub(crate) mod tail;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -136,6 +137,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/_less/dead-letters/{topic}/{subscriber}/release", post(admin::release))
         .route("/_less/dead-letters/{topic}/{subscriber}/purge", post(admin::purge))
         .route("/_less/workers/{topic}/{subscriber}/restart", post(admin::restart))
+        .route("/_less/tail", get(tail::tail))
         .route("/_less/backup", get(backup::backup))
         .route("/_less/replay/{topic}/{subscriber}", post(admin::replay))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this path"))

@@ -355,7 +355,7 @@ async fn a_key_is_asked_for_everywhere_but_for_health() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(server.get(path, "").await.status, 200);
     }
-    for path in ["/metrics", "/_less/status", "/_less/topics", "/nothing"] {
+    for path in ["/metrics", "/_less/status", "/_less/topics", "/_less/tail?topic=user_created", "/nothing"] {
         let answer = server.get(path, "").await;
         assert_eq!(answer.status, 401, "{path}");
         assert!(answer.head.contains("www-authenticate: bearer"));
@@ -475,4 +475,103 @@ async fn the_ledger_and_dead_letters_are_shown_and_dead_letters_released() {
     assert_eq!(*server.fake.released.lock().unwrap(), [Selection::All]);
     let path = "/_less/dead-letters/user_created/nobody/purge";
     assert_eq!(server.post(path, "", r#"{"all":true}"#).await.status, 404);
+}
+
+/// A tail that is open: nothing that is accepted from now on is missing in it.
+async fn open_tail(server: &Server, query: &str) -> TcpStream {
+    let (status, stream) = try_tail(server, query).await;
+    assert_eq!(status, 200);
+    stream
+}
+
+/// A tail's status, and the connection behind the head of its answer.
+async fn try_tail(server: &Server, query: &str) -> (u16, TcpStream) {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let request = format!("GET /_less/tail?{query} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("a head"));
+    }
+    let head = String::from_utf8(head).unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), stream)
+}
+
+/// The lines of an answer in chunks, to its end.
+async fn lines(mut stream: TcpStream) -> Vec<Value> {
+    let mut bytes = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("an end in time").unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    text.lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_tail_shows_what_is_accepted_while_it_is_open_and_ends_with_the_app() {
+    let server = server(options()).await;
+    assert_eq!(server.publish("", GOOD).await.status, 202);
+    let tail = open_tail(&server, "topic=user_created").await;
+    let other = open_tail(&server, "topic=user_created&subscriber=send_email").await;
+    let headers = "less-key: k\r\nless-delay: 30s\r\nless-attribute-tenant: acme\r\nidempotency-key: x\r\n";
+    let first = server.publish(headers, GOOD).await.json();
+    assert_eq!(server.publish(headers, GOOD).await.json()["duplicate"], true);
+    assert_eq!(server.publish("", r#"{"user_id":"x"}"#).await.status, 422);
+    let last = server.publish("", "{\"user_id\": 2,\n \"tags\": []}").await.json();
+    // An answer without end, and the server ends all the same.
+    server.switch.stop();
+    tokio::time::timeout(PATIENCE, server.task).await.expect("the server ends").unwrap();
+    let lines = lines(tail).await;
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let message = &lines[0]["message"];
+    assert_eq!((&message["message_id"], &message["key"]), (&first["message_id"], &"k".into()));
+    assert_eq!((&message["attributes"]["tenant"], &message["body"]["user_id"]), (&"acme".into(), &1.into()));
+    let times = ["due", "published_at"].map(|name| message[name].as_u64().unwrap());
+    assert_eq!(times[0] - times[1], 30_000);
+    assert_eq!(lines[1]["message"]["message_id"], last["message_id"]);
+    assert_eq!(lines[2], serde_json::json!({"end": "shutdown"}));
+    assert_eq!(self::lines(other).await, lines, "a subscriber without a filter gets every message");
+}
+
+#[tokio::test]
+async fn a_tail_that_nobody_reads_delays_neither_publishing_nor_the_shutdown() {
+    let server = server(Options { drain: Duration::from_millis(100), ..options() }).await;
+    let tail = open_tail(&server, "topic=user_created").await;
+    // More than the buffers of both ends and the tail's own hold.
+    let body = format!("{{\"user_id\":1,\"tags\":[\"{}\"]}}", "x".repeat(900));
+    let items = vec![format!("{{\"body\":{body}}}"); 10_000].join(",");
+    for _ in 0..3 {
+        let answer = server.post("/_less/topics/user_created/batch", "", &format!("[{items}]")).await;
+        assert_eq!(answer.status, 200);
+    }
+    server.switch.stop();
+    tokio::time::timeout(PATIENCE, server.task).await.expect("the server ends").unwrap();
+    let lines = lines(tail).await;
+    let missed: u64 = lines.iter().filter_map(|line| line["missed"].as_u64()).sum();
+    let seen = lines.iter().filter(|line| line["message"].is_object()).count() as u64;
+    assert!(missed > 0 && seen > 0, "{missed} missed, {seen} seen");
+    assert_eq!((missed + seen, lines.last()), (30_000, Some(&serde_json::json!({"end": "shutdown"}))));
+}
+
+#[tokio::test]
+async fn what_can_t_be_tailed_is_said() {
+    let server = server(options()).await;
+    for (query, status) in [
+        ("topic=user_craeted", 404),
+        ("topic=user_created&subscriber=nobody", 404),
+        ("topik=user_created", 400),
+        ("", 400),
+    ] {
+        assert_eq!(server.get(&format!("/_less/tail?{query}"), "").await.status, status, "{query}");
+    }
+    let mut open = Vec::new();
+    for _ in 0..crate::tail::MAX_TAILS {
+        open.push(open_tail(&server, "topic=user_created").await);
+    }
+    assert_eq!(try_tail(&server, "topic=user_created").await.0, 429);
+    open.pop();
+    // That its reader has gone is noticed in time, and not at once.
+    let opened = async { while try_tail(&server, "topic=user_created").await.0 != 200 {} };
+    tokio::time::timeout(PATIENCE, opened).await.expect("there is room again");
 }

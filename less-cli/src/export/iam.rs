@@ -1,0 +1,361 @@
+//! Least-privilege policies: for who deploys, publishes, works, and looks after dead letters.
+
+use std::fmt;
+
+use less_model::topology::{PlacedSubscriber, Topology};
+use less_runtime::transport::aws::{Site, partition};
+use serde_json::{Map, Value, json};
+
+/// Most characters of a managed policy, without spaces (IAM's limit).
+pub const MAX_POLICY: usize = 6_144;
+
+/// Whom a policy is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Role {
+    /// `less plan`, `less deploy`, `less destroy`
+    Deployer,
+    /// Programs that publish
+    Publisher,
+    /// The running app: its subscribers
+    Worker,
+    /// `less status`, `less dlq`, `less tail` with `--stage`
+    Admin,
+}
+
+impl Role {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Deployer, Self::Publisher, Self::Worker, Self::Admin];
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deployer => "deployer",
+            Self::Publisher => "publisher",
+            Self::Worker => "worker",
+            Self::Admin => "admin",
+        })
+    }
+}
+
+/// A statement that allows something.
+struct Statement {
+    sid: &'static str,
+    actions: Vec<&'static str>,
+    resources: Vec<String>,
+    condition: Option<Value>,
+}
+
+/// The policy of a role, cut into as many documents as IAM's limit asks for. All of them belong to the role.
+pub fn policies(role: Role, topology: &Topology, site: &Site, kms_key: Option<&str>) -> Vec<Value> {
+    let app = App { topology, site };
+    let mut statements = match role {
+        Role::Deployer => app.deployer(),
+        Role::Publisher => vec![allow("Publish", &["sns:Publish"], app.topics())],
+        Role::Worker => app.worker(),
+        Role::Admin => app.admin(),
+    };
+    // Who deploys only names the key; SNS and SQS use it for those who send and receive.
+    if let Some(key) = kms_key.filter(|_| role != Role::Deployer) {
+        statements.push(app.kms(key));
+    }
+    statements.retain(|statement| !statement.resources.is_empty());
+    documents(statements)
+}
+
+fn allow(sid: &'static str, actions: &[&'static str], resources: Vec<String>) -> Statement {
+    Statement { sid, actions: actions.to_vec(), resources, condition: None }
+}
+
+struct App<'a> {
+    topology: &'a Topology,
+    site: &'a Site,
+}
+
+impl App<'_> {
+    fn topics(&self) -> Vec<String> {
+        self.topology.topics.iter().map(|topic| self.site.topic_arn(&topic.physical)).collect()
+    }
+
+    fn queues(&self, name: fn(&PlacedSubscriber) -> &str) -> Vec<String> {
+        let subscribers = self.topology.topics.iter().flat_map(|topic| &topic.subscribers);
+        subscribers.map(|subscriber| self.site.queue_arn(name(subscriber))).collect()
+    }
+
+    /// By the stage's prefix: who deploys makes what is not there yet, and removes what left the tree.
+    fn deployer(&self) -> Vec<Statement> {
+        let mut all = format!("{}-{}-", self.topology.app, self.topology.stage);
+        // A long name keeps its first 54 characters.
+        all.truncate(54);
+        all.push('*');
+        let (topics, queues) = (self.site.topic_arn(&all), self.site.queue_arn(&all));
+        vec![
+            allow(
+                "MakeTopics",
+                &[
+                    "sns:CreateTopic",
+                    "sns:DeleteTopic",
+                    "sns:GetSubscriptionAttributes",
+                    "sns:GetTopicAttributes",
+                    "sns:ListSubscriptionsByTopic",
+                    "sns:ListTagsForResource",
+                    "sns:SetSubscriptionAttributes",
+                    "sns:SetTopicAttributes",
+                    "sns:Subscribe",
+                    "sns:TagResource",
+                    "sns:Unsubscribe",
+                    "sns:UntagResource",
+                ],
+                vec![topics],
+            ),
+            allow(
+                "MakeQueues",
+                &[
+                    "sqs:CreateQueue",
+                    "sqs:DeleteQueue",
+                    "sqs:GetQueueAttributes",
+                    "sqs:GetQueueUrl",
+                    "sqs:ListQueueTags",
+                    "sqs:SetQueueAttributes",
+                    "sqs:TagQueue",
+                    "sqs:UntagQueue",
+                ],
+                vec![queues],
+            ),
+            // Lists have no resource of their own: an account in a region is the narrowest that AWS takes.
+            allow("FindTopicsThatLeft", &["sns:ListTopics"], vec![self.site.topic_arn("*")]),
+            allow("FindQueuesThatLeft", &["sqs:ListQueues"], vec![self.site.queue_arn("*")]),
+        ]
+    }
+
+    fn worker(&self) -> Vec<Statement> {
+        vec![
+            // What is delayed, and what is handed back later than SQS can, is sent again.
+            allow(
+                "Work",
+                &[
+                    "sqs:ChangeMessageVisibility",
+                    "sqs:DeleteMessage",
+                    "sqs:GetQueueAttributes",
+                    "sqs:GetQueueUrl",
+                    "sqs:ReceiveMessage",
+                    "sqs:SendMessage",
+                ],
+                self.queues(|subscriber| &subscriber.queue),
+            ),
+            allow(
+                "KeepDeadLetters",
+                &["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:SendMessage"],
+                self.queues(|subscriber| &subscriber.dead_letters),
+            ),
+        ]
+    }
+
+    fn admin(&self) -> Vec<Statement> {
+        // A subscription's ARN is its topic's and an id.
+        let topics = self.topics().into_iter().flat_map(|arn| [format!("{arn}:*"), arn]);
+        let tails = self.topology.topics.iter().map(|topic| {
+            let base = topic.physical.trim_end_matches(".fifo");
+            self.site.queue_arn(&format!("{base}-tail-*"))
+        });
+        vec![
+            allow(
+                "CountAndRelease",
+                &["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:SendMessage"],
+                self.queues(|subscriber| &subscriber.queue),
+            ),
+            allow(
+                "LookAtDeadLetters",
+                &[
+                    "sqs:ChangeMessageVisibility",
+                    "sqs:DeleteMessage",
+                    "sqs:GetQueueAttributes",
+                    "sqs:GetQueueUrl",
+                    "sqs:ReceiveMessage",
+                ],
+                self.queues(|subscriber| &subscriber.dead_letters),
+            ),
+            allow(
+                "TailTopics",
+                &["sns:ListSubscriptionsByTopic", "sns:Subscribe", "sns:Unsubscribe"],
+                topics.collect(),
+            ),
+            allow(
+                "TailQueues",
+                &[
+                    "sqs:CreateQueue",
+                    "sqs:DeleteMessage",
+                    "sqs:DeleteQueue",
+                    "sqs:GetQueueAttributes",
+                    "sqs:ListQueueTags",
+                    "sqs:ReceiveMessage",
+                    "sqs:SetQueueAttributes",
+                    "sqs:TagQueue",
+                ],
+                tails.collect(),
+            ),
+            allow("FindTails", &["sqs:ListQueues"], vec![self.site.queue_arn("*")]),
+        ]
+    }
+
+    /// An alias is no resource of a policy: the key behind it is meant by a condition.
+    fn kms(&self, key: &str) -> Statement {
+        let Site { region, account } = self.site;
+        let arn = |key: &str| format!("arn:{}:kms:{region}:{account}:key/{key}", partition(region));
+        let alias = key.strip_prefix("alias/").or_else(|| key.split_once(":alias/").map(|(_, alias)| alias));
+        let (resource, condition) = match alias {
+            Some(alias) => {
+                let name = format!("alias/{alias}");
+                (arn("*"), Some(json!({"ForAnyValue:StringEquals": {"kms:ResourceAliases": name}})))
+            }
+            None if key.starts_with("arn:") => (key.to_owned(), None),
+            None => (arn(key), None),
+        };
+        let actions = vec!["kms:Decrypt", "kms:GenerateDataKey"];
+        Statement { sid: "UseTheKey", actions, resources: vec![resource], condition }
+    }
+}
+
+/// Documents that each keep to IAM's limit. A statement that does not fit goes on in the next one.
+fn documents(statements: Vec<Statement>) -> Vec<Value> {
+    let mut documents: Vec<Vec<Value>> = vec![Vec::new()];
+    for Statement { sid, actions, resources, condition } in statements {
+        let written = |resources: &[String]| {
+            let mut fields = Map::from_iter([
+                ("Sid".to_owned(), json!(sid)),
+                ("Effect".to_owned(), json!("Allow")),
+                ("Action".to_owned(), json!(actions)),
+                ("Resource".to_owned(), json!(resources)),
+            ]);
+            fields.extend(condition.clone().map(|condition| ("Condition".to_owned(), condition)));
+            Value::Object(fields)
+        };
+        let mut rest = resources.as_slice();
+        while !rest.is_empty() {
+            let used: usize = documents.last().map_or(0, |statements| size(&document(statements)));
+            let frame = size(&written(&[])) + 1;
+            let mut room = MAX_POLICY.saturating_sub(used + frame);
+            let fits = rest.iter().take_while(|arn| {
+                let takes = arn.len() + 3;
+                let fits = takes <= room;
+                room = room.saturating_sub(takes);
+                fits
+            });
+            match fits.count() {
+                0 => documents.push(Vec::new()),
+                count => {
+                    let (these, others) = rest.split_at(count);
+                    if let Some(statements) = documents.last_mut() {
+                        statements.push(written(these));
+                    }
+                    rest = others;
+                }
+            }
+        }
+    }
+    documents.iter().filter(|statements| !statements.is_empty()).map(|all| document(all)).collect()
+}
+
+fn document(statements: &[Value]) -> Value {
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+fn size(value: &Value) -> usize {
+    value.to_string().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use less_model::manifest::DEFAULT_MAX_MESSAGE;
+    use less_model::topology::PlacedTopic;
+
+    use super::*;
+
+    fn topology(topics: usize, subscribers: usize) -> Topology {
+        let subscriber = |topic: usize, n: usize| PlacedSubscriber {
+            name: format!("s{n}").parse().unwrap(),
+            queue: format!("shop-prod-topic{topic}-s{n}"),
+            dead_letters: format!("shop-prod-topic{topic}-s{n}-dlq"),
+            max_receives: 130,
+            filter: None,
+        };
+        let topic = |n: usize| PlacedTopic {
+            name: format!("topic{n}").parse().unwrap(),
+            physical: format!("shop-prod-topic{n}"),
+            ordered: false,
+            max_message: DEFAULT_MAX_MESSAGE,
+            subscribers: (0..subscribers).map(|s| subscriber(n, s)).collect(),
+        };
+        let topics = (0..topics).map(topic).collect();
+        Topology { app: "shop".parse().unwrap(), stage: "prod".parse().unwrap(), topics }
+    }
+
+    fn site() -> Site {
+        Site { region: "eu-west-1".to_owned(), account: "111122223333".to_owned() }
+    }
+
+    fn resources(document: &Value) -> Vec<&str> {
+        let statements = document["Statement"].as_array().unwrap().iter();
+        statements.flat_map(|s| s["Resource"].as_array().unwrap()).map(|arn| arn.as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn no_resource_is_everything() {
+        for role in Role::ALL {
+            for document in policies(role, &topology(2, 2), &site(), Some("alias/shop")) {
+                for arn in resources(&document) {
+                    assert_eq!(arn.split(':').nth(4), Some("111122223333"), "{role}: {arn}");
+                    assert_eq!(arn.split(':').nth(3), Some("eu-west-1"), "{role}: {arn}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_runs_names_each_of_its_own() {
+        for role in [Role::Publisher, Role::Worker] {
+            let all = policies(role, &topology(2, 2), &site(), None);
+            assert!(!all[0].to_string().contains('*'), "{role}");
+        }
+    }
+
+    #[test]
+    fn a_policy_over_the_limit_becomes_several_that_allow_the_same() {
+        let topology = topology(100, 3);
+        let all = policies(Role::Worker, &topology, &site(), Some("1234"));
+        assert!(all.len() > 1);
+        assert!(all.iter().all(|document| size(document) <= MAX_POLICY));
+        let mut found: Vec<&str> = all.iter().flat_map(resources).collect();
+        found.sort_unstable();
+        let app = App { topology: &topology, site: &site() };
+        let mut wanted = [app.queues(|s| &s.queue), app.queues(|s| &s.dead_letters)].concat();
+        wanted.push("arn:aws:kms:eu-west-1:111122223333:key/1234".to_owned());
+        wanted.sort_unstable();
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn nothing_is_allowed_where_there_is_nothing() {
+        assert!(policies(Role::Worker, &topology(1, 0), &site(), None).is_empty());
+        assert!(policies(Role::Publisher, &topology(0, 0), &site(), None).is_empty());
+    }
+
+    #[test]
+    fn a_key_is_named_by_its_arn_and_an_alias_by_a_condition() {
+        let statement = |key: &str| {
+            let all = policies(Role::Publisher, &topology(1, 0), &site(), Some(key));
+            all[0]["Statement"][1].clone()
+        };
+        let id = statement("1234");
+        assert_eq!(id["Resource"], json!(["arn:aws:kms:eu-west-1:111122223333:key/1234"]));
+        assert_eq!(id["Condition"], Value::Null);
+        let arn = "arn:aws:kms:eu-west-1:999999999999:key/1234";
+        assert_eq!(statement(arn)["Resource"], json!([arn]));
+        for alias in ["alias/shop", "arn:aws:kms:eu-west-1:111122223333:alias/shop"] {
+            let alias = statement(alias);
+            assert_eq!(alias["Resource"], json!(["arn:aws:kms:eu-west-1:111122223333:key/*"]));
+            let wanted = json!({"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/shop"}});
+            assert_eq!(alias["Condition"], wanted);
+        }
+    }
+}

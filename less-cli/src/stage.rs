@@ -1,0 +1,107 @@
+//! A stage that has its topics and queues on AWS, as the commands see it that work on those.
+
+use std::path::Path;
+
+use less_model::config::{Flags, resolve};
+use less_model::manifest::{AwsLayer, Manifest, TransportKind};
+use less_model::name::StageName;
+use less_model::topology::Topology;
+use less_runtime::transport::aws::{Connection, Purpose, Site, connect};
+
+use crate::project::Project;
+use crate::ui::user_error;
+
+/// A stage on AWS.
+pub struct Stage {
+    /// The app.
+    pub manifest: Manifest,
+    /// The stage's name.
+    pub name: StageName,
+    /// What less.toml says about where it is.
+    pub aws: AwsLayer,
+}
+
+/// Which stage, and where it is.
+#[derive(Debug, clap::Args)]
+pub struct StageArgs {
+    /// Which `[stages.…]` of less.toml [env: `LESS_STAGE`] [default: dev]
+    #[arg(long)]
+    pub stage: Option<String>,
+    /// The region [default: the stage's, else the environment's]
+    #[arg(long)]
+    region: Option<String>,
+    /// The account; nobody is asked where it is given here or in the stage's table
+    #[arg(long, value_name = "12 DIGITS", value_parser = account)]
+    account: Option<String>,
+}
+
+fn account(text: &str) -> Result<String, &'static str> {
+    let digits = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { Ok(text.to_owned()) } else { Err("an account has 12 digits") }
+}
+
+impl Stage {
+    /// The stage, where it is on AWS. The one that `stage` says, else `LESS_STAGE`, else `dev`.
+    pub fn find(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<Self> {
+        let found = Self::if_on_aws(folder, stage)?;
+        found.map_err(|name| {
+            user_error(format!(
+                "stage `{name}` has nothing on AWS: its transport is the embedded broker\nhint: name another one with `--stage`, or write `transport = \"aws\"` below `[stages.{name}]` in less.toml"
+            ))
+        })
+    }
+
+    /// Likewise; the stage's name where it is elsewhere.
+    pub fn if_on_aws(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<Result<Self, StageName>> {
+        let read = Project::find(folder)?.sound()?;
+        let flags = Flags { stage: stage.map(str::to_owned), ..Flags::default() };
+        let config = resolve(&read.app.settings, &flags, |name| std::env::var(name).ok());
+        let config = config.map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            user_error(errors.join("\nerror: "))
+        })?;
+        Ok(match config.transport.value {
+            TransportKind::Aws => {
+                Ok(Self { manifest: read.app.manifest(), name: config.stage.value, aws: config.aws })
+            }
+            TransportKind::Embedded => Err(config.stage.value),
+        })
+    }
+
+    /// What its topics and queues are called.
+    pub fn topology(&self) -> Topology {
+        Topology::of(&self.manifest, &self.name)
+    }
+}
+
+impl StageArgs {
+    /// The stage.
+    pub fn find(&self, folder: Option<&Path>) -> anyhow::Result<Stage> {
+        let mut stage = Stage::find(folder, self.stage.as_deref())?;
+        if let Some(region) = &self.region {
+            stage.aws.region = Some(region.clone());
+        }
+        if let Some(account) = &self.account {
+            stage.aws.account = Some(account.clone());
+        }
+        Ok(stage)
+    }
+}
+
+impl Stage {
+    /// Where it is. AWS is asked only where nothing here says it.
+    pub async fn site(&self) -> anyhow::Result<Site> {
+        let environment = || {
+            let value = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+            value("AWS_REGION").or_else(|| value("AWS_DEFAULT_REGION"))
+        };
+        let region = self.aws.region.clone().or_else(environment);
+        if let (Some(region), Some(account)) = (region, self.aws.account.clone()) {
+            return Ok(Site { region, account });
+        }
+        let Connection { site, .. } = connect(&self.aws, Purpose::Run).await.map_err(|error| {
+            anyhow::anyhow!("{error}\nhint: `--region` and `--account` say it without asking AWS")
+        })?;
+        Ok(site)
+    }
+}
