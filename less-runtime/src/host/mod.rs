@@ -163,6 +163,10 @@ async fn run(
     let (mut workers, controls) = workers::start(&place, &registry, &handlers).await?;
     let options = http::Options::new(&config, Arc::clone(&metrics), controls);
     let server = tokio::spawn(http::serve(listener, Arc::clone(&app), options, shutdown.clone()));
+    if config.transport.value == TransportKind::Aws {
+        // It holds nothing but the address: where it can't be made, that is not written.
+        let _ = std::fs::create_dir_all(&folder);
+    }
     let _address_file = match (client::write_address(&folder, address), config.transport.value) {
         (Ok(file), _) => Some(file),
         (Err(cause), TransportKind::Embedded) => {
