@@ -299,8 +299,7 @@ fn list_shows_topics_and_subscribers_from_any_folder_of_the_app() {
 #[test]
 fn config_says_where_each_setting_comes_from() {
     let handler = "pub async fn process(m: less::Value) -> less::Result<()> { Ok(()) }\n";
-    let settings =
-        "name = \"shop\"\n[http]\nmax_body = \"1KiB\"\n[stages.production.http]\nmax_connections = 7\n";
+    let settings = "name = \"shop\"\n[http]\nmax_body = \"1KiB\"\n[stages.production]\ntransport = \"aws\"\nregion = \"eu-west-1\"\n[stages.production.http]\nmax_connections = 7\n";
     let app = app(&[("less.toml", settings), ("less/topics/t/s/mod.rs", handler)]);
     let mut command = program(env!("CARGO_BIN_EXE_less"), app.path());
     command.args(["config", "--stage", "production"]).env("LESS_DATA", "/tmp/data");
@@ -308,10 +307,12 @@ fn config_says_where_each_setting_comes_from() {
     let said = "\
 stage                  production               --stage
 listen                 127.0.0.1:4100           default
+transport              aws                      less.toml [stages.production]
 data                   /tmp/data                LESS_DATA
 http.max_body          1024                     less.toml
 http.max_connections   7                        less.toml [stages.production]
 http.hosts                                      default
+region                 eu-west-1                less.toml [stages.production]
 api_key                (set)                    LESS_API_KEY
 ";
     assert_eq!(end(&mut command), ended(0, said, ""));

@@ -33,6 +33,12 @@ pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<E
         row("http.max_connections", &config.max_connections),
     ];
     rows.push(("http.hosts", config.hosts.value.join(", "), config.hosts.source.to_string()));
+    let aws = &config.aws;
+    for (name, value) in [("region", &aws.region), ("account", &aws.account), ("kms_key", &aws.kms_key)] {
+        if let Some(value) = value {
+            rows.push((name, value.clone(), config.transport.source.to_string()));
+        }
+    }
     if let Some(url) = &config.url {
         rows.push(row("url", url));
     }
