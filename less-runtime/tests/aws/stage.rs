@@ -13,7 +13,7 @@ use less_runtime::clock::Clock;
 use less_runtime::transport::aws::provision::{Desired, ensure_all};
 use less_runtime::transport::aws::{self, Connection, Options, Purpose, Site};
 use less_runtime::transport::conformance::Harness;
-use less_runtime::transport::{Layout, Transport};
+use less_runtime::transport::{Layout, Transport, TransportError};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
@@ -85,19 +85,45 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// Clients of its server, as its account.
+    pub(crate) async fn connection(&self) -> Connection {
+        connection(&self.url, self.account.clone()).await
+    }
+
+    /// Makes what a layout needs.
+    pub(crate) async fn deploy(&self, layout: &Layout) {
+        let connection = self.connection().await;
+        let desired = Desired::of(&topology(layout), &connection.site, None);
+        let home = Handle::current();
+        // Its future is not known to be `Send`.
+        let made = spawn_blocking(move || home.block_on(ensure_all(&connection, &desired))).await;
+        made.expect("it does not panic").expect("it is deployed");
+    }
+
+    /// A process of the app.
+    pub(crate) async fn process(
+        &self,
+        layout: &Layout,
+        options: Options,
+    ) -> Result<Arc<dyn Transport>, TransportError> {
+        let connection = self.connection().await;
+        Ok(aws::open(&connection, &topology(layout), layout, options, Clock::System).await?)
+    }
+}
+
+/// Options for tests: what waits for others does not wait long.
+pub(crate) fn quick() -> Options {
+    let mut options = Options::default();
+    options.linger = Duration::from_millis(5);
+    options
+}
+
 #[async_trait]
 impl Harness for Stage {
     async fn open(&self, layout: &Layout) -> Arc<dyn Transport> {
-        let connection = connection(&self.url, self.account.clone()).await;
-        let topology = topology(layout);
-        let desired = Desired::of(&topology, &connection.site, None);
-        let (home, site) = (Handle::current(), connection.clone());
-        // Its future is not known to be `Send`.
-        let made = spawn_blocking(move || home.block_on(ensure_all(&site, &desired))).await;
-        made.expect("it does not panic").expect("it is deployed");
-        let mut options = Options::default();
-        options.linger = Duration::from_millis(5);
-        aws::open(&connection, &topology, layout, options, Clock::System).await.expect("it opens")
+        self.deploy(layout).await;
+        self.process(layout, quick()).await.expect("it opens")
     }
 
     fn clock(&self) -> Clock {

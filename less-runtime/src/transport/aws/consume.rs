@@ -20,8 +20,6 @@ use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, Renewal, Tr
 const MOST: usize = 10;
 /// Longest that SQS hides a message, from when it was received.
 const LONGEST_HIDDEN: Duration = Duration::from_secs(12 * 3600);
-/// Longest that SQS holds a message back.
-const LONGEST_DELAY: Duration = Duration::from_secs(900);
 /// Waits after a receive that failed: from, to.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(20));
 
@@ -174,7 +172,7 @@ fn begin(queue: &Arc<Queue>, message: &Message, received_at: Instant) -> Option<
 
 /// Sends a message that is not due yet once more, to be seen later: SQS holds it back for 15 minutes at most.
 async fn hold(queue: Arc<Queue>, received: Received, handle: String, due: Timestamp) {
-    let left = Duration::from_millis(due.saturating_sub(queue.clock.now())).min(LONGEST_DELAY);
+    let left = Duration::from_millis(due.saturating_sub(queue.clock.now())).min(queue.options.hold);
     let letter = queue.letter(&received.message, &received.envelope, seconds(left), None);
     let size = letter.parcel.size();
     match queue.copies.push(letter, size).await {
@@ -383,8 +381,9 @@ impl Ending {
     /// Attempted again later than SQS hides messages.
     async fn copy_later(self, delay: Duration) -> Result<(), TransportError> {
         let due = self.queue.clock.now() + millis(delay);
+        let hold = self.queue.options.hold;
         let attempt = Self { attempt: self.attempt + 1, ..self };
-        attempt.copy(seconds(delay.min(LONGEST_DELAY)), Some(due)).await
+        attempt.copy(seconds(delay.min(hold)), Some(due)).await
     }
 
     /// A copy that was attempted `attempt - 1` times takes the message's place.

@@ -55,6 +55,8 @@ pub struct Options {
     pub poll: Duration,
     /// How long acks wait for others, so that ten go with one call: a process that is killed does that much again. Default 200 ms.
     pub linger: Duration,
+    /// Longest that a message which is not due yet is held back at once, up to 15 min: then it is looked at and held again. Default 15 min.
+    pub hold: Duration,
 }
 
 impl Default for Options {
@@ -63,6 +65,7 @@ impl Default for Options {
             visibility: Duration::from_secs(60),
             poll: connect::LONGEST_POLL,
             linger: Duration::from_millis(200),
+            hold: Duration::from_secs(900),
         }
     }
 }
