@@ -7,10 +7,10 @@ use less_model::filter::{Filter, Scope};
 use super::{Bench, Harness, layout, lease};
 use crate::transport::{Consumer, NewMessage};
 
-/// A filter on what JSON says.
-pub(crate) fn filter(scope: Scope, policy: &serde_json::Value) -> Option<Filter> {
+/// A filter with this policy.
+pub(crate) fn filter(scope: Scope, policy: &serde_json::Value) -> Filter {
     let policy = policy.as_object().expect("a policy is an object").clone();
-    Some(Filter::read(scope, policy).expect("the policy is sound"))
+    Filter::read(scope, policy).expect("the policy is sound")
 }
 
 /// Takes and acks messages until these bodies were there, and no others.
@@ -32,9 +32,9 @@ async fn take(consumer: &dyn Consumer, expected: &[&str]) {
 pub async fn a_filter_keeps_what_does_not_match_away(harness: &dyn Harness) {
     let mut layout = layout(&["all", "large", "acme"]);
     let large = serde_json::json!({ "plan": ["pro", "team"], "seats": [{ "numeric": [">=", 10] }] });
-    layout.subscriptions[1].filter = filter(Scope::Body, &large);
+    layout.subscriptions[1].filter = Some(filter(Scope::Body, &large));
     let acme = serde_json::json!({ "tenant": ["acme"], "region": [{ "prefix": "eu-" }] });
-    layout.subscriptions[2].filter = filter(Scope::Attributes, &acme);
+    layout.subscriptions[2].filter = Some(filter(Scope::Attributes, &acme));
     let mut bench = Bench::of(harness, layout).await;
     let message = |bench: &Bench<'_>, body: &str, attributes: &[(&str, &str)]| {
         let mut new = bench.message(body);

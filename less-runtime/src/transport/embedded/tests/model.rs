@@ -106,7 +106,7 @@ enum State {
 
 fn subscriptions() -> Layout {
     let mut layout = layout(&SUBSCRIBERS);
-    layout.subscriptions[FILTERED].filter = filter(Scope::Body, &serde_json::json!({ "even": [true] }));
+    layout.subscriptions[FILTERED].filter = Some(filter(Scope::Body, &serde_json::json!({ "even": [true] })));
     layout
 }
 

@@ -199,10 +199,22 @@ pub(super) fn check(scan: &Scan, events: &[Event], rules: &Rules) -> Findings {
         }
     }
     findings.published = published.len() as u64;
+    findings.problems.extend(missing(scan, &stored, &published, &handled));
+    findings
+}
+
+/// Acknowledged messages that are not stored, or that a subscriber neither has nor ever finished.
+fn missing(
+    scan: &Scan,
+    stored: &Stored,
+    published: &BTreeSet<(&str, &str)>,
+    handled: &HashMap<(&str, &str, &str), Handled>,
+) -> Vec<String> {
+    let mut problems = Vec::new();
     let mut unhandled: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     for (topic, message) in published {
         let Some((id, seq)) = stored.find(topic, message) else {
-            findings.problems.push(format!("{topic}: {message} was acknowledged and is not stored"));
+            problems.push(format!("{topic}: {message} was acknowledged and is not stored"));
             continue;
         };
         for (number, queue) in (0..).zip(&scan.state.queues).filter(|(_, queue)| queue.topic == id) {
@@ -220,10 +232,10 @@ pub(super) fn check(scan: &Scan, events: &[Event], rules: &Rules) -> Findings {
         let known = scan.kept_away.range((number, 0)..=(number, u64::MAX)).count() as u64;
         let filtered = scan.state.queues[number as usize].filtered();
         if texts.len() as u64 > filtered.saturating_sub(known) {
-            findings.problems.extend(texts);
+            problems.extend(texts);
         }
     }
-    findings
+    problems
 }
 
 /// The last attempt of each message of each subscriber.
@@ -293,9 +305,9 @@ impl<'a> Stored<'a> {
             let compacted = filtered && fate(&scan.state.queues[queue], seq) == Fate::Finished;
             scan.kept_away.contains(&(number, seq)) || compacted
         };
-        let handed = |name: &str| handled.contains_key(&(topic, subscriber, name));
+        let started = |name: &str| handled.contains_key(&(topic, subscriber, name));
         let mut earlier = same[..at].iter().rev();
-        let (_, before) = earlier.find(|(seq, name)| handed(name) || !kept_away(*seq))?;
+        let (_, before) = earlier.find(|(seq, name)| started(name) || !kept_away(*seq))?;
         let known = handled.get(&(topic, subscriber, before.as_str()));
         known.is_none_or(|known| known.attempt == 0).then_some(before.as_str())
     }
