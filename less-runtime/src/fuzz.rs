@@ -83,6 +83,7 @@ pub fn decode(bytes: &[u8]) {
     assert_eq!(record::length(&written, record::MAX_PAYLOAD), Some(written.len()));
     assert_eq!(record::read(&written[record::HEADER..]).as_ref(), Some(&read));
     let (Record::Publish { topic, seq, .. }
+    | Record::PublishFiltered { topic, seq, .. }
     | Record::Moved { topic, seq, .. }
     | Record::Copied { topic, seq, .. }) = read
     else {

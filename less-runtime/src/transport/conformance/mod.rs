@@ -4,6 +4,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "these are tests: panicking is how they fail")]
 
+mod filtered;
 mod keyed;
 mod retained;
 
@@ -14,6 +15,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::filtered::a_filter_keeps_what_does_not_match_away;
+#[cfg(test)]
+pub(crate) use self::filtered::filter;
 pub use self::keyed::{
     an_idempotency_key_publishes_once_within_its_window, messages_of_a_key_come_one_after_the_other,
 };
@@ -105,6 +109,7 @@ macro_rules! suite {
             a_replay_delivers_finished_messages_once_more_and_counts_apart
             a_replay_since_a_time_or_of_one_message_takes_no_other
             a_replay_goes_on_after_a_restart
+            a_filter_keeps_what_does_not_match_away
             an_ending_counts_once
             a_closed_transport_accepts_nothing
             what_was_accepted_is_there_after_a_restart
@@ -166,6 +171,10 @@ impl<'a> Bench<'a> {
     }
 
     async fn on(harness: &'a dyn Harness, layout: Layout) -> Self {
+        Self::of(harness, layout(subscribers)).await
+    }
+
+    async fn of(harness: &'a dyn Harness, layout: Layout) -> Self {
         let transport = harness.open(&layout).await;
         Self { harness, layout, transport }
     }

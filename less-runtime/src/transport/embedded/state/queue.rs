@@ -320,6 +320,11 @@ impl Queue {
         self.finish(seq, true);
     }
 
+    /// How many messages its filter kept away.
+    pub(in super::super) fn filtered(&self) -> u64 {
+        self.discarded.get(super::FILTERED).copied().unwrap_or(0)
+    }
+
     pub(super) fn release(&mut self, seq: Seq) {
         let Some(dead) = self.dead.remove(&seq) else { return };
         self.open.insert(seq, Open { replay: dead.replay, ..Open::default() });

@@ -5,8 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use less_model::filter::Scope;
+use less_model::manifest::Start;
+
 use crate::clock::{Clock, ManualClock};
-use crate::transport::conformance::{layout, lease, message};
+use crate::transport::conformance::{filter, layout, lease, message};
 use crate::transport::embedded::{Embedded, Options, open, verify};
 use crate::transport::{
     AttemptError, AttemptErrorKind, DeadReason, Replay, Selection, SubscriptionIndex, TopicIndex,
@@ -29,9 +32,16 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn opened(folder: &Path, clock: &ManualClock) -> Embedded {
+/// Subscribers `a` and `b`, `acme` with a filter from the beginning, and `late` with one from the fourth message on.
+fn opened(folder: &Path, subscribers: usize, clock: &ManualClock) -> Embedded {
     let options = Options { segment_size: 3_000, reserve: 0, ..Options::default() };
-    open(folder, &layout(&["a", "b"]), options, Clock::Manual(clock.clone())).expect("it opens")
+    let mut layout = layout(&["a", "b", "acme", "late"][..subscribers]);
+    for subscription in &mut layout.subscriptions[2..] {
+        let policy = serde_json::json!({ "tenant": ["acme"] });
+        subscription.filter = Some(filter(Scope::Attributes, &policy));
+        subscription.policy.start = Start::Earliest;
+    }
+    open(folder, &layout, options, Clock::Manual(clock.clone())).expect("it opens")
 }
 
 fn failure() -> AttemptError {
@@ -41,11 +51,18 @@ fn failure() -> AttemptError {
 /// Every kind of record, in segments before and behind a checkpoint, left without closing.
 async fn write(folder: &Path) {
     let clock = ManualClock::new(super::NOON);
-    let store = opened(folder, &clock);
-    let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+    let mut store = opened(folder, 3, &clock);
+    let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     for round in 0..10 {
+        if round == 1 {
+            drop(consumer);
+            store.close().await.expect("it closes");
+            store = opened(folder, 4, &clock);
+            consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+        }
         let mut messages: Vec<_> =
             (0..4).map(|n| message(&clock, &format!("\"{round}-{n}-{}\"", "x".repeat(90)))).collect();
+        messages[0].message.attributes.insert("tenant".to_owned(), "acme".to_owned());
         messages[1].message.key = Some(format!("key {}", round % 3));
         messages[2].idempotency_key = Some(format!("once {round}"));
         if round == 9 {
@@ -83,13 +100,17 @@ async fn a_folder_of_format_1_opens_with_everything_that_is_in_it() {
     let clock = ManualClock::new(super::NOON);
     let inspection = verify::inspect(folder.path(), super::NOON).expect("it can be read");
     assert_eq!((inspection.problems.as_slice(), inspection.messages), (&[][..], 40));
-    let store = opened(folder.path(), &clock);
+    let store = opened(folder.path(), 4, &clock);
     let ledgers = store.ledgers().await.expect("ledgers");
-    let [a, b] = &ledgers[..] else { panic!("{ledgers:?}") };
+    let [a, b, acme, late] = &ledgers[..] else { panic!("{ledgers:?}") };
     assert!(a.balanced() && b.balanced(), "{ledgers:?}");
     assert_eq!((a.published, a.done, a.dead, a.discarded.get("purged")), (40, 10, 8, Some(&1)), "{a:?}");
     assert_eq!((a.scheduled, a.pending, a.replay.pending), (11, 10, 11), "{a:?}");
     assert_eq!((b.published, b.pending, b.scheduled), (40, 39, 1), "{b:?}");
+    for ledger in [acme, late] {
+        assert!(ledger.balanced(), "{ledger:?}");
+        assert_eq!((ledger.published, ledger.pending, ledger.discarded.get("filtered")), (40, 10, Some(&30)));
+    }
     clock.advance(HOUR + Duration::from_secs(1));
     let consumer = store.consumer(SubscriptionIndex(1)).await.expect("a consumer");
     let mut seen = Vec::new();

@@ -4,6 +4,7 @@ mod compaction;
 mod crash;
 mod damage;
 mod fault_disk;
+mod filtered;
 mod folder;
 mod golden;
 mod model;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use less_model::filter::Scope;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -12,15 +13,17 @@ use super::fault_disk::{FaultDisk, Unsynced};
 use super::{NOON, open};
 use crate::clock::{Clock, ManualClock};
 use crate::message::MessageId;
-use crate::transport::conformance::{layout, message};
+use crate::transport::conformance::{filter, layout, message};
 use crate::transport::embedded::Embedded;
 use crate::transport::embedded::command::Command;
 use crate::transport::{
-    AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Ledger, Replay, Selection,
+    AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Layout, Ledger, Replay, Selection,
     SubscriptionIndex, TopicIndex, Transport as _,
 };
 
-const SUBSCRIBERS: [&str; 2] = ["a", "b"];
+const SUBSCRIBERS: [&str; 3] = ["a", "b", "even"];
+/// The one whose filter every second message passes.
+const FILTERED: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a lease is waited for that the model holds possible, but not certain.
 const GLANCE: Duration = Duration::from_millis(4);
@@ -97,6 +100,14 @@ enum State {
     MaybeDone,
     Dead,
     Purged,
+    /// Its filter kept it away.
+    Filtered,
+}
+
+fn subscriptions() -> Layout {
+    let mut layout = layout(&SUBSCRIBERS);
+    layout.subscriptions[FILTERED].filter = Some(filter(Scope::Body, &serde_json::json!({ "even": [true] })));
+    layout
 }
 
 struct Held {
@@ -138,7 +149,7 @@ impl Bench {
     }
 
     async fn open(&mut self) {
-        let store = open(&self.disk, &layout(&SUBSCRIBERS), &self.clock).expect("it opens");
+        let store = open(&self.disk, &subscriptions(), &self.clock).expect("it opens");
         for index in 0..SUBSCRIBERS.len() {
             let index = SubscriptionIndex(u32::try_from(index).expect("few"));
             self.consumers.push(store.consumer(index).await.expect("a consumer"));
@@ -225,8 +236,10 @@ impl Bench {
 
     async fn publish(&mut self, count: u8, key: Option<u8>, delay: Option<u16>) {
         let due = delay.map(|delay| self.now() + u64::from(delay));
-        let messages = (0..count).map(|_| {
-            let mut new = message(&self.clock, "{}");
+        let first = self.ids.len();
+        let messages = (0..usize::from(count)).map(|n| {
+            let even = (first + n).is_multiple_of(2);
+            let mut new = message(&self.clock, &format!("{{\"even\":{even}}}"));
             new.message.key = key.map(|key| key.to_string());
             new.due = due;
             new
@@ -235,8 +248,10 @@ impl Bench {
         for result in results {
             let n = self.ids.len();
             self.ids.push(result.expect("it is accepted").message_id);
-            for model in &mut self.model {
-                model.insert(n, Known { key, due: due.unwrap_or(0), ..Known::default() });
+            for (subscriber, model) in self.model.iter_mut().enumerate() {
+                let filtered = subscriber == FILTERED && !n.is_multiple_of(2);
+                let state = if filtered { State::Filtered } else { State::Waits };
+                model.insert(n, Known { key, due: due.unwrap_or(0), state, ..Known::default() });
             }
         }
         self.synced();
@@ -428,6 +443,7 @@ impl Bench {
             prop_assert_eq!(ledger.in_flight + ledger.replay.in_flight, count(State::Leased));
             prop_assert_eq!(ledger.dead + ledger.replay.dead, count(State::Dead));
             prop_assert_eq!(ledger.published, self.ids.len() as u64);
+            prop_assert_eq!(ledger.discarded.get("filtered").copied().unwrap_or(0), count(State::Filtered));
         }
         Ok(())
     }

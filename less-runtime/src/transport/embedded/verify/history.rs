@@ -1,7 +1,6 @@
 //! Holds what publishers and handlers saw against what is stored.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -171,7 +170,7 @@ pub(super) fn check(scan: &Scan, events: &[Event], rules: &Rules) -> Findings {
                     if held.is_some_and(|held| held != message) {
                         wrong("another message of its key had not ended");
                     }
-                    let before = stored.unfinished_before(topic, message, key, &handled, subscriber);
+                    let before = stored.unfinished_before(scan, topic, message, key, &handled, subscriber);
                     if let Some(before) = before {
                         wrong(&format!("{before} of the same key comes first"));
                     }
@@ -200,23 +199,43 @@ pub(super) fn check(scan: &Scan, events: &[Event], rules: &Rules) -> Findings {
         }
     }
     findings.published = published.len() as u64;
+    findings.problems.extend(missing(scan, &stored, &published, &handled));
+    findings
+}
+
+/// Acknowledged messages that are not stored, or that a subscriber neither has nor ever finished.
+fn missing(
+    scan: &Scan,
+    stored: &Stored,
+    published: &BTreeSet<(&str, &str)>,
+    handled: &HashMap<(&str, &str, &str), Handled>,
+) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut unhandled: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     for (topic, message) in published {
         let Some((id, seq)) = stored.find(topic, message) else {
-            findings.problems.push(format!("{topic}: {message} was acknowledged and is not stored"));
+            problems.push(format!("{topic}: {message} was acknowledged and is not stored"));
             continue;
         };
-        for queue in scan.state.queues.iter().filter(|queue| queue.topic == id) {
+        for (number, queue) in (0..).zip(&scan.state.queues).filter(|(_, queue)| queue.topic == id) {
             let known = handled.get(&(topic, queue.name.as_str(), message));
             let done = known.is_some_and(|known| known.ever_done);
-            if fate(queue, seq) == Fate::Finished && !done {
-                let mut text = String::new();
-                let _ =
-                    write!(text, "{topic}/{}: {message} was acknowledged, and is gone unhandled", queue.name);
-                findings.problems.push(text);
+            if fate(queue, seq) == Fate::Finished && !done && !scan.kept_away.contains(&(number, seq)) {
+                let text =
+                    format!("{topic}/{}: {message} was acknowledged, and is gone unhandled", queue.name);
+                unhandled.entry(number).or_default().push(text);
             }
         }
     }
-    findings
+    for (number, texts) in unhandled {
+        // The records of some that a filter kept away may be gone with their segments; how many there were is known.
+        let known = scan.kept_away.range((number, 0)..=(number, u64::MAX)).count() as u64;
+        let filtered = scan.state.queues[number as usize].filtered();
+        if texts.len() as u64 > filtered.saturating_sub(known) {
+            problems.extend(texts);
+        }
+    }
+    problems
 }
 
 /// The last attempt of each message of each subscriber.
@@ -264,9 +283,10 @@ impl<'a> Stored<'a> {
         Some((topic, *self.messages.get(&(topic, message.to_owned()))?))
     }
 
-    /// The message before this one of the same key, if the subscriber has neither finished it nor given it up.
+    /// The message before this one of the same key, if the subscriber has neither finished it nor given it up. What a filter kept away is passed over.
     fn unfinished_before<'s>(
         &'s self,
+        scan: &Scan,
         topic: &str,
         message: &str,
         key: &'s str,
@@ -276,7 +296,18 @@ impl<'a> Stored<'a> {
         let (id, seq) = self.find(topic, message)?;
         let same = self.keys.get(&(id, key))?;
         let at = same.partition_point(|(other, _)| *other < seq);
-        let (_, before) = same.get(at.checked_sub(1)?)?;
+        let queue =
+            scan.state.queues.iter().position(|queue| queue.topic == id && queue.name == subscriber)?;
+        let number = u32::try_from(queue).ok()?;
+        let filtered = scan.state.queues[queue].filtered() > 0;
+        let kept_away = |seq: u64| {
+            // Where the record is gone that says so, how many were kept away is held against how many are missing.
+            let compacted = filtered && fate(&scan.state.queues[queue], seq) == Fate::Finished;
+            scan.kept_away.contains(&(number, seq)) || compacted
+        };
+        let started = |name: &str| handled.contains_key(&(topic, subscriber, name));
+        let mut earlier = same[..at].iter().rev();
+        let (_, before) = earlier.find(|(seq, name)| started(name) || !kept_away(*seq))?;
         let known = handled.get(&(topic, subscriber, before.as_str()));
         known.is_none_or(|known| known.attempt == 0).then_some(before.as_str())
     }

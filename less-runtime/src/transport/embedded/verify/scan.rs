@@ -1,11 +1,12 @@
 //! Reads a whole folder: every record of every segment, and what they mean.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
 use super::super::disk::Disk;
 use super::super::log::{CHECKPOINT, Checkpoint, io_error, name, number, read_checkpoint};
-use super::super::record::{self, Record};
+use super::super::record::{self, QueueId, Record};
 use super::super::scan::{Scanned, Scanner, Verdict, judge};
 use super::super::state::{Place, State};
 use super::super::witness;
@@ -17,6 +18,8 @@ use crate::transport::TransportError;
 pub(super) struct Scan {
     pub(super) state: State,
     pub(super) found: Found,
+    /// What filters kept away, by queue, as far as the records that say so are still there.
+    pub(super) kept_away: BTreeSet<(QueueId, u64)>,
     pub(super) problems: Vec<Problem>,
     pub(super) segments: u64,
     pub(super) bytes: u64,
@@ -56,7 +59,7 @@ impl Scan {
         let last = numbers.last().copied().unwrap_or(0);
         let wanted = synced.map_or(last, |synced| synced.segment.max(last));
         let needed = scan.state.live().into_keys().chain(first..=wanted);
-        for segment in needed.collect::<std::collections::BTreeSet<u32>>() {
+        for segment in needed.collect::<BTreeSet<u32>>() {
             let anything = from.is_some() || !numbers.is_empty();
             if anything && numbers.binary_search(&segment).is_err() {
                 scan.problems.push(Problem::Missing { file: disk.describe(&name(segment)) });
@@ -143,12 +146,30 @@ impl Scan {
     }
 
     fn find(&mut self, record: Record<'static>) {
+        if self.bodies {
+            self.keep_away(&record);
+        }
         if let Record::Publish { topic, seq, message, .. }
         | Record::PublishFiltered { topic, seq, message, .. }
         | Record::Moved { topic, seq, message }
         | Record::Copied { topic, seq, message } = record
         {
             self.found.entry(topic).or_default().insert(seq, self.bodies.then(|| message.into_owned()));
+        }
+    }
+
+    /// Notes what a filter kept away: whoever holds this against a history asks.
+    fn keep_away(&mut self, record: &Record<'_>) {
+        if let Record::PublishFiltered { seq, kept_from, .. } = record {
+            self.kept_away.extend(kept_from.iter().map(|queue| (*queue, *seq)));
+        } else if let Record::QueueFiltered { id, topic, start, runs, .. } = record {
+            let next = self.state.topics.get(*topic as usize).map_or(0, |topic| topic.next);
+            let mut seq = *start;
+            for (passed, kept) in runs.iter() {
+                let from = seq.saturating_add(*passed).min(next);
+                seq = from.saturating_add(*kept).min(next);
+                self.kept_away.extend((from..seq).map(|seq| (*id, seq)));
+            }
         }
     }
 }
