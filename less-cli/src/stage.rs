@@ -21,6 +21,14 @@ pub struct Stage {
     pub aws: AwsLayer,
 }
 
+/// A stage that has nothing on AWS.
+pub struct Elsewhere {
+    /// Its name.
+    pub name: StageName,
+    /// The names of those that have.
+    on_aws: Vec<String>,
+}
+
 /// Which stage, and where it is.
 #[derive(Debug, clap::Args)]
 pub struct StageArgs {
@@ -43,16 +51,23 @@ fn account(text: &str) -> Result<String, &'static str> {
 impl Stage {
     /// The stage, where it is on AWS. The one that `stage` says, else `LESS_STAGE`, else `dev`.
     pub fn find(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<Self> {
-        let found = Self::if_on_aws(folder, stage)?;
-        found.map_err(|name| {
-            user_error(format!(
-                "stage `{name}` has nothing on AWS: its transport is the embedded broker\nhint: name another one with `--stage`, or write `transport = \"aws\"` below `[stages.{name}]` in less.toml"
-            ))
-        })
+        let elsewhere = match Self::if_on_aws(folder, stage)? {
+            Ok(found) => return Ok(found),
+            Err(elsewhere) => elsewhere,
+        };
+        let Elsewhere { name, on_aws } = elsewhere;
+        let hint = if on_aws.is_empty() {
+            format!("write `transport = \"aws\"` below `[stages.{name}]` in less.toml")
+        } else {
+            format!("stages on AWS: {}", on_aws.join(", "))
+        };
+        Err(user_error(format!(
+            "stage `{name}` has nothing on AWS: its transport is the embedded broker\nhint: {hint}"
+        )))
     }
 
-    /// Likewise; the stage's name where it is elsewhere.
-    pub fn if_on_aws(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<Result<Self, StageName>> {
+    /// Likewise; what is known of it where it is elsewhere.
+    pub fn if_on_aws(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<Result<Self, Elsewhere>> {
         let read = Project::find(folder)?.sound()?;
         let flags = Flags { stage: stage.map(str::to_owned), ..Flags::default() };
         let config = resolve(&read.app.settings, &flags, |name| std::env::var(name).ok());
@@ -64,7 +79,12 @@ impl Stage {
             TransportKind::Aws => {
                 Ok(Self { manifest: read.app.manifest(), name: config.stage.value, aws: config.aws })
             }
-            TransportKind::Embedded => Err(config.stage.value),
+            TransportKind::Embedded => {
+                let stages = read.app.settings.stages.iter();
+                let on_aws = stages.filter(|(_, layer)| layer.transport == Some(TransportKind::Aws));
+                let on_aws = on_aws.map(|(name, _)| format!("`{name}`")).collect();
+                Err(Elsewhere { name: config.stage.value, on_aws })
+            }
         })
     }
 
