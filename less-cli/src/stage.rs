@@ -6,6 +6,7 @@ use less_model::config::{Flags, resolve};
 use less_model::manifest::{AwsLayer, Manifest, TransportKind};
 use less_model::name::StageName;
 use less_model::topology::Topology;
+use less_model::tree::App;
 use less_runtime::transport::aws::{Connection, Purpose, Site, connect};
 
 use crate::project::Project;
@@ -13,7 +14,11 @@ use crate::ui::user_error;
 
 /// A stage on AWS.
 pub struct Stage {
-    /// The app.
+    /// The app's folder.
+    pub project: Project,
+    /// The app, as it was read.
+    pub app: App,
+    /// The same, as its program knows it.
     pub manifest: Manifest,
     /// The stage's name.
     pub name: StageName,
@@ -68,7 +73,8 @@ impl Stage {
 
     /// Likewise; what is known of it where it is elsewhere.
     pub fn if_on_aws(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<Result<Self, Elsewhere>> {
-        let read = Project::find(folder)?.sound()?;
+        let project = Project::find(folder)?;
+        let read = project.sound()?;
         let flags = Flags { stage: stage.map(str::to_owned), ..Flags::default() };
         let config = resolve(&read.app.settings, &flags, |name| std::env::var(name).ok());
         let config = config.map_err(|errors| {
@@ -77,7 +83,8 @@ impl Stage {
         })?;
         Ok(match config.transport.value {
             TransportKind::Aws => {
-                Ok(Self { manifest: read.app.manifest(), name: config.stage.value, aws: config.aws })
+                let manifest = read.app.manifest();
+                Ok(Self { project, app: read.app, manifest, name: config.stage.value, aws: config.aws })
             }
             TransportKind::Embedded => {
                 let stages = read.app.settings.stages.iter();
