@@ -99,6 +99,7 @@ step docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --workspace --all
 step deny deny
 step languages languages
 step types tests/types.sh
+step exports tests/exports.sh
 step test tests/aws/servers.sh cargo test --locked --workspace --all-features
 step mutants tests/mutants.sh
 step faults faults

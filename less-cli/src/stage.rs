@@ -6,6 +6,7 @@ use less_model::config::{Flags, resolve};
 use less_model::manifest::{AwsLayer, Manifest, TransportKind};
 use less_model::name::StageName;
 use less_model::topology::Topology;
+use less_model::tree::App;
 use less_runtime::transport::aws::{Connection, Purpose, Site, connect};
 
 use crate::project::Project;
@@ -13,12 +14,24 @@ use crate::ui::user_error;
 
 /// A stage on AWS.
 pub struct Stage {
-    /// The app.
+    /// The app's folder.
+    pub project: Project,
+    /// The app, as it was read.
+    pub app: App,
+    /// The same, as its program knows it.
     pub manifest: Manifest,
     /// The stage's name.
     pub name: StageName,
     /// What less.toml says about where it is.
     pub aws: AwsLayer,
+}
+
+/// A stage that has nothing on AWS.
+pub struct Elsewhere {
+    /// Its name.
+    pub name: StageName,
+    /// The names of those that have.
+    on_aws: Vec<String>,
 }
 
 /// Which stage, and where it is.
@@ -43,17 +56,25 @@ fn account(text: &str) -> Result<String, &'static str> {
 impl Stage {
     /// The stage, where it is on AWS. The one that `stage` says, else `LESS_STAGE`, else `dev`.
     pub fn find(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<Self> {
-        let found = Self::if_on_aws(folder, stage)?;
-        found.map_err(|name| {
-            user_error(format!(
-                "stage `{name}` has nothing on AWS: its transport is the embedded broker\nhint: name another one with `--stage`, or write `transport = \"aws\"` below `[stages.{name}]` in less.toml"
-            ))
-        })
+        let elsewhere = match Self::if_on_aws(folder, stage)? {
+            Ok(found) => return Ok(found),
+            Err(elsewhere) => elsewhere,
+        };
+        let Elsewhere { name, on_aws } = elsewhere;
+        let hint = if on_aws.is_empty() {
+            format!("write `transport = \"aws\"` below `[stages.{name}]` in less.toml")
+        } else {
+            format!("stages on AWS: {}", on_aws.join(", "))
+        };
+        Err(user_error(format!(
+            "stage `{name}` has nothing on AWS: its transport is the embedded broker\nhint: {hint}"
+        )))
     }
 
-    /// Likewise; the stage's name where it is elsewhere.
-    pub fn if_on_aws(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<Result<Self, StageName>> {
-        let read = Project::find(folder)?.sound()?;
+    /// Likewise; what is known of it where it is elsewhere.
+    pub fn if_on_aws(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<Result<Self, Elsewhere>> {
+        let project = Project::find(folder)?;
+        let read = project.sound()?;
         let flags = Flags { stage: stage.map(str::to_owned), ..Flags::default() };
         let config = resolve(&read.app.settings, &flags, |name| std::env::var(name).ok());
         let config = config.map_err(|errors| {
@@ -62,9 +83,15 @@ impl Stage {
         })?;
         Ok(match config.transport.value {
             TransportKind::Aws => {
-                Ok(Self { manifest: read.app.manifest(), name: config.stage.value, aws: config.aws })
+                let manifest = read.app.manifest();
+                Ok(Self { project, app: read.app, manifest, name: config.stage.value, aws: config.aws })
             }
-            TransportKind::Embedded => Err(config.stage.value),
+            TransportKind::Embedded => {
+                let stages = read.app.settings.stages.iter();
+                let on_aws = stages.filter(|(_, layer)| layer.transport == Some(TransportKind::Aws));
+                let on_aws = on_aws.map(|(name, _)| format!("`{name}`")).collect();
+                Err(Elsewhere { name: config.stage.value, on_aws })
+            }
         })
     }
 

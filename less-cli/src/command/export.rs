@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use clap::Subcommand;
+use less_runtime::transport::aws::provision::Desired;
 
 use crate::cli::ExitStatus;
-use crate::export::cloudformation::{MAX_INLINE, MAX_RESOURCES, MAX_TEMPLATE, template};
+use crate::deploy::code;
+use crate::export::cloudformation::{MAX_INLINE, MAX_RESOURCES, MAX_TEMPLATE, anywhere, template};
 use crate::export::dockerfile::{Files, IGNORED, Image, dockerfile};
 use crate::project::Project;
 use crate::render::RuntimeSource;
@@ -21,7 +23,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Print a stage's topics and queues as a CloudFormation template, for any account and region
+    /// Print a stage's topics and queues as a `CloudFormation` template, for any account and region
     Cloudformation {
         /// Which `[stages.…]` of less.toml [env: `LESS_STAGE`] [default: dev]
         #[arg(long)]
@@ -46,7 +48,10 @@ pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<Exi
 
 fn cloudformation(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<ExitStatus> {
     let stage = Stage::find(folder, stage)?;
-    let template = template(&stage.topology(), stage.aws.kms_key.as_deref());
+    let mut desired = Desired::of(&stage.topology(), &anywhere(), stage.aws.kms_key.as_deref());
+    // The same tags as `less deploy` writes, or it would find something to change.
+    code::note(&stage.project.root, &stage.app, &mut desired)?;
+    let template = template(&desired);
     let resources = template["Resources"].as_object().map_or(0, serde_json::Map::len);
     let text = serde_json::to_string_pretty(&template)?;
     if resources > MAX_RESOURCES || text.len() > MAX_TEMPLATE {

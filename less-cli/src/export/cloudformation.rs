@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 
-use less_model::topology::Topology;
 use less_runtime::transport::aws::Site;
 use less_runtime::transport::aws::provision::{Attributes, Desired, DesiredQueue, Tags, Value as Attribute};
 use serde_json::{Map, Value, json};
@@ -19,10 +18,13 @@ pub const MAX_TEMPLATE: usize = 1_000_000;
 /// What stands for the partition in an ARN as it is computed here.
 const PARTITION: &str = "arn:aws:";
 
-/// The template.
-pub fn template(topology: &Topology, kms_key: Option<&str>) -> Value {
-    let site = Site { region: "${AWS::Region}".to_owned(), account: "${AWS::AccountId}".to_owned() };
-    let desired = Desired::of(topology, &site, kms_key);
+/// Where a template's resources are: what CloudFormation fills in.
+pub fn anywhere() -> Site {
+    Site { region: "${AWS::Region}".to_owned(), account: "${AWS::AccountId}".to_owned() }
+}
+
+/// The template of what is needed [`anywhere`].
+pub fn template(desired: &Desired) -> Value {
     let mut template = Template::default();
     for topic in &desired.topics {
         template.ids.insert(topic.arn.clone(), reference(&id(&[topic.topic.as_str(), "topic"])));
