@@ -35,7 +35,7 @@ pub async fn a_filter_keeps_what_does_not_match_away(harness: &dyn Harness) {
     layout.subscriptions[1].filter = Some(filter(Scope::Body, &large));
     let acme = serde_json::json!({ "tenant": ["acme"], "region": [{ "prefix": "eu-" }] });
     layout.subscriptions[2].filter = Some(filter(Scope::Attributes, &acme));
-    let mut bench = Bench::of(harness, layout).await;
+    let mut bench = Bench::on(harness, layout).await;
     let message = |bench: &Bench<'_>, body: &str, attributes: &[(&str, &str)]| {
         let mut new = bench.message(body);
         let owned = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

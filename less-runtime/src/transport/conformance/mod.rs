@@ -171,10 +171,6 @@ impl<'a> Bench<'a> {
     }
 
     async fn on(harness: &'a dyn Harness, layout: Layout) -> Self {
-        Self::of(harness, layout(subscribers)).await
-    }
-
-    async fn of(harness: &'a dyn Harness, layout: Layout) -> Self {
         let transport = harness.open(&layout).await;
         Self { harness, layout, transport }
     }
