@@ -20,6 +20,8 @@ use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, Renewal, Tr
 const MOST: usize = 10;
 /// Longest that SQS hides a message, from when it was received.
 const LONGEST_HIDDEN: Duration = Duration::from_secs(12 * 3600);
+/// How long receives may go on when nobody waits for them any more.
+const GRACE: Duration = Duration::from_millis(500);
 /// Waits after a receive that failed: from, to.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(20));
 
@@ -57,6 +59,26 @@ impl QueueConsumer {
 impl Drop for QueueConsumer {
     fn drop(&mut self) {
         self.queue.taken.store(false, Ordering::Release);
+        let queue = Arc::clone(&self.queue);
+        let mut running = std::mem::take(&mut self.polls.get_mut().running);
+        // A receive that is cut off may have been answered already: its messages would come again late, and charged. Where messages wait, receives
+        // end at once; where none do, they are cut off after this.
+        let home = Arc::clone(&self.queue);
+        home.spawn(async move {
+            let grace = tokio::time::sleep(GRACE);
+            tokio::pin!(grace);
+            while !running.is_empty() {
+                tokio::select! {
+                    joined = running.join_next() => {
+                        if let Some(Ok((_, Ok(messages)))) = joined {
+                            // Dropped, they are handed back.
+                            messages.iter().for_each(|message| drop(begin(&queue, message, Instant::now())));
+                        }
+                    }
+                    () = &mut grace => break,
+                }
+            }
+        });
     }
 }
 
