@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 /// Longest that a message may take from the topic to the queue.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The attribute by which a message is known whose body a filter looks at.
+/// The attribute by which a message is known here.
 const NUMBER: &str = "less_test_number";
 
 struct Server {
@@ -83,11 +83,12 @@ impl Server {
     async fn messages(&self, case: &Case, topic: &str, all: &str, some: &str) -> Vec<String> {
         let mut accepted = BTreeSet::new();
         for (number, message) in case.messages.iter().enumerate() {
-            // What a filter does not look at says which message it is.
-            let (text, mut attributes) = match case.scope {
-                Scope::Body => (message.text(), BTreeMap::from([(NUMBER.to_owned(), number.to_string())])),
-                Scope::Attributes => (number.to_string(), BTreeMap::new()),
+            // As messages of Less do, each has one attribute that is nobody's.
+            let text = match case.scope {
+                Scope::Body => message.text(),
+                Scope::Attributes => "{}".to_owned(),
             };
+            let mut attributes = BTreeMap::from([(NUMBER.to_owned(), number.to_string())]);
             attributes.extend(message.attributes.clone());
             let attributes = attributes.into_iter().map(|(name, value)| {
                 let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
@@ -107,11 +108,11 @@ impl Server {
                 "{}: {accepted:?} were accepted, {everything:?} came",
                 case.name
             );
-            everything.append(&mut self.receive(all, case.scope).await);
+            everything.append(&mut self.receive(all).await);
         }
         let mut passed = BTreeSet::new();
         loop {
-            let mut more = self.receive(some, case.scope).await;
+            let mut more = self.receive(some).await;
             if more.is_empty() {
                 break;
             }
@@ -127,18 +128,13 @@ impl Server {
     }
 
     /// Takes what is there, waiting a second for it: the messages' numbers.
-    async fn receive(&self, queue: &str, scope: Scope) -> BTreeSet<usize> {
+    async fn receive(&self, queue: &str) -> BTreeSet<usize> {
         let call =
             self.sqs.receive_message().queue_url(queue).max_number_of_messages(10).wait_time_seconds(1);
         let received = call.message_attribute_names("All").send().await.expect("an answer");
         let mut numbers = BTreeSet::new();
         for message in received.messages.unwrap_or_default() {
-            let number = match scope {
-                Scope::Body => {
-                    message.message_attributes.and_then(|all| all.get(NUMBER)?.string_value.clone())
-                }
-                Scope::Attributes => message.body,
-            };
+            let number = message.message_attributes.and_then(|all| all.get(NUMBER)?.string_value.clone());
             numbers.insert(number.and_then(|number| number.parse().ok()).expect("the message's number"));
             let handle = message.receipt_handle.expect("a handle");
             let delete = self.sqs.delete_message().queue_url(queue).receipt_handle(handle);

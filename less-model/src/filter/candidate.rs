@@ -42,8 +42,6 @@ impl Leaf<'_> {
 /// What a message has at the keys of a filter.
 pub(super) struct Values<'a> {
     found: BTreeMap<&'a str, Vec<Leaf<'a>>>,
-    /// Whether a key may be missed in it: SNS finds nothing missing in a message without any attributes.
-    pub(super) some: bool,
 }
 
 impl<'a> Values<'a> {
@@ -70,13 +68,13 @@ impl<'a> Candidate<'a> {
                 for (key, leaves) in &mut found {
                     leaves.extend(self.attributes.get(*key).map(|text| Leaf::Text(text)));
                 }
-                Some(Values { found, some: !self.attributes.is_empty() })
+                Some(Values { found })
             }
             Scope::Body => {
                 let body = self.parsed.get_or_init(|| serde_json::from_slice(self.body).ok()).as_ref()?;
                 let mut path = String::new();
                 walk(body, &mut path, &mut found);
-                Some(Values { found, some: true })
+                Some(Values { found })
             }
         }
     }

@@ -98,7 +98,8 @@ impl Matcher {
                 let found = values.found(key);
                 rules.iter().any(|rule| match rule {
                     Rule::Exists(true) => found.iter().any(|value| !value.is_empty()),
-                    Rule::Exists(false) => found.is_empty() && values.some,
+                    // SNS misses nothing in a message without any attributes, but ours have Less's own.
+                    Rule::Exists(false) => found.is_empty(),
                     Rule::Operator(operator) => found.iter().any(|value| operator.passes(value)),
                 })
             })
