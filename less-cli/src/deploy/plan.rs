@@ -193,6 +193,7 @@ impl Plan {
         let refused: Vec<orphan::OrphanTopic> = refused;
         for orphan in &refused {
             self.orphaned.subscribers.retain(|subscriber| subscriber.topic != orphan.topic);
+            self.create.retain(|item| item.topic != orphan.topic);
             let Some(topic) = app.topics.iter().find(|topic| topic.name.as_str() == orphan.topic) else {
                 continue;
             };

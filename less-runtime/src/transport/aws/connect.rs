@@ -49,7 +49,10 @@ impl Connection {
 /// Connects as the environment says (credentials, `AWS_ENDPOINT_URL`, region where `layer` has none), and asks which account that is.
 pub async fn connect(layer: &AwsLayer, purpose: Purpose) -> Result<Connection, TransportError> {
     let (sdk, region) = load(layer, purpose).await?;
-    let caller = aws_sdk_sts::Client::new(&sdk).get_caller_identity().send().await;
+    // Nothing has begun yet: what is wrong with the way to AWS is soon said, however patient the rest is.
+    let retries = RetryConfig::standard().with_max_attempts(3);
+    let sts = aws_sdk_sts::config::Builder::from(&sdk).retry_config(retries).build();
+    let caller = aws_sdk_sts::Client::from_conf(sts).get_caller_identity().send().await;
     let caller = caller.map_err(|error| failed("ask which AWS account this is", &region, &error))?;
     place(layer, sdk, Site { region, account: caller.account.unwrap_or_default() })
 }
