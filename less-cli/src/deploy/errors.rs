@@ -27,7 +27,8 @@ fn texts(errors: &[ProvisionError], stage: &StageName) -> Vec<String> {
             other => texts.push(other.to_string()),
         }
     }
-    for ((action, _), targets) in calls {
+    for ((action, _), mut targets) in calls {
+        targets.sort_unstable();
         let first = targets[0];
         let cause = errors.iter().find_map(|error| match error {
             ProvisionError::Call { action: other, target, cause } if *other == action && target == first => {

@@ -243,7 +243,7 @@ error[no-past]: `order/late` is to start with `earliest`, but SNS keeps no messa
   --> less/topics/order/late/subscriber.toml
 hint: write `start = \"now\"`
 
-error[fifo]: topic `paid` is not ordered now, but was deployed ordered: AWS can't change that in place
+error[fifo]: topic `paid` was `ordered` when it was deployed, and is not now: AWS can't change that in place
   --> less/topics/paid
 hint: give the folder a new name, such as `paid_2`, and publish to that; once nothing waits for `paid`, `less deploy --stage prod --prune` removes it
 hint: or set `ordered = true` in less/topics/paid/topic.toml again

@@ -65,9 +65,18 @@ fn a_filter_comes_goes_and_changes_its_scope() {
         stage.deploy(&[]);
         let settings = "less/topics/order/mail/subscriber.toml";
         for filter in [
-            "filter = { kind = [\"a\"] }\nfilter_scope = \"attributes\"\n",
-            "filter = { kind = { of = [\"a\"] } }\nfilter_scope = \"body\"\n",
-            "filter = { kind = [\"b\"] }\nfilter_scope = \"attributes\"\n",
+            "[filter.attributes]
+kind = [\"a\"]
+",
+            "[filter.body]
+kind = { of = [\"a\"] }
+",
+            "[filter.body]
+kind = { of = [\"a\", 1.5] }
+",
+            "[filter.attributes]
+kind = [\"b\"]
+",
             "",
         ] {
             stage.write(settings, filter);
@@ -154,7 +163,7 @@ fn what_aws_cannot_do_is_refused_and_nothing_is_made() {
     assert_eq!(stage.less(&["plan", "--stage", "prod"]).code, 2);
     let ended = stage.less(&["deploy", "--stage", "prod", "--yes", "--no-build"]);
     assert_eq!(ended.code, 1);
-    let fifo = "error[fifo]: topic `paid` is ordered now, but was deployed not ordered: AWS can't change that in place\n";
+    let fifo = "error[fifo]: topic `paid` is `ordered` now, and was not when it was deployed: AWS can't change that in place\n";
     assert!(ended.stderr.contains(fifo), "{}", ended.stderr);
     assert!(
         ended.stderr.contains("error[no-past]: `order/late` is to start with `earliest`"),

@@ -94,7 +94,17 @@ impl Stage {
 
     /// `less` with these arguments, and nothing of the environment that would steer it elsewhere.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        command(&self.url, &self.account, self.folder.path(), arguments)
+        self.command_at(&self.url, arguments)
+    }
+
+    /// The same, with something else in the server's place.
+    pub(crate) fn command_at(&self, url: &str, arguments: &[&str]) -> Command {
+        command(url, &self.account, self.folder.path(), arguments)
+    }
+
+    /// The server's URL.
+    pub(crate) fn server(&self) -> &str {
+        &self.url
     }
 
     /// Runs `less` to its end.
@@ -102,7 +112,7 @@ impl Stage {
         ended(&self.command(arguments).output().expect("it can be started"))
     }
 
-    /// `less deploy --stage prod --yes --no-build` with some more; it has to go well.
+    /// `less deploy --stage prod --yes --no-build`, and what else there is to say; it has to go well.
     pub(crate) fn deploy(&self, more: &[&str]) -> String {
         let ended = self.less(&[&["deploy", "--stage", "prod", "--yes", "--no-build"], more].concat());
         assert_eq!(ended.code, 0, "{}", ended.stderr);
