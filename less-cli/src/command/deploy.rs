@@ -59,6 +59,9 @@ async fn deploy(project: &Project, arguments: &Args) -> Result<(), Failure> {
         return Err(Failure::User);
     }
     let prune = pruned(&plan, arguments);
+    if !prune.is_empty() {
+        ui::note(&format!("\nto be removed, as `--prune` says:\n{}", show::orphans(&prune, '-').join("\n")));
+    }
     if plan.is_empty() && prune.is_empty() {
         ui::say("There is nothing to change");
     } else {

@@ -51,8 +51,9 @@ async fn destroy(project: &Project, arguments: &Args) -> Result<(), Failure> {
     let waiting = all.messages();
     if waiting > 0 && messages == Messages::Keep {
         return Err(ui::user_error(format!(
-            "{} would be lost; nothing was removed\nhint: `less destroy --stage {stage} --drop-messages` removes them as well",
-            show::count_of(waiting, "message")
+            "{} would be lost; nothing was removed\nhint: `less destroy --stage {stage} --drop-messages` removes {} as well",
+            show::count_of(waiting, "message"),
+            if waiting == 1 { "it" } else { "them" }
         ))
         .into());
     }
@@ -60,7 +61,7 @@ async fn destroy(project: &Project, arguments: &Args) -> Result<(), Failure> {
     let with =
         if waiting > 0 { format!(" with {}", show::count_of(waiting, "message")) } else { String::new() };
     let site = &desired.site;
-    let question = format!("Remove all {count}{with} from account {}, {}", site.account, site.region);
+    let question = format!("remove all {count}{with} from account {}, {}", site.account, site.region);
     if !ask::confirm(&question, arguments.yes)? {
         ui::say("Nothing was removed");
         return Err(Failure::User);

@@ -11,10 +11,12 @@ pub fn confirm(question: &str, yes: bool) -> anyhow::Result<bool> {
     }
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(ui::user_error(format!(
-            "{question}: nobody can be asked, as this is no terminal\nhint: `--yes` answers beforehand"
+            "can't ask whether to {question}: this is no terminal\nhint: `--yes` answers beforehand"
         )));
     }
-    anstream::eprint!("[less] {question}? [y/N] ");
+    let mut letters = question.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase()).into_iter();
+    anstream::eprint!("[less] {}? [y/N] ", first.chain(letters).collect::<String>());
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -20,16 +20,15 @@ fn texts(errors: &[ProvisionError], stage: &StageName) -> Vec<String> {
     for error in errors {
         match error {
             ProvisionError::Call { action, target, cause } => {
-                // A cause that names the target is the same cause for the next one.
-                calls
-                    .entry((action, cause.split(target.as_str()).next().unwrap_or(cause)))
-                    .or_default()
-                    .push(target);
+                // Behind its code an answer may name the target.
+                let code = cause.split(':').next().unwrap_or(cause);
+                calls.entry((action, code)).or_default().push(target);
             }
             other => texts.push(other.to_string()),
         }
     }
-    for ((action, _), targets) in calls {
+    for ((action, _), mut targets) in calls {
+        targets.sort_unstable();
         let first = targets[0];
         let cause = errors.iter().find_map(|error| match error {
             ProvisionError::Call { action: other, target, cause } if *other == action && target == first => {

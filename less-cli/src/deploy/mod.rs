@@ -9,3 +9,5 @@ pub mod progress;
 pub mod remove;
 pub mod show;
 pub mod target;
+#[cfg(test)]
+mod tests;

@@ -193,14 +193,16 @@ impl Plan {
         let refused: Vec<orphan::OrphanTopic> = refused;
         for orphan in &refused {
             self.orphaned.subscribers.retain(|subscriber| subscriber.topic != orphan.topic);
+            self.create.retain(|item| item.topic != orphan.topic);
             let Some(topic) = app.topics.iter().find(|topic| topic.name.as_str() == orphan.topic) else {
                 continue;
             };
-            let (is, was) = if topic.ordered { ("ordered", "not") } else { ("not ordered", "ordered") };
-            let message = format!(
-                "topic `{}` is {is} now, but was deployed {was}: AWS can't change that in place",
-                orphan.topic
-            );
+            let how = if topic.ordered {
+                "is `ordered` now, and was not when it was deployed"
+            } else {
+                "was `ordered` when it was deployed, and is not now"
+            };
+            let message = format!("topic `{}` {how}: AWS can't change that in place", orphan.topic);
             let diagnostic = Diagnostic::error("fifo", message)
                 .at(Place::path(&topic.folder))
                 .hint(format!(

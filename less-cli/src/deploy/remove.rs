@@ -91,9 +91,10 @@ async fn subscriber(
     }
     if messages == Messages::Keep {
         // Nothing comes in any longer, so that what is empty now stays so.
+        let looks = queues.iter().map(|queue| has_messages(connection, &queue.url));
         let mut held = 0;
-        for queue in &queues {
-            held += has_messages(connection, &queue.url).await?.map_or(0, |backlog| backlog.total().max(1));
+        for look in futures_util::future::join_all(looks).await {
+            held += look?.map_or(0, |backlog| backlog.total().max(1));
         }
         if held > 0 {
             return Ok(held);

@@ -27,19 +27,15 @@ pub fn text(plan: &Plan) -> String {
     for changed in &plan.change {
         lines.push(row('~', changed.item.kind.to_string(), &changed.item.label(), &changed.item.name));
         for change in &changed.attributes {
-            lines.push(format!(
-                "        {}: {} → {}",
-                change.attribute,
-                short(&change.old),
-                short(&change.new)
-            ));
+            let (old, new) = short(&change.old, &change.new);
+            lines.push(format!("        {}: {old} → {new}", change.attribute));
         }
     }
     lines.extend(orphans(&plan.orphaned, '?'));
     for renamed in &plan.renamed {
         let waiting = match renamed.waiting {
             0 => "nothing waits under the old name".to_owned(),
-            many => format!("{} under the old name, which only the old name gets", wait(many)),
+            many => format!("{} under the old name, and only a folder of that name gets them", wait(many)),
         };
         lines.push(format!(
             "  ! `{}` looks like `{}` renamed (same code): {waiting}",
@@ -134,15 +130,23 @@ pub fn count_of(many: u64, word: &str) -> String {
     count(usize::try_from(many).unwrap_or(usize::MAX), word)
 }
 
-fn short(value: &str) -> String {
-    if value.is_empty() {
-        return "(none)".to_owned();
-    }
-    if value.chars().count() <= WIDTH {
-        return value.to_owned();
-    }
-    let start: String = value.chars().take(WIDTH).collect();
-    format!("{start}…")
+/// Two values of an attribute; of long ones what is around the first difference.
+fn short(old: &str, new: &str) -> (String, String) {
+    let same = old.chars().zip(new.chars()).take_while(|(old, new)| old == new).count();
+    let cut = |value: &str| {
+        let length = value.chars().count();
+        if value.is_empty() {
+            return "(none)".to_owned();
+        }
+        if length <= WIDTH {
+            return value.to_owned();
+        }
+        let from = same.saturating_sub(WIDTH / 3);
+        let shown: String = value.chars().skip(from).take(WIDTH).collect();
+        let (before, after) = (if from > 0 { "…" } else { "" }, if from + WIDTH < length { "…" } else { "" });
+        format!("{before}{shown}{after}")
+    };
+    (cut(old), cut(new))
 }
 
 /// The plan as JSON.

@@ -50,7 +50,15 @@ pub async fn open(project: &Project, stage: &StageArg, quiet: bool) -> Result<Ta
         error @ (TransportError::NoRegion | TransportError::OtherAccount { .. }) => {
             ui::user_error(error.to_string())
         }
-        error => error.into(),
+        error => {
+            let text = error.to_string();
+            let hint = if text.contains("no credentials") {
+                "\nhint: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `aws sts get-caller-identity` shows whom they are of"
+            } else {
+                ""
+            };
+            anyhow::anyhow!("{text}{hint}")
+        }
     })?;
     let topology = Topology::of(&read.app.manifest(), &stage);
     let mut desired = Desired::of(&topology, &connection.site, layer.aws.kms_key.as_deref());

@@ -5,6 +5,8 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_sdk_sns::config::interceptors::InterceptorContext;
+use aws_sdk_sns::config::retry::{ClassifyRetry, RetryAction};
 use less_model::manifest::AwsLayer;
 
 use super::Site;
@@ -42,14 +44,20 @@ pub struct Connection {
 impl Connection {
     /// Clients of this configuration.
     pub fn new(sdk: SdkConfig, site: Site) -> Self {
-        Self { sns: aws_sdk_sns::Client::new(&sdk), sqs: aws_sdk_sqs::Client::new(&sdk), site, sdk }
+        let sns = aws_sdk_sns::config::Builder::from(&sdk).retry_classifier(TooMany).build();
+        let sqs = aws_sdk_sqs::config::Builder::from(&sdk).retry_classifier(TooMany).build();
+        Self { sns: aws_sdk_sns::Client::from_conf(sns), sqs: aws_sdk_sqs::Client::from_conf(sqs), site, sdk }
     }
 }
 
 /// Connects as the environment says (credentials, `AWS_ENDPOINT_URL`, region where `layer` has none), and asks which account that is.
 pub async fn connect(layer: &AwsLayer, purpose: Purpose) -> Result<Connection, TransportError> {
     let (sdk, region) = load(layer, purpose).await?;
-    let caller = aws_sdk_sts::Client::new(&sdk).get_caller_identity().send().await;
+    // Nothing has begun yet: what is wrong with the way to AWS is soon said, however patient the rest is.
+    let retries = RetryConfig::standard().with_max_attempts(3);
+    let sts =
+        aws_sdk_sts::config::Builder::from(&sdk).retry_config(retries).retry_classifier(TooMany).build();
+    let caller = aws_sdk_sts::Client::from_conf(sts).get_caller_identity().send().await;
     let caller = caller.map_err(|error| failed("ask which AWS account this is", &region, &error))?;
     place(layer, sdk, Site { region, account: caller.account.unwrap_or_default() })
 }
@@ -80,6 +88,23 @@ fn place(layer: &AwsLayer, sdk: SdkConfig, site: Site) -> Result<Connection, Tra
         return Err(TransportError::OtherAccount { wanted: wanted.clone(), found: site.account });
     }
     Ok(Connection::new(sdk, site))
+}
+
+/// Tries again what SNS answers with status 429 and the code `Throttled`, which the SDK's own list of such codes lacks.
+#[derive(Debug)]
+struct TooMany;
+
+impl ClassifyRetry for TooMany {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        match context.response() {
+            Some(response) if response.status().as_u16() == 429 => RetryAction::throttling_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "too many requests"
+    }
 }
 
 /// Timeouts and retries for a purpose: what the SDK's own defaults are not good for.

@@ -146,6 +146,7 @@ impl Work<'_> {
             return self.change_queue(kind, wanted, found).await;
         }
         let until = Instant::now() + NAME_IS_FREE;
+        let mut told = false;
         loop {
             let create = self.connection.sqs.create_queue().queue_name(&wanted.name);
             let create = create.set_attributes(Some(queue_attributes(initial(&wanted.attributes))));
@@ -153,7 +154,10 @@ impl Work<'_> {
             let Err(error) = made else { break };
             match error.as_service_error() {
                 Some(CreateQueueError::QueueDeletedRecently(_)) if Instant::now() < until => {
-                    (self.report)(kind, &wanted.name, Done::Waiting);
+                    if !told {
+                        (self.report)(kind, &wanted.name, Done::Waiting);
+                        told = true;
+                    }
                     sleep(Duration::from_secs(5)).await;
                 }
                 // Somebody was faster, or the call that made it was answered by an error: it is there, with other attributes.

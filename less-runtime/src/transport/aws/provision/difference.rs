@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::value::{Attributes, Tags};
+use super::value::{Attributes, Tags, Value};
 
 /// An attribute or a tag that is not what it has to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,7 +22,7 @@ pub fn attribute_changes(wanted: &Attributes, found: &BTreeMap<String, String>) 
     let changes = wanted.iter().filter_map(|(name, value)| {
         let old = found.get(*name).map(String::as_str).unwrap_or_default();
         let old = if is_unset(name, old) { unset(name) } else { old };
-        let change = || Change { attribute: (*name).to_owned(), old: old.to_owned(), new: value.wire() };
+        let change = || Change { attribute: (*name).to_owned(), old: tidy(value, old), new: value.wire() };
         (!value.is(old)).then(change)
     });
     changes.collect()
@@ -35,6 +35,15 @@ pub fn tag_changes(wanted: &Tags, found: &Tags) -> Vec<Change> {
         (old != *value).then(|| Change { attribute: format!("tag {key}"), old, new: value.clone() })
     });
     changes.collect()
+}
+
+/// A document in the form that ours have, so that what differs stands out.
+fn tidy(wanted: &Value, old: &str) -> String {
+    let document = match wanted {
+        Value::Text(_) => None,
+        Value::Json(_) => serde_json::from_str::<serde_json::Value>(old).ok(),
+    };
+    document.map_or_else(|| old.to_owned(), |document| document.to_string())
 }
 
 fn is_unset(name: &str, value: &str) -> bool {
@@ -58,7 +67,6 @@ fn unset(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::aws::provision::Value;
 
     fn found(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()

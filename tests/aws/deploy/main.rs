@@ -1,0 +1,7 @@
+//! `less plan`, `less deploy` and `less destroy` against servers of SNS and SQS.
+
+mod basics;
+mod cut_off;
+mod nothing_lost;
+mod scale;
+mod stage;
