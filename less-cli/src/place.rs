@@ -23,7 +23,7 @@ pub struct PlaceArgs {
     #[command(flatten)]
     target: Target,
     /// Which stage [env: `LESS_STAGE`] [default: whatever runs]; one on AWS is looked at directly, with your credentials
-    #[arg(long, conflicts_with = "url")]
+    #[arg(long, global = true, conflicts_with = "url")]
     stage: Option<String>,
 }
 
@@ -66,10 +66,27 @@ impl PlaceArgs {
                 found.and_then(Result::ok)
             }
         };
-        let Some(stage) = stage else { return Ok(Place::App(self.target.client(folder)?)) };
+        let Some(stage) = stage else { return self.running(folder).await };
         let connection = connect(&stage.aws, Purpose::Run).await?;
         let (topology, layout) = (stage.topology(), layout(&stage.manifest));
         Ok(Place::Aws(Box::new(OnAws { stage, connection, topology, layout })))
+    }
+}
+
+impl PlaceArgs {
+    /// The running app; where a stage is asked for, it has to be that one.
+    async fn running(&self, folder: Option<&Path>) -> anyhow::Result<Place> {
+        let client = self.target.client(folder)?;
+        if let Some(wanted) = &self.stage {
+            let found = client.status().await?.stage;
+            if found != *wanted {
+                return Err(user_error(format!(
+                    "the app at {} runs as stage `{found}`, not `{wanted}`\nhint: leave `--stage` out, or start that stage with `less start --stage {wanted}`",
+                    client.url()
+                )));
+            }
+        }
+        Ok(Place::App(client))
     }
 }
 
@@ -125,6 +142,14 @@ fn unknown(text: &str) -> anyhow::Error {
 }
 
 impl Place {
+    /// What has to be added to a command that looks at the same place.
+    pub fn flag(&self) -> String {
+        match self {
+            Self::App(_) => String::new(),
+            Self::Aws(aws) => format!(" --stage {}", aws.stage.name),
+        }
+    }
+
     /// Every subscriber, by topic and name.
     pub async fn subscribers(&self) -> anyhow::Result<Vec<(String, String)>> {
         Ok(match self {
@@ -213,8 +238,9 @@ impl Place {
         match self {
             Self::App(client) => Ok(client.replay(topic, subscriber, which).await?),
             Self::Aws(aws) => Err(user_error(format!(
-                "stage `{stage}` is on AWS, and SQS keeps no finished messages: none can be delivered once more\nhint: dead letters can: `less dlq release {topic}/{subscriber} --all --stage {stage}`",
-                stage = aws.stage.name
+                "stage `{}` is on AWS, and SQS keeps no finished messages: none can be delivered once more\nhint: dead letters can: `less dlq release {topic}/{subscriber} --all{}`",
+                aws.stage.name,
+                self.flag()
             ))),
         }
     }

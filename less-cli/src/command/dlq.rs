@@ -68,7 +68,8 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
             let (topic, subscriber) = resolve(&place, subscriber).await?;
             let letters = place.dead_letters(&topic, &subscriber).await?;
             let found = letters.into_iter().find(|letter| letter.message_id == *id).ok_or_else(|| {
-                let hint = format!("hint: `less dlq list {topic}/{subscriber}` shows which there are");
+                let command = format!("less dlq list {topic}/{subscriber}{}", place.flag());
+                let hint = format!("hint: `{command}` shows which there are");
                 ui::user_error(format!("`{id}` is no dead letter of `{topic}/{subscriber}`\n{hint}"))
             })?;
             ui::data(&serde_json::to_string_pretty(&found)?);

@@ -23,7 +23,7 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 pub struct Target {
     /// Where the app runs [env: `LESS_URL`] [default: what the running app has written down]
-    #[arg(long)]
+    #[arg(long, global = true)]
     url: Option<String>,
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
     let failed = failures(&status);
     let dead: u64 = status.subscribers.iter().map(|subscriber| subscriber.dead).sum();
     if dead > 0 {
-        anstream::eprintln!("{dead} dead; `less dlq list` shows them");
+        anstream::eprintln!("{dead} dead; `less dlq list{}` shows them", place.flag());
     }
     Ok(if dead == 0 && !failed { ExitStatus::Success } else { ExitStatus::UserError })
 }
