@@ -242,7 +242,8 @@ fn limits(topic: &less_model::manifest::Topic, on_aws: bool, max_body: usize) ->
     Limits { topic: topic.name.to_string(), size, order }
 }
 
-pub(crate) fn layout(manifest: &Manifest) -> Layout {
+/// An app's topics and subscriptions, as transports number them.
+pub fn layout(manifest: &Manifest) -> Layout {
     let mut layout = Layout::default();
     for (index, topic) in (0..).zip(&manifest.topics) {
         layout.topics.push(TopicSpec {

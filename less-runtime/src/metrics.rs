@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::transport::{Layout, Ledger};
+use crate::transport::{Capabilities, Layout, Ledger};
 use crate::worker::Observer;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -81,7 +81,7 @@ impl Metrics {
     }
 
     /// Everything as text, with the ledgers as they are now.
-    pub(crate) fn encode(&self, layout: &Layout, ledgers: &[Ledger]) -> String {
+    pub(crate) fn encode(&self, layout: &Layout, ledgers: &[Ledger], can: Capabilities) -> String {
         let mut registry = Registry::with_prefix("less");
         registry.register("publishes", "Publishes over HTTP", self.publishes.clone());
         registry.register_with_unit(
@@ -105,12 +105,16 @@ impl Metrics {
                 let labels = SubscriberState { topic, subscriber, state: state.to_owned() };
                 messages.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
             };
-            set("published", ledger.published);
             set("pending", ledger.pending);
             set("scheduled", ledger.scheduled);
             set("in_flight", ledger.in_flight);
-            set("done", ledger.done);
             set("dead", ledger.dead);
+            // What a transport does not count is no zero.
+            if !can.counts {
+                continue;
+            }
+            set("published", ledger.published);
+            set("done", ledger.done);
             for (reason, count) in &ledger.discarded {
                 set(&format!("discarded_{reason}"), *count);
             }

@@ -3,16 +3,12 @@
 use std::path::Path;
 
 use clap::Subcommand;
-use less_runtime::client::{Client, ShownDeadLetter};
 use less_runtime::message::MessageId;
 use serde_json::{Value, json};
 
-use super::status::Target;
 use crate::cli::ExitStatus;
+use crate::place::{Place, PlaceArgs};
 use crate::ui;
-
-/// Most dead letters that are fetched at once.
-const PAGE: usize = 1000;
 
 /// What `dlq` takes.
 #[derive(Debug, clap::Args)]
@@ -20,7 +16,7 @@ pub struct Args {
     #[command(subcommand)]
     action: Action,
     #[command(flatten)]
-    target: Target,
+    place: PlaceArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,26 +61,27 @@ impl Which {
 }
 
 pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<ExitStatus> {
-    let client = arguments.target.client(folder)?;
+    let place = arguments.place.find(folder).await?;
     match &arguments.action {
-        Action::List { subscriber, json } => list(&client, subscriber.as_deref(), *json).await?,
+        Action::List { subscriber, json } => list(&place, subscriber.as_deref(), *json).await?,
         Action::Show { subscriber, id } => {
-            let (topic, subscriber) = resolve(&client, subscriber).await?;
-            let letters = all(&client, &topic, &subscriber).await?;
+            let (topic, subscriber) = resolve(&place, subscriber).await?;
+            let letters = place.dead_letters(&topic, &subscriber).await?;
             let found = letters.into_iter().find(|letter| letter.message_id == *id).ok_or_else(|| {
-                let hint = format!("hint: `less dlq list {topic}/{subscriber}` shows which there are");
+                let command = format!("less dlq list {topic}/{subscriber}{}", place.flag());
+                let hint = format!("hint: `{command}` shows which there are");
                 ui::user_error(format!("`{id}` is no dead letter of `{topic}/{subscriber}`\n{hint}"))
             })?;
             ui::data(&serde_json::to_string_pretty(&found)?);
         }
         Action::Release(which) => {
-            let (topic, subscriber) = resolve(&client, &which.subscriber).await?;
-            let count = client.release(&topic, &subscriber, which.ids()).await?;
+            let (topic, subscriber) = resolve(&place, &which.subscriber).await?;
+            let count = place.release(&topic, &subscriber, which.ids()).await?;
             ui::say(&format!("released {count} of `{topic}/{subscriber}`"));
         }
         Action::Purge(which) => {
-            let (topic, subscriber) = resolve(&client, &which.subscriber).await?;
-            let count = client.purge(&topic, &subscriber, which.ids()).await?;
+            let (topic, subscriber) = resolve(&place, &which.subscriber).await?;
+            let count = place.purge(&topic, &subscriber, which.ids()).await?;
             ui::say(&format!("purged {count} of `{topic}/{subscriber}`"));
         }
     }
@@ -92,9 +89,8 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
 }
 
 /// The subscriber of this name; the topic may be left out where only one has it.
-pub(super) async fn resolve(client: &Client, name: &str) -> anyhow::Result<(String, String)> {
-    let known: Vec<(String, String)> =
-        client.status().await?.subscribers.into_iter().map(|s| (s.topic, s.subscriber)).collect();
+pub(super) async fn resolve(place: &Place, name: &str) -> anyhow::Result<(String, String)> {
+    let known = place.subscribers().await?;
     let matches: Vec<&(String, String)> = known
         .iter()
         .filter(|(topic, subscriber)| match name.split_once('/') {
@@ -112,29 +108,16 @@ pub(super) async fn resolve(client: &Client, name: &str) -> anyhow::Result<(Stri
     Err(ui::user_error(format!("{problem} `{name}`\nhint: there are {}", list.join(", "))))
 }
 
-async fn all(client: &Client, topic: &str, subscriber: &str) -> anyhow::Result<Vec<ShownDeadLetter>> {
-    let mut out: Vec<ShownDeadLetter> = Vec::new();
-    loop {
-        let after = out.last().map(|letter| letter.message_id);
-        let page = client.dead_letters(topic, subscriber, after, PAGE).await?;
-        let last = page.len() < PAGE;
-        out.extend(page);
-        if last {
-            return Ok(out);
-        }
-    }
-}
-
-async fn list(client: &Client, subscriber: Option<&str>, as_json: bool) -> anyhow::Result<()> {
+async fn list(place: &Place, subscriber: Option<&str>, as_json: bool) -> anyhow::Result<()> {
     let wanted: Vec<(String, String)> = if let Some(name) = subscriber {
-        vec![resolve(client, name).await?]
+        vec![resolve(place, name).await?]
     } else {
-        let dead = client.status().await?.subscribers.into_iter().filter(|s| s.dead > 0);
+        let dead = place.status().await?.subscribers.into_iter().filter(|s| s.dead > 0);
         dead.map(|s| (s.topic, s.subscriber)).collect()
     };
     let mut rows: Vec<Value> = Vec::new();
     for (topic, subscriber) in wanted {
-        for letter in all(client, &topic, &subscriber).await? {
+        for letter in place.dead_letters(&topic, &subscriber).await? {
             if as_json {
                 let mut row = json!(letter);
                 row["topic"] = json!(topic);

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use less_model::quantity::Span;
-use less_runtime::client::{Client, Replay};
+use less_runtime::client::Replay;
 use less_runtime::message::MessageId;
 
-use super::status::Target;
 use crate::cli::ExitStatus;
+use crate::place::{Place, PlaceArgs};
 use crate::ui;
 
 /// What `replay` takes.
@@ -26,11 +26,11 @@ pub struct Args {
     #[arg(long)]
     id: Option<MessageId>,
     #[command(flatten)]
-    target: Target,
+    place: PlaceArgs,
 }
 
 pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<ExitStatus> {
-    let client = arguments.target.client(folder)?;
+    let place = arguments.place.find(folder).await?;
     let which = match (arguments.since, arguments.id) {
         (Some(ago), _) => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -40,25 +40,25 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
         (None, Some(id)) => Replay::Id(id),
         (None, None) => Replay::All,
     };
-    for subscriber in subscribers(&client, arguments).await? {
-        let count = client.replay(&arguments.topic, &subscriber, which).await?;
+    for subscriber in subscribers(&place, arguments).await? {
+        let count = place.replay(&arguments.topic, &subscriber, which).await?;
         ui::say(&format!("{count} of `{}` are delivered once more to `{subscriber}`", arguments.topic));
     }
     Ok(ExitStatus::Success)
 }
 
 /// The subscribers that are meant.
-async fn subscribers(client: &Client, arguments: &Args) -> anyhow::Result<Vec<String>> {
+async fn subscribers(place: &Place, arguments: &Args) -> anyhow::Result<Vec<String>> {
     if let Some(subscriber) = &arguments.subscriber {
         let (_, subscriber) =
-            super::dlq::resolve(client, &format!("{}/{subscriber}", arguments.topic)).await?;
+            super::dlq::resolve(place, &format!("{}/{subscriber}", arguments.topic)).await?;
         return Ok(vec![subscriber]);
     }
-    let all = client.status().await?.subscribers;
-    let mut topics: Vec<String> = all.iter().map(|s| s.topic.clone()).collect();
+    let all = place.subscribers().await?;
+    let mut topics: Vec<String> = all.iter().map(|(topic, _)| topic.clone()).collect();
     topics.dedup();
     let found: Vec<String> =
-        all.into_iter().filter(|s| s.topic == arguments.topic).map(|s| s.subscriber).collect();
+        all.into_iter().filter(|(topic, _)| *topic == arguments.topic).map(|(_, name)| name).collect();
     if found.is_empty() {
         let topic = &arguments.topic;
         let near = less_model::name::nearest(topic, topics.iter().map(String::as_str));

@@ -5,6 +5,8 @@ use std::path::Path;
 use less_runtime::client::{Client, Status, WorkerState, WorkerStatus};
 
 use crate::cli::ExitStatus;
+use crate::oldest;
+use crate::place::{OnAws, Place, PlaceArgs};
 use crate::ui;
 
 /// What `status` takes.
@@ -14,18 +16,23 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    target: Target,
+    place: PlaceArgs,
 }
 
 /// Which running app.
 #[derive(Debug, clap::Args)]
 pub struct Target {
     /// Where the app runs [env: `LESS_URL`] [default: what the running app has written down]
-    #[arg(long)]
+    #[arg(long, global = true)]
     url: Option<String>,
 }
 
 impl Target {
+    /// Whether the command line or the environment says where the app runs.
+    pub fn is_given(&self) -> bool {
+        self.url.is_some() || std::env::var("LESS_URL").is_ok_and(|url| !url.is_empty())
+    }
+
     /// A client for it.
     pub fn client(&self, folder: Option<&Path>) -> anyhow::Result<Client> {
         let key = std::env::var("LESS_API_KEY").ok().filter(|key| !key.is_empty());
@@ -37,7 +44,12 @@ impl Target {
 }
 
 pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<ExitStatus> {
-    let status = arguments.target.client(folder)?.status().await?;
+    let place = arguments.place.find(folder).await?;
+    let mut status = place.status().await?;
+    match &place {
+        Place::App(_) => {}
+        Place::Aws(aws) => add_ages(aws, &mut status).await,
+    }
     if arguments.json {
         ui::data(&serde_json::to_string_pretty(&status)?);
     } else {
@@ -51,7 +63,7 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
                 s.in_flight.to_string(),
                 s.scheduled.to_string(),
                 s.dead.to_string(),
-                s.done.to_string(),
+                s.done.map_or_else(|| "-".to_owned(), |done| done.to_string()),
             ]
         }));
         let widths: Vec<usize> = (0..header.len())
@@ -66,9 +78,33 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
     let failed = failures(&status);
     let dead: u64 = status.subscribers.iter().map(|subscriber| subscriber.dead).sum();
     if dead > 0 {
-        anstream::eprintln!("{dead} dead; `less dlq list` shows them");
+        anstream::eprintln!("{dead} dead; `less dlq list{}` shows them", place.flag());
     }
     Ok(if dead == 0 && !failed { ExitStatus::Success } else { ExitStatus::UserError })
+}
+
+/// Adds what SQS does not say: how old the oldest message of a queue is.
+async fn add_ages(aws: &OnAws, status: &mut Status) {
+    let waits = status.subscribers.iter().filter(|subscriber| subscriber.pending > 0);
+    let waits = waits
+        .filter_map(|s| Some((s.topic.clone(), s.subscriber.clone(), aws.queue(&s.topic, &s.subscriber)?)));
+    let waits: Vec<(String, String, &str)> = waits.collect();
+    let queues: Vec<&str> = waits.iter().map(|(_, _, queue)| *queue).collect();
+    let ages = match oldest::ages(&aws.connection, &queues).await {
+        Ok(ages) => ages,
+        Err(cause) => {
+            ui::say(&format!(
+                "how old the oldest messages are is not known, as CloudWatch does not say it: {cause}"
+            ));
+            return;
+        }
+    };
+    for (topic, subscriber, queue) in waits {
+        let row = status.subscribers.iter_mut().find(|s| s.topic == topic && s.subscriber == subscriber);
+        if let (Some(row), Some(age)) = (row, ages.get(queue)) {
+            row.oldest_pending_s = Some(*age);
+        }
+    }
 }
 
 /// Says why handlers could not be loaded. Returns whether messages wait because of that.

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use less_runtime::client::{Client, ShownMessage, TailLine, TailStream};
-use less_runtime::publish::PublishError;
+use less_runtime::client::{ShownMessage, TailLine};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::status::Target;
 use crate::cli::ExitStatus;
+use crate::place::{Place, PlaceArgs, Tail};
 use crate::ui;
 
 /// What `tail` takes.
@@ -24,7 +23,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     #[command(flatten)]
-    target: Target,
+    place: PlaceArgs,
 }
 
 /// Why it ends.
@@ -39,51 +38,54 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
         Some((topic, subscriber)) => (topic, Some(subscriber)),
         None => (arguments.what.as_str(), None),
     };
-    let client = arguments.target.client(folder)?;
+    let place = arguments.place.find(folder).await?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut stream = open(&client, topic, subscriber).await?;
+    // Not interrupted: what it makes on AWS would stay. A signal that comes meanwhile is seen below.
+    let mut tail = place.tail(topic, subscriber).await?;
+    if let Place::Aws(aws) = &place {
+        aws.introduce();
+    }
     ui::say(&format!("watching `{}`; Ctrl-C ends it", arguments.what));
     let end = tokio::select! {
-        end = show(&mut stream, topic, arguments) => end?,
-        _ = interrupt.recv() => End::Signal,
-        _ = terminate.recv() => End::Signal,
+        end = show(&mut tail, topic, arguments) => end,
+        _ = interrupt.recv() => Ok(End::Signal),
+        _ = terminate.recv() => Ok(End::Signal),
     };
-    match end {
+    tail.close().await?;
+    match end? {
         End::Limit | End::Signal => {}
         End::Stopped => ui::say("the app is stopping: nothing more to watch"),
     }
     Ok(ExitStatus::Success)
 }
 
-async fn open(client: &Client, topic: &str, subscriber: Option<&str>) -> anyhow::Result<TailStream> {
-    client.tail(topic, subscriber).await.map_err(|error| match error {
-        PublishError::Refused { detail, status: 404, .. } => {
-            ui::user_error(format!("{detail}\nhint: `less list` shows the topics and their subscribers"))
-        }
-        error => error.into(),
-    })
-}
-
 /// Prints lines until there are enough, or no more.
-async fn show(stream: &mut TailStream, topic: &str, arguments: &Args) -> anyhow::Result<End> {
+async fn show(tail: &mut Tail, topic: &str, arguments: &Args) -> anyhow::Result<End> {
     let mut left = arguments.limit;
-    while let Some(line) = stream.next().await? {
-        match line {
-            TailLine::Message(message) => {
-                let written = ui::data_or_end(&if arguments.json {
-                    as_json(topic, &message)?
-                } else {
-                    as_text(&message)
-                });
-                left = left.map(|left| left - 1);
-                if !written || left == Some(0) {
-                    return Ok(End::Limit);
+    while let Some(lines) = tail.next().await? {
+        for line in lines {
+            let written = match line {
+                TailLine::Message(message) => {
+                    left = left.map(|left| left - 1);
+                    ui::data_or_end(&if arguments.json {
+                        as_json(topic, &message)?
+                    } else {
+                        as_text(&message)
+                    })
                 }
+                TailLine::Missed(count) if arguments.json => {
+                    ui::data_or_end(&json!({ "missed": count }).to_string())
+                }
+                TailLine::Missed(count) => {
+                    ui::say(&missed(count));
+                    true
+                }
+                TailLine::End(_) => return Ok(End::Stopped),
+            };
+            if !written || left == Some(0) {
+                return Ok(End::Limit);
             }
-            TailLine::Missed(count) if arguments.json => ui::data(&json!({ "missed": count }).to_string()),
-            TailLine::Missed(count) => ui::say(&missed(count)),
-            TailLine::End(_) => break,
         }
     }
     Ok(End::Stopped)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use less_runtime::transport::aws::Site;
 use less_runtime::transport::aws::provision::{
-    Backlog, Desired, Observed, ObservedQueue, TAG_CODE, TAG_SUBSCRIBER, TAG_TOPIC, Tags, is_ours,
+    Backlog, Desired, Observed, ObservedQueue, TAG_CODE, TAG_SUBSCRIBER, TAG_TAIL, TAG_TOPIC, Tags, is_ours,
 };
 use serde::Serialize;
 
@@ -86,8 +86,14 @@ impl Orphans {
     }
 }
 
-/// Whatever is there, ours, and not needed.
+/// Whatever is there, ours, and not needed. Queues that `less tail` looks through are not: they go by themselves.
 pub fn find(desired: &Desired, observed: &Observed) -> Orphans {
+    let mut observed = observed.clone();
+    observed.queues.retain(|_, queue| !queue.tags.contains_key(TAG_TAIL));
+    beside(desired, &observed)
+}
+
+fn beside(desired: &Desired, observed: &Observed) -> Orphans {
     let needed = desired
         .subscribers()
         .flat_map(|(_, subscriber)| [&*subscriber.queue.name, &*subscriber.dead_letters.name]);
@@ -136,7 +142,7 @@ pub fn everything(desired: &Desired, observed: &Observed) -> Orphans {
     // Somebody else's may bear a name that we need.
     observed.topics.retain(|_, topic| ours(&topic.tags));
     observed.queues.retain(|_, queue| ours(&queue.tags));
-    find(&Desired { topics: Vec::new(), ..desired.clone() }, &observed)
+    beside(&Desired { topics: Vec::new(), ..desired.clone() }, &observed)
 }
 
 fn orphan_queue(name: &str, queue: &ObservedQueue) -> OrphanQueue {

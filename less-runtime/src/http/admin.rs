@@ -15,7 +15,9 @@ use super::problem::Problem;
 use super::publish::{json_type, read};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
-use crate::transport::{Replay, ReplayLedger, Selection, SubscriptionIndex, TransportError};
+use crate::transport::{
+    DeadLetter, Layout, Replay, ReplayLedger, Selection, SubscriptionIndex, Transport, TransportError,
+};
 use crate::worker::foreign::WorkerStatus;
 
 /// Largest body of an administrative request, in bytes.
@@ -41,20 +43,20 @@ pub struct SubscriberStatus {
     pub topic: String,
     /// The subscriber's name.
     pub subscriber: String,
-    /// Messages it was to get.
-    pub published: u64,
+    /// Messages it was to get; `None` where the transport does not count them.
+    pub published: Option<u64>,
     /// Waiting.
     pub pending: u64,
     /// Waiting for their time.
     pub scheduled: u64,
     /// Being handled.
     pub in_flight: u64,
-    /// Done.
-    pub done: u64,
+    /// Done; likewise.
+    pub done: Option<u64>,
     /// Dead letters.
     pub dead: u64,
-    /// Given up, by reason.
-    pub discarded: BTreeMap<String, u64>,
+    /// Given up, by reason; likewise.
+    pub discarded: Option<BTreeMap<String, u64>>,
     /// Age of the oldest pending message, in seconds.
     pub oldest_pending_s: Option<f64>,
     /// Its worker processes; left out where its handler is compiled in.
@@ -63,6 +65,57 @@ pub struct SubscriberStatus {
     /// Deliveries by replay, which count apart; left out where there were none.
     #[serde(default, skip_serializing_if = "never")]
     pub replay: ReplayLedger,
+}
+
+impl Status {
+    /// The books of every subscription of a transport.
+    pub async fn read(
+        app: &str,
+        stage: &str,
+        layout: &Layout,
+        transport: &dyn Transport,
+    ) -> Result<Self, TransportError> {
+        let ledgers = transport.ledgers().await?;
+        let counts = transport.capabilities().counts;
+        let rows = layout.subscriptions.iter().zip(ledgers);
+        let subscribers = rows.map(|(spec, ledger)| SubscriberStatus {
+            topic: layout.topics[spec.topic.0 as usize].name.to_string(),
+            subscriber: spec.subscriber.to_string(),
+            published: counts.then_some(ledger.published),
+            pending: ledger.pending,
+            scheduled: ledger.scheduled,
+            in_flight: ledger.in_flight,
+            done: counts.then_some(ledger.done),
+            dead: ledger.dead,
+            discarded: counts.then_some(ledger.discarded),
+            #[expect(clippy::cast_precision_loss, reason = "an age of 2^52 ms is not reached")]
+            oldest_pending_s: ledger.oldest_pending_ms.map(|age| age as f64 / 1000.0),
+            worker: None,
+            replay: ledger.replay,
+        });
+        Ok(Self {
+            app: app.to_owned(),
+            stage: stage.to_owned(),
+            transport: transport.name().to_owned(),
+            subscribers: subscribers.collect(),
+        })
+    }
+}
+
+impl From<DeadLetter> for ShownDeadLetter {
+    fn from(letter: DeadLetter) -> Self {
+        Self {
+            message_id: letter.message.id,
+            reason: letter.reason,
+            died_at: letter.died_at,
+            published_at: letter.message.published_at,
+            attempts: letter.attempts,
+            history: letter.history,
+            key: letter.message.key.clone(),
+            attributes: letter.message.attributes.clone(),
+            body: serde_json::from_slice(&letter.message.body).unwrap_or(Value::Null),
+        }
+    }
 }
 
 fn never(replay: &ReplayLedger) -> bool {
@@ -102,31 +155,14 @@ pub(super) fn failed(error: &TransportError) -> Problem {
 }
 
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Status>, Problem> {
-    let ledgers = shared.app.transport().ledgers().await.map_err(|error| failed(&error))?;
-    let layout = shared.app.layout();
-    let worker = |index: usize| Some(shared.options.workers.get(index)?.as_ref()?.status());
-    let rows = layout.subscriptions.iter().zip(ledgers).enumerate();
-    let subscribers = rows.map(|(index, (spec, ledger))| SubscriberStatus {
-        worker: worker(index),
-        topic: layout.topics[spec.topic.0 as usize].name.to_string(),
-        subscriber: spec.subscriber.to_string(),
-        published: ledger.published,
-        pending: ledger.pending,
-        scheduled: ledger.scheduled,
-        in_flight: ledger.in_flight,
-        done: ledger.done,
-        dead: ledger.dead,
-        discarded: ledger.discarded,
-        #[expect(clippy::cast_precision_loss, reason = "an age of 2^52 ms is not reached")]
-        oldest_pending_s: ledger.oldest_pending_ms.map(|age| age as f64 / 1000.0),
-        replay: ledger.replay,
-    });
-    Ok(Json(Status {
-        app: shared.app.manifest().app.to_string(),
-        stage: shared.options.stage.clone(),
-        transport: shared.app.transport().name().to_owned(),
-        subscribers: subscribers.collect(),
-    }))
+    let (app, transport) = (&shared.app, shared.app.transport().as_ref());
+    let name = app.manifest().app.as_str();
+    let status = Status::read(name, &shared.options.stage, app.layout(), transport).await;
+    let mut status = status.map_err(|error| failed(&error))?;
+    for (subscriber, control) in status.subscribers.iter_mut().zip(&shared.options.workers) {
+        subscriber.worker = control.as_ref().map(|control| control.status());
+    }
+    Ok(Json(status))
 }
 
 pub(super) async fn topics(State(shared): State<Arc<Shared>>) -> Json<Value> {
@@ -160,21 +196,8 @@ pub(super) async fn list(
     let subscription = subscription(&shared, &topic, &subscriber)?;
     let limit = page.limit.unwrap_or(100).clamp(1, 1000);
     let letters = shared.app.transport().dead_letters(subscription, page.after, limit).await;
-    let letters: Vec<ShownDeadLetter> = letters
-        .map_err(|error| failed(&error))?
-        .into_iter()
-        .map(|letter| ShownDeadLetter {
-            message_id: letter.message.id,
-            reason: letter.reason,
-            died_at: letter.died_at,
-            published_at: letter.message.published_at,
-            attempts: letter.attempts,
-            history: letter.history,
-            key: letter.message.key.clone(),
-            attributes: letter.message.attributes.clone(),
-            body: serde_json::from_slice(&letter.message.body).unwrap_or(Value::Null),
-        })
-        .collect();
+    let letters: Vec<ShownDeadLetter> =
+        letters.map_err(|error| failed(&error))?.into_iter().map(ShownDeadLetter::from).collect();
     Ok(Json(json!({ "dead_letters": letters })))
 }
 

@@ -163,7 +163,8 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Result<&'static str, Proble
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Infallible> {
     let ledgers = shared.app.transport().ledgers().await.unwrap_or_default();
-    let text = shared.options.metrics.encode(shared.app.layout(), &ledgers);
+    let text =
+        shared.options.metrics.encode(shared.app.layout(), &ledgers, shared.app.transport().capabilities());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

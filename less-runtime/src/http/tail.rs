@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{StatusCode, header};
 use hyper::body::Frame;
-use less_model::filter::Filter;
+use less_model::filter::{Candidate, Filter, Matcher};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
@@ -43,7 +43,11 @@ pub(super) async fn tail(
     let filter = match &which.subscriber {
         Some(subscriber) => {
             let index = subscription(&shared, &which.topic, subscriber)?;
-            shared.app.layout().subscriptions[index.0 as usize].filter.clone()
+            let filter = shared.app.layout().subscriptions[index.0 as usize].filter.as_ref();
+            filter.map(Filter::matcher).transpose().map_err(|problems| {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "bad-filter", problems.join("; "))
+            })?
         }
         None => None,
     };
@@ -59,7 +63,7 @@ pub(super) async fn tail(
 }
 
 /// Sends lines until the reader has gone or the app begins to stop: an answer without end would hold up the shutdown.
-async fn feed(tail: Tail, filter: Option<Filter>, lines: mpsc::Sender<Bytes>, shutdown: Shutdown) {
+async fn feed(tail: Tail, filter: Option<Matcher>, lines: mpsc::Sender<Bytes>, shutdown: Shutdown) {
     loop {
         let line = tokio::select! {
             biased;
@@ -84,11 +88,12 @@ async fn feed(tail: Tail, filter: Option<Filter>, lines: mpsc::Sender<Bytes>, sh
 }
 
 /// The line of an event; none for a message that the filter keeps away.
-fn shown(event: Event, filter: Option<&Filter>) -> Option<Bytes> {
+fn shown(event: Event, filter: Option<&Matcher>) -> Option<Bytes> {
     match event {
         Event::Message(seen) => {
             let message = &seen.message;
-            let passes = filter.is_none_or(|filter| filter.matches(&message.body, &message.attributes));
+            let candidate = Candidate::new(&message.body, &message.attributes);
+            let passes = filter.is_none_or(|filter| filter.passes(&candidate));
             passes.then(|| written(&TailLine::Message(ShownMessage::new(message, seen.due))))
         }
         Event::Missed(count) => Some(written(&TailLine::Missed(count))),

@@ -16,6 +16,8 @@ pub mod provision;
 mod publish;
 mod queue;
 mod site;
+#[cfg(feature = "deploy")]
+mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub use self::known::Known;
 use self::publish::Topic;
 use self::queue::{Address, Queue, Queues};
 pub use self::site::{Site, partition};
+#[cfg(feature = "deploy")]
+pub use self::watch::{Watch, Watched};
 use super::{
     Capabilities, Consumer, DeadLetter, Layout, Ledger, NewMessage, Replay, Selection, SubscriptionIndex,
     TopicIndex, Transport, TransportError,

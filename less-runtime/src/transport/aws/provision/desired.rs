@@ -23,6 +23,9 @@ pub const TAG_SUBSCRIBER: &str = "less:subscriber";
 /// Tag of a queue: a fingerprint of the subscriber's code, by which a renamed folder is known again.
 pub const TAG_CODE: &str = "less:code";
 
+/// Tag of a queue that `less tail` looks through: when it was last said to be watched, in seconds since 1970.
+pub const TAG_TAIL: &str = "less:tail";
+
 /// How long SQS keeps a message, in seconds: 14 days, the most it can.
 const RETENTION: u32 = 14 * 86_400;
 /// How long a received message is hidden, in seconds, before it counts as lost; renewed while a handler runs.

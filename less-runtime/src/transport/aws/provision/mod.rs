@@ -15,7 +15,7 @@ mod value;
 pub use self::apply::{Done, apply, ensure_all};
 pub use self::desired::{
     Desired, DesiredQueue, DesiredSubscriber, DesiredTopic, TAG_APP, TAG_CODE, TAG_STAGE, TAG_SUBSCRIBER,
-    TAG_TOPIC,
+    TAG_TAIL, TAG_TOPIC,
 };
 pub use self::difference::{Change, attribute_changes, tag_changes};
 pub use self::error::ProvisionError;
