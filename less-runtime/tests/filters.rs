@@ -110,16 +110,16 @@ impl Server {
             );
             everything.append(&mut self.receive(all).await);
         }
-        let mut passed = BTreeSet::new();
+        let mut delivered = BTreeSet::new();
         loop {
             let mut more = self.receive(some).await;
             if more.is_empty() {
                 break;
             }
-            passed.append(&mut more);
+            delivered.append(&mut more);
         }
         let messages = case.messages.iter().enumerate().filter_map(|(number, message)| {
-            let (passes, differs) = (passed.contains(&number), message.differs.contains_key(self.name));
+            let (passes, differs) = (delivered.contains(&number), message.differs.contains_key(self.name));
             let though = if differs { ", though the table says otherwise" } else { "" };
             let what = format!("{} {:?} passes: {passes}{though}", message.text(), message.attributes);
             ((passes == message.passes) == differs).then_some(what)
