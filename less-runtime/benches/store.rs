@@ -14,7 +14,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use less_model::manifest::{DEFAULT_RETENTION, Policy};
 use less_runtime::clock::Clock;
 use less_runtime::message::{MessageId, StoredMessage};
 use less_runtime::transport::embedded::{Embedded, Options, open};

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use less_model::manifest::{DEFAULT_RETENTION, Policy};
 use less_runtime::clock::Clock;
 use less_runtime::message::{MessageId, StoredMessage};
 use less_runtime::transport::embedded::{Embedded, Options, open};

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::calls;
 use super::envelope::{Dead, Received, read};
-use super::queue::Queue;
+use super::queue::{Queue, letter};
 use crate::message::MessageId;
 use crate::transport::{
     AttemptError, AttemptErrorKind, DeadLetter, DeadReason, Ledger, Selection, TransportError,
@@ -69,7 +69,7 @@ pub(super) async fn dead_letters(
     show(queue, found.values().flat_map(|found| &found.handles)).await;
     let later =
         found.into_values().filter(|found| after.is_none_or(|after| found.received.message.id > after));
-    Ok(later.take(limit).map(|found| letter(found.received)).collect())
+    Ok(later.take(limit).map(|found| shown(found.received)).collect())
 }
 
 /// Sends dead letters back to their queue, with attempts counted anew. A copy first, then the dead letter goes: cut off in between, the message
@@ -91,7 +91,7 @@ pub(super) async fn release(queue: &Queue, which: &Selection) -> Result<u64, Tra
                     let group = own.or(group.clone()).unwrap_or_else(|| message.id.to_string());
                     (group, MessageId::generate().to_string())
                 });
-                queue.letter(message, &envelope, 0, fifo)
+                letter(message, &envelope, 0, fifo)
             })
             .collect();
         let answers = calls::send(&queue.sqs, &queue.address.url, &letters).await;
@@ -167,7 +167,7 @@ async fn show(queue: &Queue, handles: impl Iterator<Item = &String>) {
         let (sqs, url, some) = (queue.sqs.clone(), queue.address.dead_url.clone(), some.to_vec());
         calls.spawn(async move {
             let answers = calls::change(&sqs, &url, &some).await;
-            answers.into_iter().filter_map(Result::err).next()
+            answers.into_iter().find_map(Result::err)
         });
         if calls.len() >= 16 {
             warn(queue, calls.join_next().await);
@@ -196,7 +196,7 @@ async fn remove(queue: &Queue, found: &[&Found]) -> Result<(), TransportError> {
     Ok(())
 }
 
-fn letter(received: Received) -> DeadLetter {
+fn shown(received: Received) -> DeadLetter {
     let Received { message, envelope, receives: _, group: _, sent_at } = received;
     // One that SQS or SNS has put there: this process was not asked.
     let (reason, died_at) =

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::envelope::{Dead, Received, read};
-use super::queue::{Queue, seconds};
+use super::queue::{Queue, letter, seconds};
 use crate::clock::{Timestamp, millis};
 use crate::message::{MessageId, StoredMessage};
 use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, Renewal, TransportError};
@@ -72,7 +72,9 @@ impl Drop for QueueConsumer {
                     joined = running.join_next() => {
                         if let Some(Ok((_, Ok(messages)))) = joined {
                             // Dropped, they are handed back.
-                            messages.iter().for_each(|message| drop(begin(&queue, message, Instant::now())));
+                            for message in &messages {
+                                drop(begin(&queue, message, Instant::now()));
+                            }
                         }
                     }
                     () = &mut grace => break,
@@ -195,7 +197,7 @@ fn begin(queue: &Arc<Queue>, message: &Message, received_at: Instant) -> Option<
 /// Sends a message that is not due yet once more, to be seen later: SQS holds it back for 15 minutes at most.
 async fn hold(queue: Arc<Queue>, received: Received, handle: String, due: Timestamp) {
     let left = Duration::from_millis(due.saturating_sub(queue.clock.now())).min(queue.options.hold);
-    let letter = queue.letter(&received.message, &received.envelope, seconds(left), None);
+    let letter = letter(&received.message, &received.envelope, seconds(left), None);
     let size = letter.parcel.size();
     match queue.copies.push(letter, size).await {
         Ok(()) => match queue.deletes.push(handle.clone(), handle.len()).await {
@@ -382,7 +384,7 @@ impl Ending {
         envelope.dead = Some(Dead { reason, at: queue.clock.now() });
         // A group of its own: dead letters do not wait for each other. Never deduplicated: it may die again soon after it was released.
         let fifo = queue.address.fifo.then(|| (message.id.to_string(), MessageId::generate().to_string()));
-        let letter = queue.letter(message, &envelope, 0, fifo);
+        let letter = letter(message, &envelope, 0, fifo);
         let size = letter.parcel.size();
         let buried = queue.burials.push(letter, size).await;
         buried.map_err(|failure| queue.error("make a message a dead letter", &failure))?;
@@ -415,7 +417,7 @@ impl Ending {
         envelope.attempts = self.attempt - 1;
         envelope.due = due.or(envelope.due);
         envelope.history.append(&mut queue.remembered(self.received.message.id).history);
-        let letter = queue.letter(&self.received.message, &envelope, delay, None);
+        let letter = letter(&self.received.message, &envelope, delay, None);
         let size = letter.parcel.size();
         let copied = queue.copies.push(letter, size).await;
         copied.map_err(|failure| queue.error("hand a message back", &failure))?;

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
 use less_model::filter::Scope;
 use less_model::topology::Topology;
 use tokio::task::JoinSet;
@@ -162,7 +163,7 @@ async fn find(
                 let address = &mut addresses[place];
                 *(if is_dead { &mut address.dead_url } else { &mut address.url }) = url;
             }
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_queue_does_not_exist()) => {
+            Err(error) if error.as_service_error().is_some_and(GetQueueUrlError::is_queue_does_not_exist) => {
                 missing.insert(name);
             }
             Err(error) => return Err(calls::failed("find the queue", &name, &error)),

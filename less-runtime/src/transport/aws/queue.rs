@@ -154,24 +154,6 @@ impl Queue {
         Ok(answer.messages.unwrap_or_default())
     }
 
-    /// A copy of a message for this queue or its dead-letter queue, as a letter. History is dropped, oldest first, where there is no room for it.
-    pub(super) fn letter(
-        &self,
-        message: &StoredMessage,
-        envelope: &Envelope,
-        delay: i32,
-        fifo: Option<(String, String)>,
-    ) -> Letter {
-        let mut envelope = envelope.clone();
-        loop {
-            let parcel = envelope.clone().pack(message, |_| true);
-            if parcel.size() <= LARGEST || envelope.history.is_empty() {
-                return Letter { parcel, delay, fifo };
-            }
-            envelope.history.remove(0);
-        }
-    }
-
     fn past(&self) -> MutexGuard<'_, Past> {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -233,6 +215,23 @@ impl Queue {
                 TransportError::Aws { action, target: self.address.name.clone(), cause: failure.to_string() }
             }
         }
+    }
+}
+
+/// A copy of a message for this queue or its dead-letter queue, as a letter. History is dropped, oldest first, where there is no room for it.
+pub(super) fn letter(
+    message: &StoredMessage,
+    envelope: &Envelope,
+    delay: i32,
+    fifo: Option<(String, String)>,
+) -> Letter {
+    let mut envelope = envelope.clone();
+    loop {
+        let parcel = envelope.clone().pack(message, |_| true);
+        if parcel.size() <= LARGEST || envelope.history.is_empty() {
+            return Letter { parcel, delay, fifo };
+        }
+        envelope.history.remove(0);
     }
 }
 

@@ -356,7 +356,7 @@ pub async fn a_retry_waits_for_its_delay(harness: &dyn Harness) {
     bench.there(0, 1, |ledger| ledger.scheduled + ledger.in_flight).await;
     harness.pass(harness.most_of(delay)).await;
     assert_nothing_ready(&bench, &*consumer).await;
-    harness.pass(delay - harness.most_of(delay)).await;
+    harness.pass(delay.saturating_sub(harness.most_of(delay))).await;
     let delivery = lease_one(&*consumer).await;
     assert_eq!((delivery.message().id, delivery.attempt()), (id, 2));
 }
@@ -511,7 +511,7 @@ pub async fn a_delayed_message_is_not_early(harness: &dyn Harness) {
     harness.pass(harness.most_of(delay)).await;
     assert_nothing_ready(&bench, &*consumer).await;
     bench.there(0, 1, |ledger| ledger.pending + ledger.scheduled + ledger.in_flight).await;
-    harness.pass(delay - harness.most_of(delay)).await;
+    harness.pass(delay.saturating_sub(harness.most_of(delay))).await;
     let delivery = lease_one(&*consumer).await;
     assert_eq!((delivery.message().id, delivery.attempt()), (id, 1));
     assert!(harness.clock().now() >= due);
