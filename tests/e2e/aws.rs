@@ -99,7 +99,7 @@ fn the_built_program_alone_runs_a_stage_that_was_deployed() {
     let mut process = Process::start(cloud.in_it(&mut command));
     process.wait_for("listens on http", 0);
     let items: Vec<Value> =
-        (0..40).map(|n| json!({"body": {"seat": n}, "options": {"key": format!("k{}", n % 4)}})).collect();
+        (0..40).map(|n| json!({"body": {"seat": n}, "key": format!("k{}", n % 4)})).collect();
     publish(address, "booked", &items);
     let found = until("everything to be handled", || {
         let found = lines(&log);
