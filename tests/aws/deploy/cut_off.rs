@@ -75,7 +75,7 @@ fn kill_everywhere(
                 killed += 1;
             }
         }
-        println!("killed at {killed} calls of {operation}");
+        anstream::eprintln!("killed at {killed} calls of {operation}");
         assert!(killed > 0, "{operation} is never called");
     }
 }
