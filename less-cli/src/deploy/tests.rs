@@ -261,7 +261,8 @@ fn a_subscriber_that_exists_may_have_been_told_to_start_in_the_past() {
 
 #[test]
 fn more_subscribers_than_sns_allows_are_refused() {
-    let many: Vec<String> = (0..101).map(|number| format!("//- less/topics/order/s{number}/index.js\n")).collect();
+    let many: Vec<String> =
+        (0..101).map(|number| format!("//- less/topics/order/s{number}/index.js\n")).collect();
     let sources = format!("{}//- less/topics/order/topic.toml\nordered = true\n", many.concat());
     let refused = of(&sources, &Observed::default()).refused;
     assert_eq!(refused.len(), 1);
