@@ -173,7 +173,7 @@ fn where_it_cannot_be_read_what_there_is_nothing_is_changed() {
 fn the_name_of_a_queue_that_was_just_deleted_is_waited_for() {
     let deleted = Refusal {
         status: 400,
-        code: "QueueDeletedRecently",
+        code: "AWS.SimpleQueueService.QueueDeletedRecently",
         message: "You must wait 60 seconds after deleting a queue before you can create another with the same name.",
         sender_fault: true,
     };
