@@ -260,6 +260,23 @@ mod tests {
     }
 
     #[test]
+    fn where_an_app_is_reached_is_said_by_the_environment_or_by_the_stage() {
+        let settings: Settings = serde_json::from_value(serde_json::json!({
+            "stages": { "production": { "url": "https://a.example" } }
+        }))
+        .unwrap();
+        let flags = Flags { stage: Some("production".to_owned()), ..Flags::default() };
+        let url = |env: Option<&str>| {
+            let env = |name: &str| env.filter(|_| name == "LESS_URL").map(str::to_owned);
+            resolve(&settings, &flags, env).unwrap().url.unwrap()
+        };
+        let said = |url: Sourced<String>| (url.value, url.source.to_string());
+        let stage = ("https://a.example".to_owned(), "less.toml [stages.production]".to_owned());
+        assert_eq!(said(url(None)), stage);
+        assert_eq!(said(url(Some("http://b"))), ("http://b".to_owned(), "LESS_URL".to_owned()));
+    }
+
+    #[test]
     fn the_order_is_flag_environment_stage_file_default() {
         let flags = Flags { stage: Some("production".to_owned()), ..Flags::default() };
         let config = resolve(&settings(), &flags, |_| None).unwrap();

@@ -24,15 +24,22 @@ pub struct Args {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    orphaned: Orphaned,
+    /// Do not generate and compile before
+    #[arg(long)]
+    no_build: bool,
+}
+
+/// What happens to what has no folder any more.
+#[derive(Debug, clap::Args)]
+struct Orphaned {
     /// Remove subscribers and topics that have no folder any more, as far as they are empty
     #[arg(long)]
     prune: bool,
     /// With `--prune`: remove them with their messages
     #[arg(long, requires = "prune")]
     drop_messages: bool,
-    /// Do not generate and compile before
-    #[arg(long)]
-    no_build: bool,
 }
 
 pub(super) async fn run(project: &Project, arguments: &Args) -> anyhow::Result<ExitStatus> {
@@ -75,7 +82,7 @@ async fn deploy(project: &Project, arguments: &Args) -> Result<(), Failure> {
         let report = |kind, name: &str, done| progress.report(kind, name, done);
         let applied = apply(&target.connection, &target.desired, &observed, &report).await;
         applied.map_err(|failed| incomplete(&failed, &target))?;
-        let messages = if arguments.drop_messages { Messages::Drop } else { Messages::Keep };
+        let messages = if arguments.orphaned.drop_messages { Messages::Drop } else { Messages::Keep };
         let removed = remove(&target.connection, &prune, messages, &progress).await;
         kept(&removed);
         if !removed.errors.is_empty() {
@@ -90,11 +97,11 @@ async fn deploy(project: &Project, arguments: &Args) -> Result<(), Failure> {
 
 /// What of the orphans is to be removed.
 fn pruned(plan: &Plan, arguments: &Args) -> Orphans {
-    if !arguments.prune {
+    if !arguments.orphaned.prune {
         return Orphans::default();
     }
     let mut orphans = plan.orphaned.clone();
-    if !arguments.drop_messages {
+    if !arguments.orphaned.drop_messages {
         orphans.subscribers.retain(|orphan| orphan.waiting() + orphan.dead() == 0);
         let stays = |topic: &str| {
             let all = plan.orphaned.subscribers.iter().filter(|orphan| orphan.topic == topic);

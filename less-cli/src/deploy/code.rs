@@ -29,7 +29,9 @@ pub fn note(root: &Path, app: &App, desired: &mut Desired) -> anyhow::Result<()>
 fn fingerprint(folder: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     feed(folder, "", &mut hash)?;
-    Ok(hash.finalize().iter().take(BYTES).map(|byte| format!("{byte:02x}")).collect())
+    let mut half = [0; BYTES];
+    half.copy_from_slice(&hash.finalize()[..BYTES]);
+    Ok(format!("{:032x}", u128::from_be_bytes(half)))
 }
 
 fn feed(folder: &Path, prefix: &str, hash: &mut Sha256) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt, stream};
 use less_runtime::transport::aws::Connection;
 use less_runtime::transport::aws::provision::{
-    PARALLEL, ProvisionError, delete_queue, delete_topic, has_messages, read_backlog, unsubscribe,
+    Backlog, PARALLEL, ProvisionError, delete_queue, delete_topic, has_messages, read_backlog, unsubscribe,
 };
 
 use super::orphan::{OrphanQueue, OrphanSubscriber, Orphans};
@@ -80,7 +80,7 @@ async fn subscriber(
     if messages == Messages::Keep {
         let mut held = 0;
         for queue in &queues {
-            held += read_backlog(connection, &queue.url).await?.map_or(0, |backlog| backlog.total());
+            held += read_backlog(connection, &queue.url).await?.map_or(0, Backlog::total);
         }
         if held > 0 {
             return Ok(held);

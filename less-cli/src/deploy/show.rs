@@ -25,7 +25,7 @@ pub fn text(plan: &Plan) -> String {
     ];
     lines.extend(created(&plan.create));
     for changed in &plan.change {
-        lines.push(row('~', changed.item.kind.to_string(), &changed.item.label(), &changed.item.name));
+        lines.push(row('~', &changed.item.kind.to_string(), &changed.item.label(), &changed.item.name));
         for change in &changed.attributes {
             let (old, new) = short(&change.old, &change.new);
             lines.push(format!("        {}: {old} → {new}", change.attribute));
@@ -73,11 +73,11 @@ fn created(items: &[Item]) -> Vec<String> {
         match (whole, item.kind) {
             (true, Kind::Queue) => {
                 let what = format!("{} with dead letters and subscription", item.name);
-                lines.push(row('+', "queue".to_owned(), &item.label(), &what));
+                lines.push(row('+', "queue", &item.label(), &what));
             }
             (true, Kind::DeadLetters | Kind::Subscription) => {}
             (_, Kind::DeadLetters | Kind::Queue | Kind::Topic | Kind::Subscription) => {
-                lines.push(row('+', item.kind.to_string(), &item.label(), &item.name));
+                lines.push(row('+', &item.kind.to_string(), &item.label(), &item.name));
             }
         }
     }
@@ -100,19 +100,19 @@ pub fn orphans(orphans: &Orphans, mark: char) -> Vec<String> {
         if orphan.queue.is_none() {
             says.push("its queue is gone".to_owned());
         }
-        row(mark, "subscriber".to_owned(), &orphan.label(), &says.join(", "))
+        row(mark, "subscriber", &orphan.label(), &says.join(", "))
     });
     let topics = orphans.topics.iter().map(|orphan| {
         let others = match orphan.others.len() {
             0 => String::new(),
             many => format!(", with {} of others: {}", count(many, "subscription"), orphan.others.join(", ")),
         };
-        row(mark, "topic".to_owned(), &orphan.topic, &format!("{}{others}", orphan.name))
+        row(mark, "topic", &orphan.topic, &format!("{}{others}", orphan.name))
     });
     subscribers.chain(topics).collect()
 }
 
-fn row(mark: char, kind: String, label: &str, says: &str) -> String {
+fn row(mark: char, kind: &str, label: &str, says: &str) -> String {
     format!("  {mark} {kind:<17} {label:<36} {says}").trim_end().to_owned()
 }
 

@@ -261,10 +261,9 @@ fn a_subscriber_that_exists_may_have_been_told_to_start_in_the_past() {
 
 #[test]
 fn more_subscribers_than_sns_allows_are_refused() {
-    let mut sources = "//- less/topics/order/topic.toml\nordered = true\n".to_owned();
-    for number in 0..101 {
-        sources += &format!("//- less/topics/order/s{number}/index.js\n");
-    }
+    let many: Vec<String> =
+        (0..101).map(|number| format!("//- less/topics/order/s{number}/index.js\n")).collect();
+    let sources = format!("{}//- less/topics/order/topic.toml\nordered = true\n", many.concat());
     let refused = of(&sources, &Observed::default()).refused;
     assert_eq!(refused.len(), 1);
     assert_eq!(refused[0].message, "ordered topic `order` has 101 subscribers, and SNS allows 100");

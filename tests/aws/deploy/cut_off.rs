@@ -75,7 +75,7 @@ fn kill_everywhere(
                 killed += 1;
             }
         }
-        println!("killed at {killed} calls of {operation}");
+        anstream::eprintln!("killed at {killed} calls of {operation}");
         assert!(killed > 0, "{operation} is never called");
     }
 }
@@ -167,4 +167,24 @@ fn where_it_cannot_be_read_what_there_is_nothing_is_changed() {
         denied.stderr
     );
     assert_eq!(stage.names(), [""; 0]);
+}
+
+#[test]
+fn the_name_of_a_queue_that_was_just_deleted_is_waited_for() {
+    let deleted = Refusal {
+        status: 400,
+        code: "AWS.SimpleQueueService.QueueDeletedRecently",
+        message: "You must wait 60 seconds after deleting a queue before you can create another with the same name.",
+        sender_fault: true,
+    };
+    let stage = stage();
+    let between = Between::us_and(&stage);
+    between.proxy.inject("CreateQueue", When::First(1), Fault::Refuse(deleted));
+    let output = stage.command_at(between.proxy.url(), &DEPLOY).output().expect("it can be started");
+    let ended = ended(&output);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let waiting = "-dlq was deleted less than a minute ago; AWS makes it again after that, waiting\n";
+    let said = ended.stderr.replace("-dlq.fifo was", "-dlq was");
+    assert_eq!(said.matches(waiting).count(), 1, "{said}");
+    assert_eq!(stage.plan().1, 0);
 }
