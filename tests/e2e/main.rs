@@ -1,5 +1,6 @@
 //! Whole apps, as a user makes and runs them: the real command, real cargo, real sockets, a real disk.
 
+mod aws;
 mod delivery;
 mod dev;
 mod examples;
