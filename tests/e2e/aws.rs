@@ -1,192 +1,254 @@
-//! An app's whole life on SNS and SQS: deployed, run, drained, killed.
+//! A stage on AWS, looked at from the command line without a running app: both servers that stand in for SNS and SQS.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::{Connection, Process, free_address, less, text, until, write};
 
-/// What points the SDK, in every process, at a server for tests.
-struct Cloud {
-    url: String,
+static ACCOUNTS: AtomicU32 = AtomicU32::new(1);
+
+/// An app with a stage in an account of its own.
+struct Stage {
+    server: String,
     account: String,
+    app: TempDir,
 }
 
-impl Cloud {
-    fn new() -> Self {
-        let url = std::env::var("LESS_TEST_LOCALSTACK").unwrap_or_else(|_| {
-            panic!("LESS_TEST_LOCALSTACK is not set\nhint: `tests/aws/servers.sh cargo test …` starts the servers and sets it")
+impl Stage {
+    fn on(variable: &str) -> Self {
+        let server = std::env::var(variable).unwrap_or_else(|_| {
+            panic!("{variable} says where the server is; `tests/aws/servers.sh cargo test …` starts it")
         });
-        // On this server every 12-digit key id is an account of its own.
-        let nanos = std::time::UNIX_EPOCH.elapsed().expect("it is after 1970").as_nanos();
-        Self { url, account: format!("2{:011}", nanos / 1_000 % 100_000_000_000) }
+        let number = ACCOUNTS.fetch_add(1, Ordering::SeqCst);
+        let account = format!("62{:010}", u64::from(std::process::id()) * 100 + u64::from(number));
+        let app = tempfile::tempdir().expect("a folder");
+        let settings = "name = \"shop\"\n\n[stages.prod]\ntransport = \"aws\"\nregion = \"eu-west-1\"\n";
+        write(&app.path().join("less.toml"), settings);
+        let handler =
+            "exports.process = async (message, context) => {\n  if (message.bad) context.reject('bad')\n}\n";
+        write(&app.path().join("less/topics/ping/pong/index.js"), handler);
+        Self { server, account, app }
     }
 
-    fn in_it<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command
-            .env("AWS_ENDPOINT_URL", &self.url)
-            .env("AWS_ACCESS_KEY_ID", &self.account)
-            .env("AWS_SECRET_ACCESS_KEY", "x")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-    }
-
-    /// Runs `less` to its end and gives what it printed.
-    fn less(&self, folder: &Path, arguments: &[&str]) -> String {
-        let output = self.in_it(less(folder).args(arguments)).output().expect("less can be started");
-        assert!(output.status.success(), "less {arguments:?}: {}\n{}", output.status, text(&output.stderr));
-        text(&output.stdout)
-    }
-}
-
-const SETTINGS: &str =
-    "name = \"cloudy\"\n\n[stages.production]\ntransport = \"aws\"\nregion = \"eu-west-1\"\n";
-
-fn publish(address: SocketAddr, topic: &str, items: &[Value]) {
-    let mut connection = Connection::open(address).expect("the app listens");
-    let body = Value::Array(items.to_vec()).to_string();
-    let answer = connection.post(&format!("/_less/topics/{topic}/batch"), &body).expect("an answer");
-    let answer: Value = serde_json::from_str(&answer.body).expect("JSON");
-    let results = answer["results"].as_array().unwrap_or_else(|| panic!("{answer}"));
-    assert!(
-        results.len() == items.len() && results.iter().all(|one| one["message_id"].is_string()),
-        "{answer}"
-    );
-}
-
-fn lines(path: &Path) -> Vec<String> {
-    std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
-}
-
-const MESSAGE: &str = "#[less::message]\npub struct Booked {\n    pub seat: u32,\n}\n";
-const HANDLER: &str = "use std::io::Write as _;\n\nuse less::topics::booked::Booked;\n\npub async fn process(m: Booked, context: less::Context) -> less::Result<()> {\n    let mut log = std::fs::OpenOptions::new().append(true).create(true).open(std::env::var(\"LOG\")?)?;\n    writeln!(log, \"NAME {} {} {}\", context.key().unwrap_or_default(), m.seat, context.attempt())?;\n    Ok(())\n}\n";
-
-#[test]
-fn the_built_program_alone_runs_a_stage_that_was_deployed() {
-    let cloud = Cloud::new();
-    let app = tempfile::tempdir().expect("a folder");
-    let file = |path: &str, contents: &str| write(&app.path().join(path), contents);
-    file("less.toml", SETTINGS);
-    file("less/topics/booked/topic.toml", "ordered = true\n");
-    file("less/topics/booked/message.rs", MESSAGE);
-    for name in ["ledger", "mail"] {
-        let handler = HANDLER.replace("NAME", name);
-        file(&format!("less/topics/booked/{name}/mod.rs"), &handler);
-    }
-    let root = app.path();
-    cloud.less(root, &["deploy", "--stage", "production", "--yes", "--no-build"]);
-    let output = less(root).arg("build").output().expect("less can be started");
-    let said = text(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let built = said.lines().find_map(|line| line.split_once("built ")).expect("it says what it built").1;
-    let environment: BTreeMap<String, Value> =
-        serde_json::from_str(&cloud.less(root, &["env", "--stage", "production", "--json"])).expect("JSON");
-
-    // As in a container: the program, in a folder of its own, and what `less env` says.
-    let folder = tempfile::tempdir().expect("a folder");
-    let program = folder.path().join("app");
-    std::fs::copy(root.join(built), &program).expect("the program can be copied");
-    let address = free_address();
-    let log = folder.path().join("log");
-    let mut command = Command::new(&program);
-    command.current_dir(folder.path()).args(["--listen", &address.to_string()]).env("LOG", &log);
-    for (name, value) in &environment {
-        command.env(name, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-    }
-    let mut process = Process::start(cloud.in_it(&mut command));
-    process.wait_for("listens on http", 0);
-    let items: Vec<Value> =
-        (0..40).map(|n| json!({"body": {"seat": n}, "key": format!("k{}", n % 4)})).collect();
-    publish(address, "booked", &items);
-    let found = until("everything to be handled", || {
-        let found = lines(&log);
-        if found.len() < 80 { Err(format!("{found:?}\n{}", process.printed())) } else { Ok(found) }
-    });
-    for subscriber in ["ledger", "mail"] {
-        for key in 0..4 {
-            let begin = format!("{subscriber} k{key} ");
-            let seats: Vec<&str> = found.iter().filter_map(|line| line.strip_prefix(&begin)).collect();
-            let expected: Vec<String> = (0..10).map(|n| format!("{} 1", n * 4 + key)).collect();
-            assert_eq!(seats, expected, "in publish order, each once, the first attempt");
-        }
-    }
-    let printed = process.terminate();
-    assert!(printed.contains("stopped; nothing is lost"), "{printed}");
-}
-
-const JS: &str = "const fs = require('node:fs');\nexports.process = async (n, context) => { fs.appendFileSync('begun', `${n}\\n`); await new Promise((ok) => setTimeout(ok, 20 + (n % 5) * 10)); fs.appendFileSync('js', `${n} ${context.attempt}\\n`); };\n";
-const PY: &str = "import asyncio\n\nasync def process(n, context):\n    await asyncio.sleep(0.02 + n % 5 / 100)\n    with open('py', 'a') as log:\n        log.write(f'{n} {context.attempt}\\n')\n";
-
-#[test]
-fn a_stage_is_drained_without_charging_attempts_and_survives_kills() {
-    let cloud = Cloud::new();
-    let app = tempfile::tempdir().expect("a folder");
-    let root = app.path();
-    write(&root.join("less.toml"), SETTINGS);
-    write(&root.join("less/topics/n/js/index.js"), JS);
-    write(&root.join("less/topics/n/py/__init__.py"), PY);
-    cloud.less(root, &["deploy", "--stage", "production", "--yes"]);
-    let address = free_address();
-    let start = || {
-        let mut command = less(root);
-        command.args(["start", "--stage", "production", "--listen", &address.to_string()]);
-        let mut process = Process::start(cloud.in_it(&mut command));
-        process.wait_for("listens on http", 0);
-        process
-    };
-    let handled = |name: &str| -> Vec<(u32, u32)> {
-        let pair = |line: &String| {
-            let (number, attempt) = line.split_once(' ')?;
-            Some((number.parse().ok()?, attempt.parse().ok()?))
-        };
-        lines(&root.join(name)).iter().filter_map(pair).collect()
-    };
-    let numbers = |from: u32, to: u32| (from..to).map(|n| json!({ "body": n })).collect::<Vec<_>>();
-    let all = |count: u32, process: &Process| {
-        until("everything to be handled", || {
-            for name in ["js", "py"] {
-                let found: BTreeSet<u32> = handled(name).into_iter().map(|(n, _)| n).collect();
-                if found.len() < count as usize {
-                    return Err(format!("{name}: {} of {count}\n{}", found.len(), process.printed()));
-                }
+    fn less(&self, arguments: &[&str]) -> Command {
+        let mut command = less(self.app.path());
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("AWS_")) {
+                command.env_remove(name);
             }
-            Ok(())
-        });
+        }
+        command.args(arguments).envs([
+            ("AWS_ENDPOINT_URL", self.server.as_str()),
+            ("AWS_ACCESS_KEY_ID", self.account.as_str()),
+            ("AWS_SECRET_ACCESS_KEY", "any"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ]);
+        command
+    }
+
+    fn end(&self, code: i32, arguments: &[&str]) -> (String, String) {
+        ended(code, arguments, &self.less(arguments).output().expect("less can be started"))
+    }
+
+    fn tail(&self, arguments: &[&str]) -> Process {
+        let arguments = [&["tail", "--stage", "prod"], arguments].concat();
+        let mut process = Process::start(&mut self.less(&arguments));
+        process.wait_for("[less] watching `ping", 0);
+        process
+    }
+
+    /// A call of SQS.
+    fn sqs(&self, action: &str, body: &Value) -> Value {
+        let body = body.to_string();
+        let kind = format!("application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.{action}");
+        let answer = self.call("sqs", &kind, &body);
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+
+    fn call(&self, service: &str, kind: &str, body: &str) -> String {
+        let address = self.server.strip_prefix("http://").expect("plain HTTP").trim_end_matches('/');
+        let mut stream = TcpStream::connect(address).expect("it answers");
+        let scope = format!("{}/20260101/eu-west-1/{service}/aws4_request", self.account);
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: {kind}\r\nauthorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("it answers");
+        let answer = text(&answer);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answer.split_once("\r\n\r\n").expect("a body").1.to_owned()
+    }
+
+    /// URLs of the queues that tails have made.
+    fn tails(&self) -> Vec<String> {
+        let listed = self.sqs("ListQueues", &json!({"QueueNamePrefix": "shop-prod-ping-tail-"}));
+        let urls = listed["QueueUrls"].as_array().cloned().unwrap_or_default();
+        urls.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+}
+
+fn ended(code: i32, arguments: &[&str], output: &Output) -> (String, String) {
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "less {arguments:?}: {stdout}{stderr}");
+    (stdout, stderr)
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn looked_at(variable: &str) {
+    let stage = Stage::on(variable);
+    let (_, said) = stage.end(2, &["status", "--stage", "prod"]);
+    assert!(said.contains("hint: `less deploy --stage prod`"), "{said}");
+    stage.end(0, &["deploy", "--stage", "prod", "--yes"]);
+    // Before the app was there: a long poll of its that was cut off could still take the message, and hide it.
+    without_cloudwatch(&stage);
+    let address = free_address();
+    let listen = address.to_string();
+    let mut server = Process::start(&mut stage.less(&["start", "--stage", "prod", "--listen", &listen]));
+    server.wait_for("listens on", 0);
+
+    // What is published is seen beside the subscriber's own queue, and the queue for it is nobody's orphan.
+    let mut all = stage.tail(&["ping", "--json", "--limit", "2"]);
+    let mut pong = stage.tail(&["ping/pong"]);
+    assert_eq!(stage.tails().len(), 2);
+    stage.end(0, &["plan", "--stage", "prod"]);
+    let mut connection = Connection::open(address).expect("the app answers");
+    for body in ["{\"n\":1}", "{\"bad\":true}"] {
+        assert_eq!(connection.post("/topics/ping", body).expect("an answer").status, 202);
+    }
+    assert!(all.child.wait().expect("its end").success(), "{}", all.printed());
+    let printed = all.printed();
+    let mut bodies: Vec<Value> = printed
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .map(|line| line["body"].clone())
+        .collect();
+    bodies.sort_by_key(ToString::to_string);
+    assert_eq!(bodies, [json!({"bad": true}), json!({"n": 1})], "{printed}");
+    pong.wait_for("{\"bad\":true}", 0);
+    pong.terminate();
+    assert_eq!(stage.tails(), [""; 0], "a tail that ended has left nothing");
+
+    // Dead letters are shown, handed back, and deleted; what SQS does not count is no zero.
+    let dead = |count: u64| {
+        until(&format!("{count} dead letters"), || {
+            let output = stage.less(&["status", "--stage", "prod", "--json"]).output().expect("it ends");
+            let row = parsed(&text(&output.stdout))["subscribers"][0].clone();
+            if row["dead"] == count { Ok((row, output.status.code())) } else { Err(row.to_string()) }
+        })
     };
-
-    // Stopped in the middle, three times: what was begun is finished, the rest is handed back, and no attempt is charged.
-    let mut process = start();
-    publish(address, "n", &numbers(0, 300));
-    for round in 1..=3 {
-        until("work to go on", || {
-            let count = lines(&root.join("begun")).len();
-            if count < round * 60 { Err(format!("{count}\n{}", process.printed())) } else { Ok(()) }
-        });
-        let printed = process.terminate();
-        assert!(printed.contains("stopped; nothing is lost"), "{printed}");
-        process = start();
-    }
-    all(300, &process);
-    for name in ["js", "py"] {
-        let charged: Vec<_> = handled(name).into_iter().filter(|(_, attempt)| *attempt != 1).collect();
-        assert!(charged.is_empty(), "{name}: {charged:?}");
-    }
-
-    // Killed while handlers run: what they held comes again when its visibility ends.
-    publish(address, "n", &numbers(300, 400));
-    until("work to go on", || {
-        if lines(&root.join("begun")).len() < 320 { Err("") } else { Ok(()) }.map_err(str::to_owned)
+    let (row, code) = dead(1);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        (&row["published"], &row["done"], &row["discarded"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
+    let (table, said) = stage.end(1, &["status", "--stage", "prod"]);
+    assert!(table.lines().nth(1).is_some_and(|row| row.ends_with("1     -")), "{table}");
+    assert_eq!(said, "1 dead; `less dlq list --stage prod` shows them\n");
+    let letters = parsed(&stage.end(0, &["dlq", "list", "--json", "--stage", "prod"]).0);
+    let id = letters[0]["message_id"].as_str().expect("an id").to_owned();
+    assert_eq!((&letters[0]["reason"], &letters[0]["body"]), (&"rejected".into(), &json!({"bad": true})));
+    let shown = parsed(&stage.end(0, &["dlq", "--stage", "prod", "show", "pong", &id]).0);
+    assert_eq!(shown["history"][0]["message"], "bad");
+    let (_, said) = stage.end(0, &["dlq", "release", "ping/pong", &id, "--stage", "prod"]);
+    assert_eq!(said, "[less] released 1 of `ping/pong`\n");
+    until("it to be rejected once more", || {
+        let letters = parsed(&stage.end(0, &["dlq", "list", "pong", "--json", "--stage", "prod"]).0);
+        if letters[0]["message_id"] == id.as_str() { Ok(()) } else { Err(letters.to_string()) }
     });
-    process.signal("KILL");
-    drop(process);
-    let began = Instant::now();
-    let process = start();
-    all(400, &process);
-    assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
-    let status = cloud.less(root, &["dlq", "list", "--url", &format!("http://{address}")]);
-    assert_eq!(status, "", "nothing is dead");
-    process.terminate();
+    let (_, said) = stage.end(0, &["dlq", "purge", "ping/pong", "--all", "--stage", "prod"]);
+    assert_eq!(said, "[less] purged 1 of `ping/pong`\n");
+    dead(0);
+    let (_, said) = stage.end(1, &["replay", "ping", "--stage", "prod"]);
+    assert!(
+        said.contains("hint: dead letters can: `less dlq release ping/pong --all --stage prod`"),
+        "{said}"
+    );
+    server.terminate();
+
+    left_behind(&stage);
+    stage.end(0, &["destroy", "--stage", "prod", "--yes", "--drop-messages"]);
+}
+
+/// How old messages are is left open where nobody can say it, and that is said once.
+fn without_cloudwatch(stage: &Stage) {
+    let form = format!(
+        "Action=Publish&TopicArn=arn%3Aaws%3Asns%3Aeu-west-1%3A{}%3Ashop-prod-ping&Message=%7B%7D",
+        stage.account
+    );
+    stage.call("sns", "application/x-www-form-urlencoded", &form);
+    let (row, said) = until("the message to wait", || {
+        let mut command = stage.less(&["status", "--stage", "prod", "--json"]);
+        let output =
+            command.env("AWS_ENDPOINT_URL_CLOUDWATCH", "http://127.0.0.1:9").output().expect("it ends");
+        let (stdout, stderr) = ended(0, &["status"], &output);
+        let row = parsed(&stdout)["subscribers"][0].clone();
+        if row["pending"] == 1 { Ok((row, stderr)) } else { Err(row.to_string()) }
+    });
+    assert_eq!(row["oldest_pending_s"], Value::Null);
+    assert_eq!(said.matches("CloudWatch").count(), 1, "{said}");
+}
+
+/// What a killed tail leaves goes with the next one, an hour later.
+fn left_behind(stage: &Stage) {
+    let mut killed = stage.tail(&["ping"]);
+    killed.signal("KILL");
+    killed.child.wait().expect("its end");
+    let left = stage.tails();
+    assert_eq!(left.len(), 1);
+    stage.tail(&["ping"]).terminate();
+    assert_eq!(stage.tails(), left, "it may still be watched, for all that is known");
+    stage.sqs_tag(&left[0], "1700000000");
+    let second = stage.tail(&["ping"]);
+    assert!(!stage.tails().contains(&left[0]));
+    second.terminate();
+    assert_eq!(stage.tails(), [""; 0]);
+}
+
+impl Stage {
+    fn sqs_tag(&self, url: &str, stamp: &str) {
+        let body = json!({"QueueUrl": url, "Tags": {"less:tail": stamp}}).to_string();
+        self.call("sqs", "application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.TagQueue", &body);
+    }
+}
+
+#[test]
+fn a_stage_on_localstack_is_looked_at_without_a_running_app() {
+    looked_at("LESS_TEST_LOCALSTACK");
+}
+
+#[test]
+fn a_stage_on_ministack_is_looked_at_without_a_running_app() {
+    looked_at("LESS_TEST_MINISTACK");
+}
+
+#[test]
+fn a_stage_that_is_not_on_aws_is_the_running_app_s_own() {
+    let app = tempfile::tempdir().expect("a folder");
+    write(&app.path().join("less.toml"), "name = \"shop\"\n");
+    write(&app.path().join("less/topics/ping/topic.toml"), "");
+    let address = free_address();
+    let mut server = Process::start(less(app.path()).args(["start", "--listen", &address.to_string()]));
+    server.wait_for("listens on", 0);
+    let end = |code: i32, arguments: &[&str]| run(app.path(), code, arguments);
+    end(0, &["status", "--stage", "dev"]);
+    let (_, said) = end(1, &["status", "--stage", "prod"]);
+    let wanted = format!("error: the app at http://{address} runs as stage `dev`, not `prod`");
+    assert!(said.starts_with(&wanted), "{said}");
+    server.terminate();
+}
+
+fn run(app: &Path, code: i32, arguments: &[&str]) -> (String, String) {
+    ended(code, arguments, &less(app).args(arguments).output().expect("less can be started"))
 }

@@ -4,6 +4,7 @@ mod aws;
 mod delivery;
 mod dev;
 mod examples;
+mod stage;
 mod store;
 mod support;
 mod tail;
