@@ -11,7 +11,8 @@ use aws_sdk_sns::operation::subscribe::SubscribeError;
 use aws_sdk_sns::types::Tag;
 use aws_sdk_sqs::operation::create_queue::CreateQueueError;
 use aws_sdk_sqs::types::QueueAttributeName;
-use futures_util::{StreamExt, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, sleep};
 
 use super::difference::{Change, attribute_changes, tag_changes};
@@ -61,26 +62,27 @@ pub async fn apply(
 
     let letters = all.iter().map(|(_, subscriber)| {
         let queue = &subscriber.dead_letters;
-        async move { (&*queue.name, work.queue(Kind::DeadLetters, queue).await) }
+        async move { (&*queue.name, work.queue(Kind::DeadLetters, queue).await) }.boxed()
     });
-    let letters = phase(letters, &mut errors).await;
+    let letters = phase(letters.collect(), &mut errors).await;
     let queues =
         all.iter().filter(|(_, subscriber)| !letters.failed.contains(&*subscriber.dead_letters.name));
     let queues = queues.map(|(_, subscriber)| {
         let queue = &subscriber.queue;
-        async move { (&*queue.name, work.queue(Kind::Queue, queue).await) }
+        async move { (&*queue.name, work.queue(Kind::Queue, queue).await) }.boxed()
     });
-    let queues = phase(queues, &mut errors).await;
-    let topics = desired.topics.iter().map(|topic| async move { (&*topic.name, work.topic(topic).await) });
-    let topics = phase(topics, &mut errors).await;
+    let queues = phase(queues.collect(), &mut errors).await;
+    let topics = desired.topics.iter();
+    let topics = topics.map(|topic| async move { (&*topic.name, work.topic(topic).await) }.boxed());
+    let topics = phase(topics.collect(), &mut errors).await;
     let ready = all.iter().filter(|(topic, subscriber)| {
         let names = [&*subscriber.dead_letters.name, &subscriber.queue.name, &topic.name];
         !names.iter().any(|name| [&letters, &queues, &topics].iter().any(|phase| phase.failed.contains(name)))
     });
-    let subscriptions = ready.map(|(topic, subscriber)| async move {
-        (&*subscriber.queue.name, work.subscription(topic, subscriber).await)
+    let subscriptions = ready.map(|(topic, subscriber)| {
+        async move { (&*subscriber.queue.name, work.subscription(topic, subscriber).await) }.boxed()
     });
-    let subscriptions = phase(subscriptions, &mut errors).await;
+    let subscriptions = phase(subscriptions.collect(), &mut errors).await;
 
     if errors.is_empty() {
         let touched = letters.touched.into_iter().chain(queues.touched).collect::<BTreeSet<_>>();
@@ -88,9 +90,10 @@ pub async fn apply(
             [(Kind::DeadLetters, &subscriber.dead_letters), (Kind::Queue, &subscriber.queue)]
         });
         let queues = queues.filter(|(_, queue)| touched.contains(&*queue.name));
-        let queues = queues
-            .map(|(kind, queue)| async move { (&*queue.name, work.queue_reads_back(kind, queue).await) });
-        phase(queues, &mut errors).await;
+        let queues = queues.map(|(kind, queue)| {
+            async move { (&*queue.name, work.queue_reads_back(kind, queue).await) }.boxed()
+        });
+        phase(queues.collect(), &mut errors).await;
         let topics = desired.topics.iter().filter(|topic| {
             topics.touched.contains(&*topic.name)
                 || topic
@@ -98,8 +101,9 @@ pub async fn apply(
                     .iter()
                     .any(|subscriber| subscriptions.touched.contains(&*subscriber.queue.name))
         });
-        let topics = topics.map(|topic| async move { (&*topic.name, work.topic_reads_back(topic).await) });
-        phase(topics, &mut errors).await;
+        let topics =
+            topics.map(|topic| async move { (&*topic.name, work.topic_reads_back(topic).await) }.boxed());
+        phase(topics.collect(), &mut errors).await;
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
@@ -111,11 +115,11 @@ struct Phase<'a> {
     failed: BTreeSet<&'a str>,
 }
 
+/// Work on one resource: its name, and whether anything was done. Boxed, or what holds it could not be moved between threads.
+type Task<'a> = BoxFuture<'a, (&'a str, Result<bool, ProvisionError>)>;
+
 /// Runs all of them, at most [`PARALLEL`] at a time.
-async fn phase<'a, F>(work: impl Iterator<Item = F>, errors: &mut Vec<ProvisionError>) -> Phase<'a>
-where
-    F: Future<Output = (&'a str, Result<bool, ProvisionError>)>,
-{
+async fn phase<'a>(work: Vec<Task<'a>>, errors: &mut Vec<ProvisionError>) -> Phase<'a> {
     let mut phase = Phase::default();
     let mut results = stream::iter(work).buffer_unordered(PARALLEL);
     while let Some((name, result)) = results.next().await {
@@ -419,6 +423,12 @@ mod tests {
     fn steps(changes: Vec<Change>, policy: &str) -> Vec<String> {
         let found = BTreeMap::from([("FilterPolicy".to_owned(), policy.to_owned())]);
         filter_steps(changes, &found).into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    #[test]
+    fn provisioning_can_be_spawned() {
+        fn moves<T: Send>(_: impl FnOnce(&'static Connection, &'static Desired) -> T) {}
+        moves(ensure_all);
     }
 
     #[test]

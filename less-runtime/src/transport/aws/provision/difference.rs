@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::TAG_CODE;
 use super::value::{Attributes, Tags, Value};
 
 /// An attribute or a tag that is not what it has to be.
@@ -28,11 +29,16 @@ pub fn attribute_changes(wanted: &Attributes, found: &BTreeMap<String, String>) 
     changes.collect()
 }
 
-/// Which tags differ. Other tags are the user's own.
+/// Which tags differ. Other tags are the user's own; one without a fingerprint of its code was made by a template, which knows none.
 pub fn tag_changes(wanted: &Tags, found: &Tags) -> Vec<Change> {
     let changes = wanted.iter().filter_map(|(key, value)| {
         let old = found.get(key).cloned().unwrap_or_default();
-        (old != *value).then(|| Change { attribute: format!("tag {key}"), old, new: value.clone() })
+        let no_code = key == TAG_CODE && old.is_empty();
+        (!no_code && old != *value).then(|| Change {
+            attribute: format!("tag {key}"),
+            old,
+            new: value.clone(),
+        })
     });
     changes.collect()
 }
@@ -101,5 +107,12 @@ mod tests {
         let change =
             Change { attribute: "tag less:app".to_owned(), old: String::new(), new: "shop".to_owned() };
         assert_eq!(tag_changes(&wanted, &found(&[])), [change]);
+    }
+
+    #[test]
+    fn what_a_template_made_has_no_fingerprint_and_needs_none() {
+        let wanted = found(&[("less:code", "1a")]);
+        assert_eq!(tag_changes(&wanted, &found(&[])), []);
+        assert_eq!(tag_changes(&wanted, &found(&[("less:code", "2b")])).len(), 1);
     }
 }

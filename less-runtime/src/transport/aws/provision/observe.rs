@@ -14,7 +14,8 @@ use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
 use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
 use aws_sdk_sqs::operation::list_queue_tags::ListQueueTagsError;
 use aws_sdk_sqs::types::QueueAttributeName;
-use futures_util::{StreamExt, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 use less_model::name::{AppName, StageName};
 use serde::Serialize;
 
@@ -177,14 +178,21 @@ struct Look<'a> {
 
 impl Look<'_> {
     async fn read(&self, names: Names) -> Result<Observed, Vec<ProvisionError>> {
-        let topics = gather(names.topics.into_iter().map(|name| async move {
-            let topic = self.topic(&name).await?;
-            Ok(topic.map(|topic| (name, topic)))
-        }));
-        let queues = gather(names.queues.into_iter().map(|name| async move {
-            let queue = self.queue(&name).await?;
-            Ok(queue.map(|queue| (name, queue)))
-        }));
+        let topics = names.topics.into_iter().map(|name| {
+            let read = async move {
+                let topic = read_topic(self.connection, &name, &self.prefix).await?;
+                Ok(topic.map(|topic| (name, topic)))
+            };
+            read.boxed()
+        });
+        let queues = names.queues.into_iter().map(|name| {
+            let read = async move {
+                let queue = read_queue(self.connection, &name).await?;
+                Ok(queue.map(|queue| (name, queue)))
+            };
+            read.boxed()
+        });
+        let (topics, queues) = (gather(topics.collect()), gather(queues.collect()));
         // One after the other, so that no more than `PARALLEL` calls are under way.
         match (topics.await, queues.await) {
             (Ok(topics), Ok(queues)) => Ok(Observed {
@@ -193,14 +201,6 @@ impl Look<'_> {
             }),
             (topics, queues) => Err([topics.err(), queues.err()].into_iter().flatten().flatten().collect()),
         }
-    }
-
-    async fn topic(&self, name: &str) -> Result<Option<ObservedTopic>, ProvisionError> {
-        read_topic(self.connection, name, &self.prefix).await
-    }
-
-    async fn queue(&self, name: &str) -> Result<Option<ObservedQueue>, ProvisionError> {
-        read_queue(self.connection, name).await
     }
 
     async fn list_queues(&self) -> Result<Vec<String>, ProvisionError> {
@@ -231,7 +231,7 @@ impl Look<'_> {
 
 /// Runs all of them, at most [`PARALLEL`] at a time; every error is returned.
 async fn gather<T>(
-    work: impl Iterator<Item = impl Future<Output = Result<T, ProvisionError>>>,
+    work: Vec<BoxFuture<'_, Result<T, ProvisionError>>>,
 ) -> Result<Vec<T>, Vec<ProvisionError>> {
     let results: Vec<_> = stream::iter(work).buffer_unordered(PARALLEL).collect().await;
     let (mut found, mut errors) = (Vec::new(), Vec::new());
