@@ -110,6 +110,8 @@ fn looked_at(variable: &str) {
     let (_, said) = stage.end(2, &["status", "--stage", "prod"]);
     assert!(said.contains("hint: `less deploy --stage prod`"), "{said}");
     stage.end(0, &["deploy", "--stage", "prod", "--yes"]);
+    // Before the app was there: a long poll of its that was cut off could still take the message, and hide it.
+    without_cloudwatch(&stage);
     let address = free_address();
     let listen = address.to_string();
     let mut server = Process::start(&mut stage.less(&["start", "--stage", "prod", "--listen", &listen]));
@@ -175,7 +177,6 @@ fn looked_at(variable: &str) {
     );
     server.terminate();
 
-    without_cloudwatch(&stage);
     left_behind(&stage);
     stage.end(0, &["destroy", "--stage", "prod", "--yes", "--drop-messages"]);
 }
