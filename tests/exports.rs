@@ -105,7 +105,11 @@ fn call(server: &str, account: &str, form: &str) -> String {
 }
 
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |mut out, byte| {
+        // Writing to a String does not fail.
+        let _ = std::fmt::Write::write_fmt(&mut out, format_args!("%{byte:02X}"));
+        out
+    })
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_cloudwatch::Client;
-use aws_sdk_cloudwatch::error::DisplayErrorContext;
+use aws_sdk_cloudwatch::error::{DisplayErrorContext, ProvideErrorMetadata};
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
 use less_runtime::transport::aws::Connection;
@@ -47,7 +47,7 @@ async fn ask(client: &Client, queues: &[&str]) -> Result<Vec<(String, f64)>, Str
     let request = client.get_metric_data().set_metric_data_queries(Some(queries.collect()));
     let request = request.start_time(DateTime::from(now - WINDOW)).end_time(DateTime::from(now));
     let answer = request.scan_by(ScanBy::TimestampDescending).send().await;
-    let answer = answer.map_err(|error| match error.as_service_error().map(|error| error.meta()) {
+    let answer = answer.map_err(|error| match error.as_service_error().map(ProvideErrorMetadata::meta) {
         Some(meta) if meta.code().is_some() => {
             format!("{}: {}", meta.code().unwrap_or_default(), meta.message().unwrap_or_default())
         }

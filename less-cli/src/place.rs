@@ -30,7 +30,7 @@ pub struct PlaceArgs {
 /// Where to look.
 pub enum Place {
     /// At a running app.
-    App(Client),
+    App(Box<Client>),
     /// At a stage on AWS.
     Aws(Box<OnAws>),
 }
@@ -86,7 +86,7 @@ impl PlaceArgs {
                 )));
             }
         }
-        Ok(Place::App(client))
+        Ok(Place::App(Box::new(client)))
     }
 }
 

@@ -44,7 +44,7 @@ pub fn template(desired: &Desired) -> Value {
         properties.insert("Tags".to_owned(), tags(&topic.tags));
         template.add(&topic_id, "AWS::SNS::Topic", properties, &[]);
         let document = template.document(&topic.attributes, "Policy");
-        let policy = json!({"Topics": [reference(&topic_id)], "PolicyDocument": document});
+        let policy = [("Topics", json!([reference(&topic_id)])), ("PolicyDocument", document)];
         template.add(&id(&[name, "topic_policy"]), "AWS::SNS::TopicPolicy", object(policy), &[]);
         for subscriber in &topic.subscribers {
             let part = |kind| id(&[name, subscriber.subscriber.as_str(), kind]);
@@ -54,11 +54,11 @@ pub fn template(desired: &Desired) -> Value {
             if !properties.contains_key("FilterPolicy") {
                 properties.remove("FilterPolicyScope");
             }
-            properties.extend(object(json!({
-                "TopicArn": reference(&topic_id),
-                "Protocol": "sqs",
-                "Endpoint": template.ids[&subscriber.queue.arn],
-            })));
+            properties.extend(object([
+                ("TopicArn", reference(&topic_id)),
+                ("Protocol", json!("sqs")),
+                ("Endpoint", template.ids[&subscriber.queue.arn].clone()),
+            ]));
             // Before there are policies, SNS could put nothing into the queues.
             let after = [part("queue_policy"), part("dead_letters_policy")];
             template.add(&part("subscription"), "AWS::SNS::Subscription", properties, &after);
@@ -100,7 +100,7 @@ impl Template {
         self.resources[id]["DeletionPolicy"] = json!("Retain");
         self.resources[id]["UpdateReplacePolicy"] = json!("Retain");
         let document = self.document(&queue.attributes, "Policy");
-        let policy = json!({"Queues": [reference(id)], "PolicyDocument": document});
+        let policy = [("Queues", json!([reference(id)])), ("PolicyDocument", document)];
         self.add(policy_id, "AWS::SQS::QueuePolicy", object(policy), &[]);
     }
 
@@ -167,11 +167,8 @@ fn reference(id: &str) -> Value {
     json!({"Ref": id})
 }
 
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(fields) => fields,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-    }
+fn object<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// A resource's id in the template, of the names that it stands for: letters and digits alone, which many names share, and so a hash of them. It
