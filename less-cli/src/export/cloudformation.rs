@@ -80,8 +80,7 @@ struct Template {
 
 impl Template {
     fn add(&mut self, id: &str, kind: &str, properties: Map<String, Value>, after: &[String]) {
-        let mut resource = json!({"Type": kind});
-        resource["Properties"] = Value::Object(properties);
+        let mut resource = json!({"Type": kind, "Properties": Value::Object(properties)});
         if !after.is_empty() {
             resource["DependsOn"] = json!(after);
         }
