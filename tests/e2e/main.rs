@@ -1,6 +1,5 @@
 //! Whole apps, as a user makes and runs them: the real command, real cargo, real sockets, a real disk.
 
-mod aws;
 mod aws_admin;
 mod delivery;
 mod dev;
