@@ -116,6 +116,8 @@ impl App<'_> {
                     "sqs:GetQueueAttributes",
                     "sqs:GetQueueUrl",
                     "sqs:ListQueueTags",
+                    // Before a queue is deleted, it is looked into.
+                    "sqs:ReceiveMessage",
                     "sqs:SetQueueAttributes",
                     "sqs:TagQueue",
                     "sqs:UntagQueue",
