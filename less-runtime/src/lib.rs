@@ -44,6 +44,18 @@ pub use topic::Topic;
 pub mod __private {
     //! What the expansion of `#[less::message]` names, and the handlers' `println!`.
     pub use crate::telemetry::print;
+
+    /// What an app prints at this level, into `writer`.
+    #[cfg(feature = "conformance")]
+    pub fn log_into<W>(
+        level: tracing::level_filters::LevelFilter,
+        writer: W,
+    ) -> impl tracing::Subscriber + Send + Sync + use<W>
+    where
+        W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
+    {
+        crate::telemetry::subscriber(level, writer, false, false)
+    }
     #[cfg(feature = "schema")]
     pub use schemars;
     pub use serde;

@@ -11,9 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::message::MessageId;
 use crate::transport::AttemptError;
@@ -62,17 +65,36 @@ pub(crate) fn install(timestamps: bool) {
     let level = std::env::var("LESS_LOG").ok().and_then(|level| level.parse::<LevelFilter>().ok());
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // An error means that the program has installed a subscriber of its own, which is its right.
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(level.unwrap_or(LevelFilter::INFO))
-        .with_writer(io::stderr)
-        .with_ansi(colour)
-        .event_format(Line { timestamps })
-        .try_init();
+    let _ = subscriber(level.unwrap_or(LevelFilter::INFO), io::stderr, colour, timestamps).try_init();
     std::panic::set_hook(Box::new(|info| {
         let place =
             info.location().map(|place| format!(" at {}", tidy(&place.to_string()))).unwrap_or_default();
         tracing::error!(target: "panic", "panicked{place}");
     }));
+}
+
+/// The log: what goes to `writer`, and how it looks.
+pub(crate) fn subscriber<W>(
+    level: LevelFilter,
+    writer: W,
+    colour: bool,
+    timestamps: bool,
+) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(writer)
+        .with_ansi(colour)
+        .event_format(Line { timestamps })
+        .finish()
+        .with(filter_fn(|metadata| !spills(metadata.target(), *metadata.level())))
+}
+
+/// Whether events may hold what no log may: below `info` the AWS SDK prints whole requests and answers, with payloads and credentials.
+fn spills(target: &str, level: Level) -> bool {
+    level > Level::INFO && target.starts_with("aws_")
 }
 
 /// `.less/app/src/../../../less/topics/…` → `less/topics/…`: rustc names files as the generated `#[path]` does.

@@ -141,6 +141,8 @@ ready localstack "${servers[0]}" "http://127.0.0.1:$localstack/_localstack/healt
 ready ministack "${servers[1]}" "http://127.0.0.1:$ministack/_ministack/health"
 
 export LESS_TEST_LOCALSTACK="http://127.0.0.1:$localstack" LESS_TEST_MINISTACK="http://127.0.0.1:$ministack"
+# For the test that stops a server of its own.
+export LESS_TEST_MINISTACK_PROGRAM="$tools/ministack/bin/ministack"
 echo "LocalStack is at $LESS_TEST_LOCALSTACK, MiniStack at $LESS_TEST_MINISTACK" >&2
 status=0
 interruptible "$@" || status=$?

@@ -27,7 +27,7 @@ pub(crate) fn server(variable: &str) -> String {
 }
 
 /// An account that nobody else has: on these servers every 12-digit key id is one.
-fn account() -> String {
+pub(crate) fn account() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_millis();
     let number = u64::try_from(now % 10_000_000).expect("it fits") * 10_000;
@@ -35,17 +35,17 @@ fn account() -> String {
 }
 
 /// A connection to a server, as an account.
-async fn connection(url: &str, account: String) -> Connection {
+pub(crate) async fn connection(url: &str, account: String, purpose: Purpose) -> Connection {
     let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .endpoint_url(url)
         .region(Region::new("eu-west-1"))
         .credentials_provider(Credentials::new(&account, "x", None, None, "test"));
-    let sdk = aws::patient(loader, Purpose::Deploy).load().await;
+    let sdk = aws::patient(loader, purpose).load().await;
     Connection::new(sdk, Site { region: "eu-west-1".to_owned(), account })
 }
 
 /// The topology of a layout.
-fn topology(layout: &Layout) -> Topology {
+pub(crate) fn topology(layout: &Layout) -> Topology {
     let topics = (0..).zip(&layout.topics).map(|(index, topic)| {
         let end = if topic.ordered { ".fifo" } else { "" };
         let subscribers = layout.subscriptions.iter().filter(|spec| spec.topic.0 == index);
@@ -88,7 +88,7 @@ impl Stage {
 impl Stage {
     /// Clients of its server, as its account.
     pub(crate) async fn connection(&self) -> Connection {
-        connection(&self.url, self.account.clone()).await
+        connection(&self.url, self.account.clone(), Purpose::Deploy).await
     }
 
     /// Makes what a layout needs.

@@ -86,7 +86,7 @@ pub(crate) fn fail(call: &Call, answer: &Bytes, ids: &[String], refusal: &Refusa
         }
         Call::Query { operation, .. } => {
             let text = String::from_utf8_lossy(answer);
-            let members: String = ids
+            let members: Vec<String> = ids
                 .iter()
                 .map(|id| {
                     format!(
@@ -95,6 +95,7 @@ pub(crate) fn fail(call: &Call, answer: &Bytes, ids: &[String], refusal: &Refusa
                     )
                 })
                 .collect();
+            let members = members.concat();
             // An empty list may be written in three ways, or left out.
             let text = text.replace("<Failed/>", "").replace("<Failed />", "");
             let text = if text.contains("</Failed>") {
