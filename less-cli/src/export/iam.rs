@@ -55,8 +55,8 @@ pub fn policies(role: Role, topology: &Topology, site: &Site, kms_key: Option<&s
         Role::Worker => app.worker(),
         Role::Admin => app.admin(),
     };
-    // Who deploys only names the key; SNS and SQS use it for those who send and receive.
-    if let Some(key) = kms_key.filter(|_| role != Role::Deployer) {
+    // SNS and SQS use the key for those who send and receive; who deploys looks into queues.
+    if let Some(key) = kms_key {
         statements.push(app.kms(key));
     }
     statements.retain(|statement| !statement.resources.is_empty());
@@ -104,7 +104,6 @@ impl App<'_> {
                     "sns:Subscribe",
                     "sns:TagResource",
                     "sns:Unsubscribe",
-                    "sns:UntagResource",
                 ],
                 vec![topics],
             ),
@@ -120,7 +119,6 @@ impl App<'_> {
                     "sqs:ReceiveMessage",
                     "sqs:SetQueueAttributes",
                     "sqs:TagQueue",
-                    "sqs:UntagQueue",
                 ],
                 vec![queues],
             ),
