@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use less_model::config::{Flags, resolve};
 use less_model::manifest::{AwsLayer, Manifest, TransportKind};
 use less_model::name::StageName;
 use less_model::topology::Topology;
@@ -48,6 +47,12 @@ pub struct StageArgs {
     account: Option<String>,
 }
 
+/// The stage of this name, else the environment's, else `dev`. Whether a running app's other settings make sense does not matter here.
+pub fn named(stage: Option<&str>) -> anyhow::Result<StageName> {
+    let stage = less_model::config::stage(stage, |name| std::env::var(name).ok());
+    stage.map(|stage| stage.value).map_err(|error| user_error(error.to_string()))
+}
+
 fn account(text: &str) -> Result<String, &'static str> {
     let digits = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
     if digits { Ok(text.to_owned()) } else { Err("an account has 12 digits") }
@@ -75,22 +80,18 @@ impl Stage {
     pub fn if_on_aws(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<Result<Self, Elsewhere>> {
         let project = Project::find(folder)?;
         let read = project.sound()?;
-        let flags = Flags { stage: stage.map(str::to_owned), ..Flags::default() };
-        let config = resolve(&read.app.settings, &flags, |name| std::env::var(name).ok());
-        let config = config.map_err(|errors| {
-            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            user_error(errors.join("\nerror: "))
-        })?;
-        Ok(match config.transport.value {
+        let name = named(stage)?;
+        Ok(match read.app.settings.transport(&name) {
             TransportKind::Aws => {
                 let manifest = read.app.manifest();
-                Ok(Self { project, app: read.app, manifest, name: config.stage.value, aws: config.aws })
+                let aws = read.app.settings.stages.get(&name).map(|layer| layer.aws.clone());
+                Ok(Self { project, app: read.app, manifest, name, aws: aws.unwrap_or_default() })
             }
             TransportKind::Embedded => {
                 let stages = read.app.settings.stages.iter();
                 let on_aws = stages.filter(|(_, layer)| layer.transport == Some(TransportKind::Aws));
                 let on_aws = on_aws.map(|(name, _)| format!("`{name}`")).collect();
-                Err(Elsewhere { name: config.stage.value, on_aws })
+                Err(Elsewhere { name, on_aws })
             }
         })
     }

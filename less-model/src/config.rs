@@ -149,6 +149,25 @@ pub enum ConfigError {
     ShortKey,
 }
 
+/// Which stage is meant: the flag's, else the environment's, else `dev`.
+pub fn stage(
+    flag: Option<&str>,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Sourced<StageName>, ConfigError> {
+    let from_env = || env("LESS_STAGE").filter(|value| !value.is_empty());
+    let (text, source) = match flag {
+        Some(stage) => (stage.to_owned(), Source::Flag("--stage")),
+        None => from_env().map_or_else(
+            || (DEFAULT_STAGE.to_owned(), Source::Default),
+            |stage| (stage, Source::Env("LESS_STAGE")),
+        ),
+    };
+    match text.parse() {
+        Ok(value) => Ok(Sourced { value, source }),
+        Err(error) => Err(ConfigError::Stage { value: text, from: source, error }),
+    }
+}
+
 /// Resolves every setting; `env` looks up an environment variable. All problems are returned at once.
 pub fn resolve(
     settings: &Settings,
@@ -160,19 +179,7 @@ pub fn resolve(
         env(name).filter(|value| !value.is_empty()).map(|value| (value, Source::Env(name)))
     };
 
-    let (stage, stage_source) = flags
-        .stage
-        .clone()
-        .map(|stage| (stage, Source::Flag("--stage")))
-        .or_else(|| set("LESS_STAGE"))
-        .unwrap_or_else(|| (DEFAULT_STAGE.to_owned(), Source::Default));
-    let stage = match stage.parse::<StageName>() {
-        Ok(value) => Some(Sourced { value, source: stage_source }),
-        Err(error) => {
-            errors.push(ConfigError::Stage { value: stage, from: stage_source, error });
-            None
-        }
-    };
+    let stage = stage(flags.stage.as_deref(), &env).map_err(|error| errors.push(error)).ok();
     let mut layers = Vec::new();
     let mut transport = Sourced { value: TransportKind::default(), source: Source::Default };
     let mut aws = AwsLayer::default();

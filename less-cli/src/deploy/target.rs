@@ -1,6 +1,5 @@
 //! Which stage a command is about, and the way to AWS.
 
-use less_model::config::DEFAULT_STAGE;
 use less_model::diagnostic::Diagnostic;
 use less_model::manifest::{Layer, TransportKind};
 use less_model::name::StageName;
@@ -44,7 +43,7 @@ pub async fn open(project: &Project, stage: &StageArg, quiet: bool) -> Result<Ta
     if failed {
         return Err(Failure::User);
     }
-    let stage = name(stage)?;
+    let stage = crate::stage::named(stage.stage.as_deref())?;
     let layer = on_aws(&read, &stage)?;
     let connection = connect(&layer.aws, Purpose::Deploy).await.map_err(|error| match error {
         error @ (TransportError::NoRegion | TransportError::OtherAccount { .. }) => {
@@ -72,12 +71,6 @@ pub async fn look(target: &Target) -> Result<Observed, Failure> {
         errors::print(&failed, &target.stage);
         Failure::Surroundings(anyhow::anyhow!("can't tell what there is on AWS; nothing was changed"))
     })
-}
-
-fn name(stage: &StageArg) -> anyhow::Result<StageName> {
-    let from_env = || std::env::var("LESS_STAGE").ok().filter(|stage| !stage.is_empty());
-    let text = stage.stage.clone().or_else(from_env).unwrap_or_else(|| DEFAULT_STAGE.to_owned());
-    text.parse().map_err(|error| ui::user_error(format!("stage `{text}`: {error}")))
 }
 
 fn on_aws(read: &Read, stage: &StageName) -> anyhow::Result<Layer> {

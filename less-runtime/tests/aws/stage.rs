@@ -14,8 +14,6 @@ use less_runtime::transport::aws::provision::{Desired, ensure_all};
 use less_runtime::transport::aws::{self, Connection, Options, Purpose, Site};
 use less_runtime::transport::conformance::Harness;
 use less_runtime::transport::{Layout, Transport, TransportError};
-use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
 
 /// The URL of a server for tests.
 pub(crate) fn server(variable: &str) -> String {
@@ -95,10 +93,7 @@ impl Stage {
     pub(crate) async fn deploy(&self, layout: &Layout) {
         let connection = self.connection().await;
         let desired = Desired::of(&topology(layout), &connection.site, None);
-        let home = Handle::current();
-        // Its future is not known to be `Send`.
-        let made = spawn_blocking(move || home.block_on(ensure_all(&connection, &desired))).await;
-        made.expect("it does not panic").expect("it is deployed");
+        ensure_all(&connection, &desired).await.expect("it is deployed");
     }
 
     /// A process of the app.
