@@ -265,13 +265,13 @@ impl Way {
         let before = self.proxy.calls();
         let began = Instant::now();
         let (publisher, publishing) = (Arc::clone(&self.publisher), self.publishing);
-        let publishes = tokio::spawn(publish(publisher, publishing, count));
+        let sending = tokio::spawn(publish(publisher, publishing, count));
         let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await??;
         let rate = rate(count, began.elapsed());
         if line.is_none() {
             return Err("the app ended".into());
         }
-        publishes.await??;
+        sending.await??;
         // Acks wait for others a while.
         empty(&self.direct, &self.queue).await?;
         Ok(Round { rate, calls: since(&before, &self.proxy.calls()) })
