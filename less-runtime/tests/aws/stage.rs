@@ -111,6 +111,7 @@ impl Stage {
 pub(crate) fn quick() -> Options {
     let mut options = Options::default();
     options.linger = Duration::from_millis(5);
+    options.fresh = Duration::ZERO;
     options
 }
 

@@ -21,12 +21,13 @@ mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
 use less_model::filter::Scope;
 use less_model::topology::Topology;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 pub use self::connect::{Connection, Purpose, connect, connect_to, patient};
@@ -62,6 +63,8 @@ pub struct Options {
     pub linger: Duration,
     /// Longest that a message which is not due yet is held back at once, up to 15 min: then it is looked at and held again. Default 15 min.
     pub hold: Duration,
+    /// How old the numbers of a ledger may be: probes and scrapers ask often, and each time that two calls are made for every subscriber. Default 10 s.
+    pub fresh: Duration,
 }
 
 impl Default for Options {
@@ -71,6 +74,7 @@ impl Default for Options {
             poll: connect::LONGEST_POLL,
             linger: Duration::from_millis(200),
             hold: Duration::from_secs(900),
+            fresh: Duration::from_secs(10),
         }
     }
 }
@@ -79,6 +83,9 @@ impl Default for Options {
 pub struct Aws {
     topics: Vec<Topic>,
     queues: Queues,
+    fresh: Duration,
+    /// The ledgers that were read last.
+    read: Mutex<Option<(Instant, Vec<Ledger>)>>,
 }
 
 /// Finds the queues of an app. `layout` and `topology` are of the same manifest.
@@ -131,7 +138,7 @@ pub async fn open_known(
         .into_iter()
         .map(|address| Arc::new(Queue::new(connection.sqs.clone(), address, options, clock.clone())))
         .collect();
-    Ok(Arc::new(Aws { topics: topics.collect(), queues }))
+    Ok(Arc::new(Aws { topics: topics.collect(), queues, fresh: options.fresh, read: Mutex::default() }))
 }
 
 /// Looks for the URLs that are not known yet; all queues that are missing are told at once.
@@ -213,6 +220,13 @@ impl Transport for Aws {
     }
 
     async fn ledgers(&self) -> Result<Vec<Ledger>, TransportError> {
+        // Held while they are read: who asks meanwhile gets the same answer.
+        let read = &mut *self.read.lock().await;
+        if let Some((when, ledgers)) = read
+            && when.elapsed() < self.fresh
+        {
+            return Ok(ledgers.clone());
+        }
         let mut ledgers = Vec::with_capacity(self.queues.len());
         for some in self.queues.chunks(LOOKUPS) {
             let mut asked = JoinSet::new();
@@ -226,6 +240,7 @@ impl Transport for Aws {
                 ledgers.push(ledger?);
             }
         }
+        *read = Some((Instant::now(), ledgers.clone()));
         Ok(ledgers)
     }
 
