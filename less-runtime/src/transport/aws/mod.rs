@@ -117,7 +117,8 @@ pub async fn open_known(
     let topics = topology.topics.iter().enumerate().map(|(index, topic)| {
         let arn = known.topic(topic.name.as_str());
         let arn = arn.map_or_else(|| connection.site.topic_arn(&topic.physical), str::to_owned);
-        Topic::new(&connection.sns, &arn, topic.ordered, filtered(index))
+        let max_message = usize::try_from(topic.max_message.bytes()).unwrap_or(usize::MAX);
+        Topic::new(&connection.sns, &arn, topic.ordered, max_message, filtered(index))
     });
     let addresses = topology.topics.iter().flat_map(|topic| {
         topic.subscribers.iter().map(|subscriber| {

@@ -33,12 +33,15 @@ impl Topic {
         sns: &aws_sdk_sns::Client,
         arn: &str,
         ordered: bool,
+        max_message: usize,
         filtered: BTreeSet<String>,
     ) -> Self {
+        // SNS lets a batch have as many bytes as one message of its topic.
+        let bytes = MOST_BYTES.max(max_message);
         let (count, calls) = if ordered { (LINES, 1) } else { (1, CALLS) };
         let line = |_| {
             let (sns, arn) = (sns.clone(), arn.to_owned());
-            Batcher::new(Rules { linger: LINGER, bytes: MOST_BYTES, calls }, move |letters: Vec<Letter>| {
+            Batcher::new(Rules { linger: LINGER, bytes, calls }, move |letters: Vec<Letter>| {
                 let (sns, arn) = (sns.clone(), arn.clone());
                 async move { calls::publish(&sns, &arn, &letters).await }
             })

@@ -87,8 +87,9 @@ pub(super) struct Remembered {
 impl Queue {
     pub(super) fn new(sqs: Client, address: Address, options: Options, clock: Clock) -> Self {
         let rules = |linger| Rules { linger, bytes: MOST_BYTES, calls: CALLS };
-        let gathered = rules(options.linger);
         let at_once = rules(options.linger.min(Duration::from_millis(5)));
+        // The next message of a FIFO queue's group comes when this one is deleted: it does not wait for others.
+        let gathered = if address.fifo { at_once } else { rules(options.linger) };
         let url = || (sqs.clone(), address.url.clone());
         let (client, to) = url();
         let deletes = Batcher::new(gathered, move |handles: Vec<String>| {
