@@ -15,7 +15,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::log::Log;
 use crate::rig::{PATIENCE, error, message, options};
-use crate::stage::{account, server, topology};
+use crate::stage::{PREFIX, account, server, topology};
 
 /// What may not be seen.
 const SECRETS: [&str; 4] =
@@ -42,7 +42,7 @@ async fn life() {
     let sdk = aws::patient(loader, Purpose::Run).load().await;
     let connection = Connection::new(sdk, Site { region: region.to_owned(), account });
     let layout = layout(&["a"]);
-    let topology = topology(&layout);
+    let topology = topology(PREFIX, &layout);
     ensure_all(&connection, &Desired::of(&topology, &connection.site, None)).await.unwrap();
     let open = aws::open(&connection, &topology, &layout, options(), Clock::System).await.unwrap();
     let transport: Arc<dyn Transport> = open;

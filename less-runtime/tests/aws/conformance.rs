@@ -7,3 +7,9 @@ mod localstack {
 mod ministack {
     less_runtime::suite!(crate::stage::Stage::on("LESS_TEST_MINISTACK"));
 }
+
+/// In a real account, when asked: see tests/aws/README.md.
+#[cfg(real_aws)]
+mod account {
+    less_runtime::suite!(crate::stage::Stage::on_aws());
+}

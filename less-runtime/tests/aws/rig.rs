@@ -21,7 +21,7 @@ use less_runtime::transport::{
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::stage::{account, connection, server, topology};
+use crate::stage::{PREFIX, account, connection, server, topology};
 
 /// Longest that anything here may take; reaching it fails the test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -64,7 +64,7 @@ impl Rig {
     pub(crate) async fn on(server: &str, layout: Layout, options: Options, seed: u64) -> Self {
         let account = account();
         let direct = connection(server, account.clone(), Purpose::Deploy).await;
-        let topology = topology(&layout);
+        let topology = topology(PREFIX, &layout);
         let desired = Desired::of(&topology, &direct.site, None);
         ensure_all(&direct, &desired).await.expect("it is deployed");
         let proxy = Proxy::start(server, seed).await.expect("a port is free");

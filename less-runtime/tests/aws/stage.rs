@@ -1,7 +1,7 @@
 //! A stage of an app that exists only for a test.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use aws_sdk_sqs::config::Credentials;
 use less_model::manifest::DEFAULT_MAX_MESSAGE;
 use less_model::topology::{PlacedSubscriber, PlacedTopic, Topology};
 use less_runtime::clock::Clock;
-use less_runtime::transport::aws::provision::{Desired, ensure_all};
+use less_runtime::transport::aws::provision::{Desired, delete_queue, delete_topic, ensure_all};
 use less_runtime::transport::aws::{self, Connection, Options, Purpose, Site};
 use less_runtime::transport::conformance::Harness;
 use less_runtime::transport::{Layout, Transport, TransportError};
@@ -42,21 +42,21 @@ pub(crate) async fn connection(url: &str, account: String, purpose: Purpose) -> 
     Connection::new(sdk, Site { region: "eu-west-1".to_owned(), account })
 }
 
-/// The topology of a layout.
-pub(crate) fn topology(layout: &Layout) -> Topology {
+/// The topology of a layout, below names that begin so.
+pub(crate) fn topology(prefix: &str, layout: &Layout) -> Topology {
     let topics = (0..).zip(&layout.topics).map(|(index, topic)| {
         let end = if topic.ordered { ".fifo" } else { "" };
         let subscribers = layout.subscriptions.iter().filter(|spec| spec.topic.0 == index);
         PlacedTopic {
             name: topic.name.clone(),
-            physical: format!("app-test-{}{end}", topic.name),
+            physical: format!("{prefix}-{}{end}", topic.name),
             ordered: topic.ordered,
             max_message: DEFAULT_MAX_MESSAGE,
             subscribers: subscribers
                 .map(|spec| PlacedSubscriber {
                     name: spec.subscriber.clone(),
-                    queue: format!("app-test-{}-{}{end}", topic.name, spec.subscriber),
-                    dead_letters: format!("app-test-{}-{}-dlq{end}", topic.name, spec.subscriber),
+                    queue: format!("{prefix}-{}-{}{end}", topic.name, spec.subscriber),
+                    dead_letters: format!("{prefix}-{}-{}-dlq{end}", topic.name, spec.subscriber),
                     max_receives: 100,
                     filter: spec.filter.clone(),
                 })
@@ -70,29 +70,64 @@ pub(crate) fn topology(layout: &Layout) -> Topology {
     }
 }
 
-/// A stage on a server, in an account of its own.
+/// What names begin with, where the account is the test's own.
+pub(crate) const PREFIX: &str = "app-test";
+
+/// Where a stage is.
+enum Place {
+    /// On a server for tests, in an account of its own.
+    Server { url: String, account: String },
+    /// In the account that the environment's credentials are of, with names of its own.
+    #[cfg(real_aws)]
+    Account { prefix: String },
+}
+
+/// A stage of an app.
 pub(crate) struct Stage {
-    url: String,
-    account: String,
+    place: Place,
+    made: Mutex<Vec<Topology>>,
 }
 
 impl Stage {
     /// On the server that this variable names.
     pub(crate) fn on(variable: &str) -> Self {
-        Self { url: server(variable), account: account() }
+        Self { place: Place::Server { url: server(variable), account: account() }, made: Mutex::default() }
     }
-}
 
-impl Stage {
+    /// In a real account.
+    #[cfg(real_aws)]
+    pub(crate) fn on_aws() -> Self {
+        let prefix = format!("lesstest-{}", less_runtime::message::MessageId::generate());
+        Self { place: Place::Account { prefix }, made: Mutex::default() }
+    }
+
+    fn topology(&self, layout: &Layout) -> Topology {
+        match &self.place {
+            Place::Server { .. } => topology(PREFIX, layout),
+            #[cfg(real_aws)]
+            Place::Account { prefix } => topology(prefix, layout),
+        }
+    }
+
     /// Clients of its server, as its account.
     pub(crate) async fn connection(&self) -> Connection {
-        connection(&self.url, self.account.clone(), Purpose::Deploy).await
+        match &self.place {
+            Place::Server { url, account } => connection(url, account.clone(), Purpose::Deploy).await,
+            #[cfg(real_aws)]
+            Place::Account { .. } => {
+                aws::connect(&less_model::manifest::AwsLayer::default(), Purpose::Deploy)
+                    .await
+                    .expect("the environment has credentials and a region")
+            }
+        }
     }
 
     /// Makes what a layout needs.
     pub(crate) async fn deploy(&self, layout: &Layout) {
         let connection = self.connection().await;
-        let desired = Desired::of(&topology(layout), &connection.site, None);
+        let topology = self.topology(layout);
+        let desired = Desired::of(&topology, &connection.site, None);
+        self.made.lock().expect("no holder panics").push(topology);
         ensure_all(&connection, &desired).await.expect("it is deployed");
     }
 
@@ -103,7 +138,24 @@ impl Stage {
         options: Options,
     ) -> Result<Arc<dyn Transport>, TransportError> {
         let connection = self.connection().await;
-        Ok(aws::open(&connection, &topology(layout), layout, options, Clock::System).await?)
+        Ok(aws::open(&connection, &self.topology(layout), layout, options, Clock::System).await?)
+    }
+
+    /// Deletes everything that it has made.
+    async fn remove(&self) {
+        let made = std::mem::take(&mut *self.made.lock().expect("no holder panics"));
+        let connection = self.connection().await;
+        for topic in made.iter().flat_map(|topology| &topology.topics) {
+            delete_topic(&connection, &topic.physical).await.expect("it can be deleted");
+            for name in topic.subscribers.iter().flat_map(|found| [&found.queue, &found.dead_letters]) {
+                // One that an earlier round has deleted is there no more.
+                let Ok(found) = connection.sqs.get_queue_url().queue_name(name).send().await else {
+                    continue;
+                };
+                let url = found.queue_url.expect("it has a URL");
+                delete_queue(&connection, &url).await.expect("it can be deleted");
+            }
+        }
     }
 }
 
@@ -124,6 +176,10 @@ impl Harness for Stage {
 
     fn clock(&self) -> Clock {
         Clock::System
+    }
+
+    async fn clean(&self) {
+        self.remove().await;
     }
 
     async fn pass(&self, time: Duration) {
