@@ -8,7 +8,7 @@ use super::App;
 
 /// A few attempts, soon after each other, and little patience.
 const POLICY: &str =
-    "concurrency = 16\ntimeout = \"1s\"\nmax_attempts = 2\nmin_backoff = \"20ms\"\nmax_backoff = \"20ms\"\n";
+    "concurrency = 16\ntimeout = \"3s\"\nmax_attempts = 2\nmin_backoff = \"20ms\"\nmax_backoff = \"20ms\"\n";
 
 /// How a message ends.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +32,8 @@ const NODE: &[(&str, End)] = &[
     ("exit", Dead("exit", "exit")),
     ("exit3", Dead("exit", "3")),
     ("segfault", Dead("exit", "SIGSEGV")),
-    ("loop", Dead("timeout", "longer than 1s")),
-    ("hang", Dead("timeout", "longer than 1s")),
+    ("loop", Dead("timeout", "longer than 3s")),
+    ("hang", Dead("timeout", "longer than 3s")),
     ("memory", Dead("exit", "SIGABRT")),
     ("flood", Done(1)),
     ("long_line", Done(1)),
@@ -53,8 +53,8 @@ const PYTHON: &[(&str, End)] = &[
     ("exit", Dead("exit", "exit status: 0")),
     ("segfault", Dead("exit", "SIGSEGV")),
     ("kill", Dead("exit", "SIGKILL")),
-    ("loop", Dead("timeout", "longer than 1s")),
-    ("hang", Dead("timeout", "longer than 1s")),
+    ("loop", Dead("timeout", "longer than 3s")),
+    ("hang", Dead("timeout", "longer than 3s")),
     ("memory", Dead("error", "MemoryError")),
     ("flood", Done(1)),
     ("long_line", Done(1)),
@@ -70,8 +70,8 @@ const PYTHON_ASYNC: &[(&str, End)] = &[
     ("sys_exit", Dead("exit", "sys.exit(0)")),
     ("exit", Dead("exit", "exit status: 0")),
     ("segfault", Dead("exit", "SIGSEGV")),
-    ("loop", Dead("timeout", "longer than 1s")),
-    ("hang", Dead("timeout", "longer than 1s")),
+    ("loop", Dead("timeout", "longer than 3s")),
+    ("hang", Dead("timeout", "longer than 3s")),
     ("object", Done(1)),
     ("no", Rejected),
     ("again", Done(2)),
@@ -80,8 +80,8 @@ const PYTHON_ASYNC: &[(&str, End)] = &[
 const RUST: &[(&str, End)] = &[
     ("throw", Dead("error", "thrown")),
     ("panic", Dead("panic", "panicked")),
-    ("loop", Dead("timeout", "longer than 1s")),
-    ("hang", Dead("timeout", "longer than 1s")),
+    ("loop", Dead("timeout", "longer than 3s")),
+    ("hang", Dead("timeout", "longer than 3s")),
     ("flood", Done(1)),
     ("no", Rejected),
     ("again", Done(2)),

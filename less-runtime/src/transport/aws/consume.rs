@@ -20,8 +20,8 @@ use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, Renewal, Tr
 const MOST: usize = 10;
 /// Longest that SQS hides a message, from when it was received.
 const LONGEST_HIDDEN: Duration = Duration::from_secs(12 * 3600);
-/// How long receives may go on when nobody waits for them any more.
-const GRACE: Duration = Duration::from_millis(500);
+/// A receive that has waited for so long has found nothing: where messages wait, SQS answers at once.
+const IDLE: Duration = Duration::from_secs(3);
 /// Waits after a receive that failed: from, to.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(20));
 
@@ -42,6 +42,8 @@ struct Polls {
     /// Arrived for a lease that was dropped.
     ready: VecDeque<Box<dyn Delivery>>,
     failures: u32,
+    /// When the last receive began.
+    begun: Instant,
 }
 
 impl QueueConsumer {
@@ -50,8 +52,14 @@ impl QueueConsumer {
         if queue.taken.swap(true, Ordering::AcqRel) {
             return Err(TransportError::Busy);
         }
-        let polls =
-            Polls { running: JoinSet::new(), promised: 0, wanted: 1, ready: VecDeque::new(), failures: 0 };
+        let polls = Polls {
+            running: JoinSet::new(),
+            promised: 0,
+            wanted: 1,
+            ready: VecDeque::new(),
+            failures: 0,
+            begun: Instant::now(),
+        };
         Ok(Self { queue, polls: Mutex::new(polls) })
     }
 }
@@ -61,12 +69,13 @@ impl Drop for QueueConsumer {
         self.queue.taken.store(false, Ordering::Release);
         let queue = Arc::clone(&self.queue);
         let mut running = std::mem::take(&mut self.polls.get_mut().running);
-        // A receive that is cut off may have been answered already: its messages would come again late, and charged. Where messages wait, receives
-        // end at once; where none do, they are cut off after this.
+        // A receive that is cut off may have been answered already: its messages would come again late, and charged. So only those are cut off
+        // that have waited for a while.
+        let idle_at = self.polls.get_mut().begun + IDLE;
         let home = Arc::clone(&self.queue);
         home.spawn(async move {
-            let grace = tokio::time::sleep(GRACE);
-            tokio::pin!(grace);
+            let idle = tokio::time::sleep_until(idle_at.into());
+            tokio::pin!(idle);
             while !running.is_empty() {
                 tokio::select! {
                     joined = running.join_next() => {
@@ -77,7 +86,7 @@ impl Drop for QueueConsumer {
                             }
                         }
                     }
-                    () = &mut grace => break,
+                    () = &mut idle => break,
                 }
             }
         });
@@ -113,6 +122,7 @@ impl Polls {
             let most = if queue.address.fifo { 1 } else { MOST };
             let room = max.saturating_sub(self.promised).clamp(1, most);
             self.promised += room;
+            self.begun = Instant::now();
             let queue = Arc::clone(queue);
             let pause = pause(self.failures);
             self.running.spawn(async move {
