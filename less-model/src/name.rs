@@ -163,6 +163,12 @@ impl TopicName {
     }
 }
 
+/// Whether an attribute's name is not a user's to give: `less` is Less's own on SNS and SQS, and what begins with `AWS.` or `Amazon.` is theirs.
+pub fn is_reserved_attribute(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower == "less" || lower.starts_with("aws.") || lower.starts_with("amazon.")
+}
+
 /// The candidate that `text` is most likely a misspelling of: at most a third of its characters differ.
 pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = text.chars().count().div_ceil(3);

@@ -1,5 +1,7 @@
 //! What a message may be, on every transport: what SNS and SQS take. An app that runs today on the embedded broker runs there tomorrow.
 
+use less_model::name::is_reserved_attribute;
+
 use crate::app::{MAX_ATTRIBUTES, MAX_DELAY, MAX_KEY};
 use crate::publish::{Publish, PublishError};
 
@@ -124,8 +126,7 @@ fn check_attribute(name: &str, value: &str) -> Result<(), PublishError> {
     if name.starts_with('.') || name.ends_with('.') || name.contains("..") {
         return bad(format!("the name `{name}` has a `.` at its begin or end, or two in a row"));
     }
-    let lower = name.to_ascii_lowercase();
-    if lower == "less" || lower.starts_with("aws.") || lower.starts_with("amazon.") {
+    if is_reserved_attribute(name) {
         return bad(format!("the name `{name}` is taken: `less`, `AWS.…` and `Amazon.…` are not yours"));
     }
     if value.is_empty() {

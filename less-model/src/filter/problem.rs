@@ -60,6 +60,9 @@ pub enum Cause {
     /// Larger than SNS takes.
     #[error("the policy has {0} bytes as JSON, SNS takes at most {max}", max = limits::BYTES)]
     TooLarge(usize),
+    /// An attribute that no user's message has.
+    #[error("no message of yours has such an attribute: `less`, `AWS.…` and `Amazon.…` are taken")]
+    Reserved,
     /// A key's value is neither a list nor a table.
     #[error("a key has a list of what passes, not {0}")]
     NotAList(&'static str),
@@ -150,6 +153,7 @@ impl Cause {
                 "ask less, or let the handler look at the rest"
             }
             Self::Nested | Self::NotAnAttribute(_) | Self::Escape => "filter on the body: `[filter.body]`",
+            Self::Reserved => "filter on an attribute that `publish` is given, or on the body: `[filter.body]`",
             Self::Cidr(_) => "a single address is `10.0.0.7/32`",
             Self::Except(operator) if operator == "suffix" => {
                 "`{ anything-but = { wildcard = \"*.png\" } }` says the same"

@@ -8,6 +8,7 @@ use super::number::Fixed;
 use super::operator::{Cidr, Comparison, Except, Literal, Operator, Wildcard};
 use super::problem::{Cause, Problem, Step};
 use super::{Branch, Rule, Scope, limits};
+use crate::name::is_reserved_attribute;
 
 /// SNS's operators.
 pub(super) const OPERATORS: [&str; 8] =
@@ -68,6 +69,9 @@ impl Reader {
         }
         if key.is_empty() {
             self.problem(Cause::NoName);
+        }
+        if self.scope == Scope::Attributes && is_reserved_attribute(key) {
+            self.problem(Cause::Reserved);
         }
         let path = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
         match value {
