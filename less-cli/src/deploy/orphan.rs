@@ -33,6 +33,9 @@ pub struct OrphanSubscriber {
     /// The fingerprint of its code.
     #[serde(skip)]
     pub code: Option<String>,
+    /// Whether it is no subscriber, but a `less tail` that runs or was killed: its queue holds copies to look at, and nothing waits in it.
+    #[serde(skip)]
+    pub tail: bool,
 }
 
 /// A queue of it.
@@ -65,7 +68,7 @@ impl OrphanSubscriber {
 
     /// How many messages wait for it.
     pub fn waiting(&self) -> u64 {
-        self.queue.as_ref().map_or(0, |queue| queue.backlog.total())
+        self.queue.as_ref().filter(|_| !self.tail).map_or(0, |queue| queue.backlog.total())
     }
 
     /// How many dead letters it has.
@@ -108,6 +111,7 @@ fn beside(desired: &Desired, observed: &Observed) -> Orphans {
             queue: None,
             dead_letters: None,
             code: None,
+            tail: queue.tags.contains_key(TAG_TAIL),
         });
         let place = if is_dead_letters(name) { &mut found.dead_letters } else { &mut found.queue };
         *place = Some(orphan_queue(name, queue));

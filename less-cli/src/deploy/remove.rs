@@ -77,6 +77,8 @@ async fn subscriber(
     messages: Messages,
 ) -> Result<u64, ProvisionError> {
     let queues: Vec<&OrphanQueue> = orphan.queue.iter().chain(&orphan.dead_letters).collect();
+    // What a tail looked at waits for nobody.
+    let messages = if orphan.tail { Messages::Drop } else { messages };
     if messages == Messages::Keep {
         let mut held = 0;
         for queue in &queues {

@@ -87,6 +87,9 @@ fn created(items: &[Item]) -> Vec<String> {
 /// What is orphaned, each line after `mark`.
 pub fn orphans(orphans: &Orphans, mark: char) -> Vec<String> {
     let subscribers = orphans.subscribers.iter().map(|orphan| {
+        if orphan.tail {
+            return row(mark, "tail", &orphan.topic, "the queue of a `less tail` that runs or was killed");
+        }
         let mut says = Vec::new();
         if let Some(queue) = &orphan.queue {
             says.push(match queue.backlog.total() {

@@ -288,6 +288,31 @@ fn destroying_takes_everything_of_the_app_and_the_stage_and_nothing_else() {
 }
 
 #[test]
+fn what_a_tail_left_is_destroyed_and_nothing_waits_in_it() {
+    let mut observed = shop();
+    let name = "shop-prod-order-tail-0123456789ab";
+    let left = ObservedQueue {
+        url: format!("https://sqs.eu-west-1.amazonaws.com/111122223333/{name}"),
+        attributes: [("ApproximateNumberOfMessages".to_owned(), "7".to_owned())].into(),
+        tags: [("app", "shop"), ("stage", "prod"), ("topic", "order"), ("tail", "1800000000")]
+            .map(|(key, value)| (format!("less:{key}"), value.to_owned()))
+            .into(),
+    };
+    observed.queues.insert(name.to_owned(), left);
+    let all = orphan::everything(&needs(&scan(SHOP).1), &observed);
+    assert_eq!(all.messages(), 0);
+    assert_eq!(
+        show::orphans(&all, '-').join("\n"),
+        "  - subscriber        order/audit                          nothing waits
+  - subscriber        order/mail                           nothing waits
+  - tail              order                                the queue of a `less tail` that runs or was killed
+  - subscriber        paid/book                            nothing waits
+  - topic             order                                shop-prod-order
+  - topic             paid                                 shop-prod-paid.fifo"
+    );
+}
+
+#[test]
 fn programs_read_the_plan_as_json() {
     let sources = "//- less/topics/order/mail2/index.js\n";
     let before = needs(&scan("//- less/topics/order/mail/index.js\n").1);
