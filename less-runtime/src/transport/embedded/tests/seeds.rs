@@ -54,7 +54,7 @@ async fn the_seeds_of_the_fuzz_targets_are_logs_that_this_version_reads() {
     let segment = std::fs::read(seed("record/segment")).expect("it can be read");
     assert_eq!(payloads(&segment), std::fs::read(seed("replay/lifecycle")).expect("it can be read"));
     let (log, state) = Log::open(std::sync::Arc::new(disk(&segment)), 1 << 30).expect("it opens");
-    assert!(!log.damaged() && state.queues.len() == 2);
+    assert!(!log.damaged() && state.queues.len() == 3);
     let rotten = std::fs::read(seed("record/rotten")).expect("it can be read");
     let (log, _) = Log::open(std::sync::Arc::new(disk(&rotten)), 1 << 30).expect("it opens");
     assert!(log.damaged());
