@@ -54,6 +54,8 @@ async fn deploy(project: &Project, arguments: &Args) -> Result<(), Failure> {
     if !arguments.no_build {
         ui::say("Building... ⚙️");
         let generated = generate(project)?;
+        // Compiling takes minutes: a stage that is not on AWS is said before.
+        target::stage_on_aws(&generated.app, &arguments.stage)?;
         program::make(project, &generated.app, &BuildOptions { release: true }).await?;
         ui::say("Build complete ✅");
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use less_runtime::client::{Client, Status, WorkerState, WorkerStatus};
+use less_runtime::client::{Client, Status, SubscriberStatus, WorkerState, WorkerStatus};
 
 use crate::cli::ExitStatus;
 use crate::oldest;
@@ -53,26 +53,8 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
     if arguments.json {
         ui::data(&serde_json::to_string_pretty(&status)?);
     } else {
-        let header = ["SUBSCRIBER", "PENDING", "OLDEST", "IN FLIGHT", "SCHEDULED", "DEAD", "DONE"];
-        let mut rows = vec![header.map(str::to_owned)];
-        rows.extend(status.subscribers.iter().map(|s| {
-            [
-                format!("{}/{}", s.topic, s.subscriber),
-                s.pending.to_string(),
-                s.oldest_pending_s.map_or_else(|| "-".to_owned(), |age| format!("{age:.0}s")),
-                s.in_flight.to_string(),
-                s.scheduled.to_string(),
-                s.dead.to_string(),
-                s.done.map_or_else(|| "-".to_owned(), |done| done.to_string()),
-            ]
-        }));
-        let widths: Vec<usize> = (0..header.len())
-            .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
-            .collect();
-        for row in rows {
-            let cells: Vec<String> =
-                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-            ui::data(cells.join("  ").trim_end());
+        for line in table(&status.subscribers) {
+            ui::data(&line);
         }
     }
     let failed = failures(&status);
@@ -81,6 +63,45 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
         anstream::eprintln!("{dead} dead; `less dlq list{}` shows them", place.flag());
     }
     Ok(if dead == 0 && !failed { ExitStatus::Success } else { ExitStatus::UserError })
+}
+
+/// The table, line by line. What was discarded, and why, has a column where there is any.
+fn table(subscribers: &[SubscriberStatus]) -> Vec<String> {
+    let discarded = subscribers.iter().any(|subscriber| gone(subscriber).is_some());
+    let mut header = vec!["SUBSCRIBER", "PENDING", "OLDEST", "IN FLIGHT", "SCHEDULED", "DEAD", "DONE"];
+    header.extend(discarded.then_some("DISCARDED"));
+    let mut rows = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
+    rows.extend(subscribers.iter().map(|s| {
+        let mut row = vec![
+            format!("{}/{}", s.topic, s.subscriber),
+            s.pending.to_string(),
+            s.oldest_pending_s.map_or_else(|| "-".to_owned(), |age| format!("{age:.0}s")),
+            s.in_flight.to_string(),
+            s.scheduled.to_string(),
+            s.dead.to_string(),
+            s.done.map_or_else(|| "-".to_owned(), |done| done.to_string()),
+        ];
+        if discarded {
+            row.push(gone(s).unwrap_or_else(|| "0".to_owned()));
+        }
+        row
+    }));
+    let widths: Vec<usize> = (0..rows[0].len())
+        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
+        .collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// `12 filtered, 1 purged`.
+fn gone(subscriber: &SubscriberStatus) -> Option<String> {
+    let reasons = subscriber.discarded.iter().flatten().filter(|(_, count)| **count > 0);
+    let texts: Vec<String> = reasons.map(|(reason, count)| format!("{count} {reason}")).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
 }
 
 /// Adds what SQS does not say: how old the oldest message of a queue is.
@@ -122,4 +143,59 @@ fn failures(status: &Status) -> bool {
         });
     }
     failed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn subscriber(name: &str, discarded: &[(&str, u64)]) -> SubscriberStatus {
+        SubscriberStatus {
+            topic: "order".to_owned(),
+            subscriber: name.to_owned(),
+            published: Some(20),
+            pending: 3,
+            scheduled: 0,
+            in_flight: 1,
+            done: Some(7),
+            dead: 0,
+            discarded: Some(
+                discarded
+                    .iter()
+                    .map(|(reason, count)| ((*reason).to_owned(), *count))
+                    .collect::<BTreeMap<_, _>>(),
+            ),
+            oldest_pending_s: Some(4.2),
+            worker: None,
+            replay: less_runtime::transport::ReplayLedger::default(),
+        }
+    }
+
+    #[test]
+    fn the_table_says_what_was_discarded_only_where_something_was() {
+        let lines = |discarded: &[(&str, u64)]| {
+            table(&[subscriber("audit", &[]), subscriber("mail", discarded)]).join("\n")
+        };
+        assert_eq!(
+            lines(&[("purged", 0)]),
+            "SUBSCRIBER   PENDING  OLDEST  IN FLIGHT  SCHEDULED  DEAD  DONE
+order/audit  3        4s      1          0          0     7
+order/mail   3        4s      1          0          0     7"
+        );
+        assert_eq!(
+            lines(&[("filtered", 8), ("purged", 1)]),
+            "SUBSCRIBER   PENDING  OLDEST  IN FLIGHT  SCHEDULED  DEAD  DONE  DISCARDED
+order/audit  3        4s      1          0          0     7     0
+order/mail   3        4s      1          0          0     7     8 filtered, 1 purged"
+        );
+    }
+
+    #[test]
+    fn what_a_transport_does_not_count_is_no_zero() {
+        let mut on_aws = subscriber("mail", &[]);
+        on_aws.discarded = None;
+        assert!(!table(&[on_aws])[0].contains("DISCARDED"));
+    }
 }

@@ -4,6 +4,7 @@ use less_model::diagnostic::Diagnostic;
 use less_model::manifest::{Layer, TransportKind};
 use less_model::name::StageName;
 use less_model::topology::Topology;
+use less_model::tree::App;
 use less_runtime::transport::TransportError;
 use less_runtime::transport::aws::provision::{Desired, Observed, observe_all};
 use less_runtime::transport::aws::{Connection, Purpose, connect};
@@ -43,19 +44,14 @@ pub async fn open(project: &Project, stage: &StageArg, quiet: bool) -> Result<Ta
     if failed {
         return Err(Failure::User);
     }
-    let stage = crate::stage::named(stage.stage.as_deref())?;
-    let layer = on_aws(&read, &stage)?;
+    let (stage, layer) = stage_on_aws(&read.app, stage)?;
     let connection = connect(&layer.aws, Purpose::Deploy).await.map_err(|error| match error {
         error @ (TransportError::NoRegion | TransportError::OtherAccount { .. }) => {
             ui::user_error(error.to_string())
         }
         error => {
             let text = error.to_string();
-            let hint = if text.contains("no credentials") {
-                "\nhint: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `aws sts get-caller-identity` shows whom they are of"
-            } else {
-                ""
-            };
+            let hint = way_to_aws(&text, std::env::var("AWS_ENDPOINT_URL").ok());
             anyhow::anyhow!("{text}{hint}")
         }
     })?;
@@ -73,11 +69,27 @@ pub async fn look(target: &Target) -> Result<Observed, Failure> {
     })
 }
 
-fn on_aws(read: &Read, stage: &StageName) -> anyhow::Result<Layer> {
-    let stages = &read.app.settings.stages;
+/// What to look at, where AWS can't be asked who we are.
+fn way_to_aws(cause: &str, endpoint: Option<String>) -> String {
+    if cause.contains("no credentials") {
+        "\nhint: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `aws sts get-caller-identity` shows whom they are of".to_owned()
+    } else if !cause.contains("dispatch failure") {
+        // It was asked, and says itself what it did not like.
+        String::new()
+    } else if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) {
+        format!("\nhint: AWS_ENDPOINT_URL leads to {endpoint}; unset it where AWS itself is meant")
+    } else {
+        "\nhint: is the region's name right? AWS is asked at `sts.<region>.amazonaws.com`".to_owned()
+    }
+}
+
+/// The stage, and what less.toml says about it; an error where that is not on AWS.
+pub fn stage_on_aws(app: &App, stage: &StageArg) -> anyhow::Result<(StageName, Layer)> {
+    let stage = crate::stage::named(stage.stage.as_deref())?;
+    let stages = &app.settings.stages;
     let is_aws = |layer: &Layer| layer.transport == Some(TransportKind::Aws);
-    if let Some(layer) = stages.get(stage).filter(|layer| is_aws(layer)) {
-        return Ok(layer.clone());
+    if let Some(layer) = stages.get(&stage).filter(|layer| is_aws(layer)) {
+        return Ok((stage, layer.clone()));
     }
     let others: Vec<String> = stages
         .iter()
@@ -92,4 +104,25 @@ fn on_aws(read: &Read, stage: &StageName) -> anyhow::Result<Layer> {
     Err(ui::user_error(format!(
         "stage `{stage}` does not run on AWS, so that there is nothing to deploy\nhint: {other}write this into less.toml:\n\n[stages.{stage}]\ntransport = \"aws\"\nregion = \"eu-west-1\"\n"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_aws_cannot_be_asked_the_hint_says_what_to_look_at() {
+        let refused =
+            "can't ask which AWS account this is (eu-west-1): dispatch failure: io error: connection refused";
+        let here = way_to_aws(refused, Some("http://127.0.0.1:9".to_owned()));
+        assert_eq!(
+            here,
+            "\nhint: AWS_ENDPOINT_URL leads to http://127.0.0.1:9; unset it where AWS itself is meant"
+        );
+        let aws = way_to_aws(refused, None);
+        assert_eq!(aws, "\nhint: is the region's name right? AWS is asked at `sts.<region>.amazonaws.com`");
+        assert_eq!(way_to_aws("can't ask …: ExpiredToken: it is too old", None), "");
+        let nobody = "can't ask …: dispatch failure: other: no credentials found in chain";
+        assert!(way_to_aws(nobody, None).starts_with("\nhint: set AWS_PROFILE"));
+    }
 }

@@ -153,7 +153,9 @@ impl Cause {
                 "ask less, or let the handler look at the rest"
             }
             Self::Nested | Self::NotAnAttribute(_) | Self::Escape => "filter on the body: `[filter.body]`",
-            Self::Reserved => "filter on an attribute that `publish` is given, or on the body: `[filter.body]`",
+            Self::Reserved => {
+                "filter on an attribute that `publish` is given, or on the body: `[filter.body]`"
+            }
             Self::Cidr(_) => "a single address is `10.0.0.7/32`",
             Self::Except(operator) if operator == "suffix" => {
                 "`{ anything-but = { wildcard = \"*.png\" } }` says the same"
