@@ -435,6 +435,14 @@ pub enum TransportError {
         /// The queues that do not exist, by their physical names.
         missing: Vec<String>,
     },
+    /// A queue does not exist any more: somebody deleted it while the app runs.
+    #[error("queue {queue} does not exist any more\nhint: `less deploy --stage {stage}` makes it again")]
+    QueueGone {
+        /// The stage.
+        stage: String,
+        /// Its physical name.
+        queue: String,
+    },
     /// AWS refused a call, or did not answer.
     #[error("can't {action} ({target}): {cause}")]
     Aws {

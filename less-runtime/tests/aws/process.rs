@@ -12,6 +12,9 @@ use less_runtime::transport::{
     TopicIndex, Transport, TransportError,
 };
 
+use tracing::level_filters::LevelFilter;
+
+use crate::log::Log;
 use crate::stage::{Stage, quick};
 
 const SERVERS: [&str; 2] = ["LESS_TEST_LOCALSTACK", "LESS_TEST_MINISTACK"];
@@ -195,6 +198,48 @@ async fn a_stage_that_is_not_deployed_says_what_is_missing() {
             ["app-test-ledger-a", "app-test-ledger-a-dlq", "app-test-ledger-b", "app-test-ledger-b-dlq"];
         assert_eq!(*missing, names);
         assert!(error.to_string().ends_with("and 1 more\nhint: `less deploy --stage test`"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_stage_that_is_deployed_in_part_says_what_is_missing() {
+    for server in SERVERS {
+        let (stage, _) = stage(server).await;
+        delete(&stage, "app-test-ledger-a").await;
+        // Deployed by a version that had one subscriber, of which a queue is gone; this one has two.
+        let Err(error) = stage.process(&layout(&["a", "b"]), quick()).await else { panic!("it opens") };
+        let TransportError::NotDeployed { missing, .. } = &error else { panic!("{error}") };
+        assert_eq!(*missing, ["app-test-ledger-a", "app-test-ledger-b", "app-test-ledger-b-dlq"], "{server}");
+    }
+}
+
+async fn delete(stage: &Stage, queue: &str) {
+    let sqs = stage.connection().await.sqs;
+    let url = sqs.get_queue_url().queue_name(queue).send().await.expect("there is one").queue_url;
+    sqs.delete_queue().queue_url(url.expect("it has a URL")).send().await.expect("it is deleted");
+}
+
+#[tokio::test]
+async fn a_queue_that_is_deleted_under_an_app_is_told_and_used_again_once_it_is_deployed_again() {
+    for server in SERVERS {
+        let log = Log::of_an_app(LevelFilter::WARN);
+        let (stage, layout) = stage(server).await;
+        let process = process(&stage, &layout, quick()).await;
+        delete(&stage, "app-test-ledger-a").await;
+        let consumer = process.consumer(ONLY).await.expect("a consumer");
+        let told = "the queue does not exist any more: nothing is received until `less deploy --stage test` makes it again";
+        let began = Instant::now();
+        while !log.text().contains(told) {
+            assert!(began.elapsed() < PATIENCE, "{server}: {}", log.text());
+            let leased = tokio::time::timeout(Duration::from_millis(100), consumer.lease(1)).await;
+            assert!(leased.is_err(), "{server}: it waits for the queue");
+        }
+        stage.deploy(&layout).await;
+        let id = publish(&process, message("1")).await;
+        let leased = tokio::time::timeout(PATIENCE, consumer.lease(1)).await.expect("a message in time");
+        let delivery = leased.expect("a lease").remove(0);
+        assert_eq!(delivery.message().id, id, "{server}");
+        delivery.ack().await.expect("an ack");
     }
 }
 

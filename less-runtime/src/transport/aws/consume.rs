@@ -162,7 +162,16 @@ impl Polls {
                 self.wanted = 1;
                 // At first, and then ever more seldom.
                 if self.failures.is_power_of_two() {
-                    tracing::warn!(queue = %queue.address.name, failures = self.failures, "{error}; trying again");
+                    let (name, failures) = (&queue.address.name, self.failures);
+                    match error {
+                        // The same URL leads to one of the same name that is made later.
+                        TransportError::QueueGone { stage, .. } => tracing::warn!(
+                            queue = %name,
+                            failures,
+                            "the queue does not exist any more: nothing is received until `less deploy --stage {stage}` makes it again"
+                        ),
+                        error => tracing::warn!(queue = %name, failures, "{error}; trying again"),
+                    }
                 }
             }
         }

@@ -126,6 +126,7 @@ pub async fn open_known(
             let dead_url =
                 if url.is_empty() { String::new() } else { known::beside(url, &subscriber.dead_letters) };
             Address {
+                stage: topology.stage.to_string(),
                 name: subscriber.queue.clone(),
                 url: url.to_owned(),
                 dead_name: subscriber.dead_letters.clone(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::operation::receive_message::ReceiveMessageError;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -35,6 +36,8 @@ const LARGEST: usize = 1024 * 1024;
 /// Where a queue is.
 #[derive(Debug, Clone)]
 pub(super) struct Address {
+    /// The stage that it was deployed for.
+    pub(super) stage: String,
     /// Its physical name.
     pub(super) name: String,
     /// Its URL.
@@ -151,7 +154,14 @@ impl Queue {
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
             .message_attribute_names("All");
         let answer = request.customize().config_override(config).send().await;
-        let answer = answer.map_err(|error| calls::failed("receive messages", &self.address.name, &error))?;
+        let answer = answer.map_err(|error| {
+            if error.as_service_error().is_some_and(ReceiveMessageError::is_queue_does_not_exist) {
+                let Address { stage, name, dead_name, .. } = &self.address;
+                let queue = if url == self.address.dead_url { dead_name } else { name };
+                return TransportError::QueueGone { stage: stage.clone(), queue: queue.clone() };
+            }
+            calls::failed("receive messages", &self.address.name, &error)
+        })?;
         Ok(answer.messages.unwrap_or_default())
     }
 
