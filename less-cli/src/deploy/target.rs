@@ -49,11 +49,7 @@ pub async fn open(project: &Project, stage: &StageArg, quiet: bool) -> Result<Ta
         error @ (TransportError::NoRegion | TransportError::OtherAccount { .. }) => {
             ui::user_error(error.to_string())
         }
-        error => {
-            let text = error.to_string();
-            let hint = way_to_aws(&text, std::env::var("AWS_ENDPOINT_URL").ok());
-            anyhow::anyhow!("{text}{hint}")
-        }
+        error => error.into(),
     })?;
     let topology = Topology::of(&read.app.manifest(), &stage);
     let mut desired = Desired::of(&topology, &connection.site, layer.aws.kms_key.as_deref());
@@ -67,20 +63,6 @@ pub async fn look(target: &Target) -> Result<Observed, Failure> {
         errors::print(&failed, &target.stage);
         Failure::Surroundings(anyhow::anyhow!("can't tell what there is on AWS; nothing was changed"))
     })
-}
-
-/// What to look at, where AWS can't be asked who we are.
-fn way_to_aws(cause: &str, endpoint: Option<String>) -> String {
-    if cause.contains("no credentials") {
-        "\nhint: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `aws sts get-caller-identity` shows whom they are of".to_owned()
-    } else if !cause.contains("dispatch failure") {
-        // It was asked, and says itself what it did not like.
-        String::new()
-    } else if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) {
-        format!("\nhint: AWS_ENDPOINT_URL leads to {endpoint}; unset it where AWS itself is meant")
-    } else {
-        "\nhint: is the region's name right? AWS is asked at `sts.<region>.amazonaws.com`".to_owned()
-    }
 }
 
 /// The stage, and what less.toml says about it; an error where that is not on AWS.
@@ -104,25 +86,4 @@ pub fn stage_on_aws(app: &App, stage: &StageArg) -> anyhow::Result<(StageName, L
     Err(ui::user_error(format!(
         "stage `{stage}` does not run on AWS, so that there is nothing to deploy\nhint: {other}write this into less.toml:\n\n[stages.{stage}]\ntransport = \"aws\"\nregion = \"eu-west-1\"\n"
     )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_aws_cannot_be_asked_the_hint_says_what_to_look_at() {
-        let refused =
-            "can't ask which AWS account this is (eu-west-1): dispatch failure: io error: connection refused";
-        let here = way_to_aws(refused, Some("http://127.0.0.1:9".to_owned()));
-        assert_eq!(
-            here,
-            "\nhint: AWS_ENDPOINT_URL leads to http://127.0.0.1:9; unset it where AWS itself is meant"
-        );
-        let aws = way_to_aws(refused, None);
-        assert_eq!(aws, "\nhint: is the region's name right? AWS is asked at `sts.<region>.amazonaws.com`");
-        assert_eq!(way_to_aws("can't ask …: ExpiredToken: it is too old", None), "");
-        let nobody = "can't ask …: dispatch failure: other: no credentials found in chain";
-        assert!(way_to_aws(nobody, None).starts_with("\nhint: set AWS_PROFILE"));
-    }
 }

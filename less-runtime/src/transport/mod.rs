@@ -435,6 +435,16 @@ pub enum TransportError {
         /// The queues that do not exist, by their physical names.
         missing: Vec<String>,
     },
+    /// AWS could not be asked whose these credentials are.
+    #[error("can't ask which AWS account this is ({region}): {cause}{hint}")]
+    Unreachable {
+        /// The region.
+        region: String,
+        /// What AWS says, or why it could not be asked.
+        cause: String,
+        /// What to look at, behind a line break; empty where the cause says it.
+        hint: String,
+    },
     /// A queue does not exist any more: somebody deleted it while the app runs.
     #[error("queue {queue} does not exist any more\nhint: `less deploy --stage {stage}` makes it again")]
     QueueGone {

@@ -10,7 +10,7 @@ use aws_sdk_sns::config::retry::{ClassifyRetry, RetryAction};
 use less_model::manifest::AwsLayer;
 
 use super::Site;
-use super::calls::failed;
+use super::calls::brief;
 use super::known::Known;
 use crate::transport::TransportError;
 
@@ -58,8 +58,26 @@ pub async fn connect(layer: &AwsLayer, purpose: Purpose) -> Result<Connection, T
     let sts =
         aws_sdk_sts::config::Builder::from(&sdk).retry_config(retries).retry_classifier(TooMany).build();
     let caller = aws_sdk_sts::Client::from_conf(sts).get_caller_identity().send().await;
-    let caller = caller.map_err(|error| failed("ask which AWS account this is", &region, &error))?;
+    let caller = caller.map_err(|error| {
+        let cause = brief(&error);
+        let hint = way_to_aws(&cause, std::env::var("AWS_ENDPOINT_URL").ok());
+        TransportError::Unreachable { region: region.clone(), cause, hint }
+    })?;
     place(layer, sdk, Site { region, account: caller.account.unwrap_or_default() })
+}
+
+/// What to look at, where AWS can't be asked who we are.
+fn way_to_aws(cause: &str, endpoint: Option<String>) -> String {
+    if cause.contains("no credentials") {
+        "\nhint: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `aws sts get-caller-identity` shows whom they are of".to_owned()
+    } else if !cause.contains("dispatch failure") {
+        // It was asked, and says itself what it did not like.
+        String::new()
+    } else if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) {
+        format!("\nhint: AWS_ENDPOINT_URL leads to {endpoint}; unset it where AWS itself is meant")
+    } else {
+        "\nhint: is the region's name right? AWS is asked at `sts.<region>.amazonaws.com`".to_owned()
+    }
 }
 
 /// The same for a running app; where the environment names what was deployed, nobody has to be asked.
@@ -119,4 +137,25 @@ pub fn patient(loader: ConfigLoader, purpose: Purpose) -> ConfigLoader {
         Purpose::Deploy => RetryConfig::adaptive().with_max_attempts(10),
     };
     loader.timeout_config(timeouts).retry_config(retries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_aws_cannot_be_asked_the_hint_says_what_to_look_at() {
+        let refused =
+            "can't ask which AWS account this is (eu-west-1): dispatch failure: io error: connection refused";
+        let here = way_to_aws(refused, Some("http://127.0.0.1:9".to_owned()));
+        assert_eq!(
+            here,
+            "\nhint: AWS_ENDPOINT_URL leads to http://127.0.0.1:9; unset it where AWS itself is meant"
+        );
+        let aws = way_to_aws(refused, None);
+        assert_eq!(aws, "\nhint: is the region's name right? AWS is asked at `sts.<region>.amazonaws.com`");
+        assert_eq!(way_to_aws("can't ask …: ExpiredToken: it is too old", None), "");
+        let nobody = "can't ask …: dispatch failure: other: no credentials found in chain";
+        assert!(way_to_aws(nobody, None).starts_with("\nhint: set AWS_PROFILE"));
+    }
 }
