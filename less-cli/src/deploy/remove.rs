@@ -45,6 +45,7 @@ pub async fn remove(
     let mut results = stream::iter(work).buffer_unordered(PARALLEL);
     while let Some((orphan, result)) = results.next().await {
         match result {
+            Ok(0) if orphan.tail => progress.removed(&format!("tail of {}", orphan.topic)),
             Ok(0) => progress.removed(&format!("subscriber {}", orphan.label())),
             Ok(many) => {
                 removed.kept.push((orphan.label(), many));

@@ -1,5 +1,8 @@
 //! What has no folder any more stays until somebody says otherwise.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use serde_json::json;
 
 use crate::stage::{Stage, settings};
@@ -112,6 +115,28 @@ hint: `less destroy --stage prod --drop-messages` removes it as well
     assert_eq!(stage.names(), [""; 0]);
     let ended = stage.less(&["destroy", "--stage", "prod", "--yes"]);
     assert_eq!((ended.code, &*ended.stderr), (0, "[less] There is nothing of app `shop` in stage `prod`\n"));
+}
+
+#[test]
+fn what_a_killed_tail_left_is_destroyed_whatever_it_holds() {
+    let stage = Stage::on(SERVER, &["order/mail"]);
+    stage.deploy(&[]);
+    let deployed = stage.names().len();
+    let mut tail = stage.command(&["tail", "order", "--stage", "prod"]);
+    let mut tail = tail.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // It says that it watches once its queue is subscribed.
+    let said = BufReader::new(tail.stderr.take().unwrap());
+    assert!(said.lines().map_while(Result::ok).any(|line| line.contains("watching `order`")));
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    assert_eq!(stage.names().len(), deployed + 1);
+    stage.publish("shop-prod-order");
+    let purge = stage.connection.sqs.purge_queue().queue_url(stage.url("shop-prod-order-mail"));
+    stage.wait(purge.send()).unwrap();
+    let ended = stage.less(&["destroy", "--stage", "prod", "--yes"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("removed tail of order\n"), "{}", ended.stderr);
+    assert_eq!(stage.names(), [""; 0]);
 }
 
 #[test]
