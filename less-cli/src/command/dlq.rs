@@ -129,8 +129,9 @@ async fn list(place: &Place, subscriber: Option<&str>, as_json: bool) -> anyhow:
                 let reason = json!(letter.reason);
                 let reason = reason.as_str().unwrap_or_default();
                 ui::data(&format!(
-                    "{topic}/{subscriber}  {}  {reason}  {} attempts  {first}",
-                    letter.message_id, letter.attempts
+                    "{topic}/{subscriber}  {}  {reason}  {}  {first}",
+                    letter.message_id,
+                    ui::count_u64(u64::from(letter.attempts), "attempt")
                 ));
             }
         }

@@ -234,6 +234,9 @@ async fn a_queue_that_is_deleted_under_an_app_is_told_and_used_again_once_it_is_
             let leased = tokio::time::timeout(Duration::from_millis(100), consumer.lease(1)).await;
             assert!(leased.is_err(), "{server}: it waits for the queue");
         }
+        let error = process.ledgers().await.expect_err("one queue is gone").to_string();
+        let hint = "queue app-test-ledger-a does not exist any more\nhint: `less deploy --stage test` makes it again";
+        assert_eq!(error, hint, "{server}");
         stage.deploy(&layout).await;
         let id = publish(&process, message("1")).await;
         let leased = tokio::time::timeout(PATIENCE, consumer.lease(1)).await.expect("a message in time");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, settings};
+use crate::stage::{Stage, ended, settings};
 
 fn on_both(test: impl Fn(Stage), subscribers: &[&str]) {
     for server in ["LESS_TEST_LOCALSTACK", "LESS_TEST_MINISTACK"] {
@@ -150,6 +150,13 @@ fn a_stage_that_does_not_run_on_aws_says_what_to_write() {
         let ended = stage.less(&[&[command], more].concat());
         assert_eq!((ended.code, &*ended.stderr), (code, said));
     }
+    // Nothing is compiled for it either.
+    stage.write(
+        "less/topics/order/audit/mod.rs",
+        "pub async fn process(_: less::Value) -> less::Result<()> {\n    Ok(())\n}\n",
+    );
+    let deploy = stage.command(&["deploy"]).env("CARGO", "/nowhere/cargo").output().unwrap();
+    assert_eq!(ended(&deploy).stderr, format!("[less] Building... ⚙️\n{said}"));
 }
 
 #[test]

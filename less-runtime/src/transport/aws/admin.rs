@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
 use aws_sdk_sqs::types::QueueAttributeName;
 use tokio::task::JoinSet;
 
@@ -53,8 +54,12 @@ async fn depth(queue: &Queue, url: &str) -> Result<[u64; 3], TransportError> {
     ];
     let request = queue.sqs.get_queue_attributes().queue_url(url);
     let answer = request.set_attribute_names(Some(names.to_vec())).send().await;
-    let answer =
-        answer.map_err(|error| calls::failed("read a queue's depth", &queue.address.name, &error))?;
+    let answer = answer.map_err(|error| {
+        if error.as_service_error().is_some_and(GetQueueAttributesError::is_queue_does_not_exist) {
+            return queue.address.gone(url);
+        }
+        calls::failed("read a queue's depth", &queue.address.name, &error)
+    })?;
     let number = |name| answer.attributes().and_then(|found| found.get(&name)?.parse().ok()).unwrap_or(0);
     Ok(names.map(number))
 }

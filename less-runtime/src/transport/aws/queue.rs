@@ -50,6 +50,14 @@ pub(super) struct Address {
     pub(super) fifo: bool,
 }
 
+impl Address {
+    /// The error of a call to the one of the two queues that has this URL, and does not exist any more.
+    pub(super) fn gone(&self, url: &str) -> TransportError {
+        let queue = if url == self.dead_url { &self.dead_name } else { &self.name };
+        TransportError::QueueGone { stage: self.stage.clone(), queue: queue.clone() }
+    }
+}
+
 /// A subscription's queue.
 pub(super) struct Queue {
     pub(super) sqs: Client,
@@ -156,9 +164,7 @@ impl Queue {
         let answer = request.customize().config_override(config).send().await;
         let answer = answer.map_err(|error| {
             if error.as_service_error().is_some_and(ReceiveMessageError::is_queue_does_not_exist) {
-                let Address { stage, name, dead_name, .. } = &self.address;
-                let queue = if url == self.address.dead_url { dead_name } else { name };
-                return TransportError::QueueGone { stage: stage.clone(), queue: queue.clone() };
+                return self.address.gone(url);
             }
             calls::failed("receive messages", &self.address.name, &error)
         })?;
