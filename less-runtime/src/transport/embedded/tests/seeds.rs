@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use super::super::log::Log;
+use super::super::record::{self, Record};
 use super::super::scan::{Scanned, Scanner};
 use super::damage::{both, stored};
 use super::fault_disk::FaultDisk;
@@ -21,15 +22,24 @@ fn disk(segment: &[u8]) -> FaultDisk {
     disk
 }
 
-/// The payloads of a segment, each with its length before it.
-fn payloads(segment: &[u8]) -> Vec<u8> {
+/// The payloads of a segment.
+fn payloads(segment: &[u8]) -> Vec<Vec<u8>> {
     let file = disk(segment).open("0000000000.log").expect("it is there");
     let mut scanner = Scanner::new(file, 0, 0).expect("it can be read");
     let mut out = Vec::new();
     while let Some(next) = scanner.next().expect("it can be read") {
         let Scanned::Frame { payload, .. } = next else { panic!("it is damaged") };
+        out.push(payload.to_vec());
+    }
+    out
+}
+
+/// All of them, each with its length before it.
+fn joined(payloads: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for payload in payloads {
         out.extend_from_slice(&u16::try_from(payload.len()).expect("it is short").to_le_bytes());
-        out.extend_from_slice(&payload);
+        out.extend_from_slice(payload);
     }
     out
 }
@@ -46,13 +56,17 @@ async fn the_seeds_of_the_fuzz_targets_are_logs_that_this_version_reads() {
             ("record/segment", &segment[..]),
             ("record/torn", &segment[..segment.len() - 9]),
             ("record/rotten", &rotten),
-            ("replay/lifecycle", &payloads(&segment)),
+            ("replay/lifecycle", &joined(&payloads(&segment))),
         ] {
             std::fs::write(seed(name), bytes).expect("it can be written");
         }
     }
     let segment = std::fs::read(seed("record/segment")).expect("it can be read");
-    assert_eq!(payloads(&segment), std::fs::read(seed("replay/lifecycle")).expect("it can be read"));
+    let payloads = payloads(&segment);
+    assert_eq!(joined(&payloads), std::fs::read(seed("replay/lifecycle")).expect("it can be read"));
+    let records = || payloads.iter().filter_map(|payload| record::read(payload));
+    assert!(records().any(|record| matches!(record, Record::PublishFiltered { .. })));
+    assert!(records().any(|record| matches!(record, Record::QueueFiltered { .. })));
     let (log, state) = Log::open(std::sync::Arc::new(disk(&segment)), 1 << 30).expect("it opens");
     assert!(!log.damaged() && state.queues.len() == 3);
     let rotten = std::fs::read(seed("record/rotten")).expect("it can be read");
