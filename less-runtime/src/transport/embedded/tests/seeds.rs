@@ -29,7 +29,7 @@ fn payloads(segment: &[u8]) -> Vec<Vec<u8>> {
     let mut out = Vec::new();
     while let Some(next) = scanner.next().expect("it can be read") {
         let Scanned::Frame { payload, .. } = next else { panic!("it is damaged") };
-        out.push(payload.to_vec());
+        out.push(payload);
     }
     out
 }
