@@ -10,19 +10,29 @@ use crate::name::TopicName;
 /// A warning for each.
 pub(super) fn gone(old: &Lock, new: &Lock, spans: &AllSpans) -> Vec<Diagnostic> {
     let mut out = Vec::new();
-    let new_topics: BTreeSet<&TopicName> = new.topics.keys().filter(|name| !old.topics.contains_key(*name)).collect();
+    let new_topics: BTreeSet<&TopicName> =
+        new.topics.keys().filter(|name| !old.topics.contains_key(*name)).collect();
     for (name, before) in &old.topics {
-        let place = |span: Option<std::ops::Range<usize>>| span.map_or_else(|| Place::path(FILE), |span| Place::span(FILE, span));
+        let place = |span: Option<std::ops::Range<usize>>| {
+            span.map_or_else(|| Place::path(FILE), |span| Place::span(FILE, span))
+        };
         let spans = spans.get(name);
         let Some(after) = new.topics.get(name) else {
             let same = new_topics.iter().find(|other| {
                 new.topics.get(**other).is_some_and(|other| other.subscribers == before.subscribers)
             });
-            let mut told = Diagnostic::warning("topic-gone", format!("topic `{name}` has no folder any more"))
-                .at(place(spans.map(|spans| spans.name.clone())))
-                .note("who still publishes to it is refused, and its subscribers' queues and dead letters are kept", None);
+            let mut told = Diagnostic::warning(
+                "topic-gone",
+                format!("topic `{name}` has no folder any more"),
+            )
+            .at(place(spans.map(|spans| spans.name.clone())))
+            .note(
+                "who still publishes to it is refused, and its subscribers' queues and dead letters are kept",
+                None,
+            );
             if let Some(other) = same {
-                told = told.note(format!("topic `{other}` is another topic: nothing moves there by itself"), None);
+                told = told
+                    .note(format!("topic `{other}` is another topic: nothing moves there by itself"), None);
             }
             out.push(told.hint(look(&format!("less/topics/{name}"))));
             continue;
@@ -48,6 +58,6 @@ pub(super) fn gone(old: &Lock, new: &Lock, spans: &AllSpans) -> Vec<Diagnostic> 
 
 fn look(folder: &str) -> String {
     format!(
-        "with its folder back (`git checkout HEAD~1 -- {folder}`), `less status` and `less dlq list` show what is in it; on AWS `less plan --stage STAGE` does"
+        "bring `{folder}` back, and `less status` and `less dlq list` show what is in them; on AWS `less plan --stage STAGE` does"
     )
 }

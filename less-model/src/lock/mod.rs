@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::name::{SubscriberName, TopicName};
 use crate::shape::Shape;
 use crate::source::{Entry, SourceTree};
@@ -115,6 +115,20 @@ pub fn review(tree: &SourceTree, app: &App) -> Review {
     review
 }
 
+impl Review {
+    /// All that is to be said, where a breaking change stops nothing: as warnings, but for a lock that can't be read.
+    pub fn warnings(&self) -> Vec<Diagnostic> {
+        let breaking = self.breaking.iter().cloned();
+        let breaking = breaking.map(|found| Diagnostic { severity: Severity::Warning, ..found });
+        self.unreadable.iter().cloned().chain(breaking).chain(self.notices.iter().cloned()).collect()
+    }
+
+    /// All that is to be said, where a breaking change is refused.
+    pub fn errors(&self) -> Vec<Diagnostic> {
+        [&self.unreadable[..], &self.breaking, &self.notices].concat()
+    }
+}
+
 impl Lock {
     fn of(app: &App) -> Self {
         let topics = app.topics.iter().map(|topic| {
@@ -133,14 +147,23 @@ impl Message {
             MessageSource::Schema { shape, .. } => (Written::Schema, shape),
         };
         let name = shape.root().name.clone();
-        let schema = shape.clone().bare().to_schema();
+        let schema = printed(&shape.clone().bare());
         let (schema, shape) = match Shape::read_printed(&schema, &name) {
             Ok(shape) => (schema, shape),
             // What no schema can say is any JSON, as everything that a source does not show.
-            Err(_) => (Shape::any(&name).to_schema(), Shape::any(&name)),
+            Err(_) => (printed(&Shape::any(&name)), Shape::any(&name)),
         };
         Some(Self { written, schema, shape })
     }
+}
+
+/// The schema of a shape, without the dialect that every one has.
+fn printed(shape: &Shape) -> Value {
+    let mut schema = shape.to_schema();
+    if let Value::Object(map) = &mut schema {
+        map.remove("$schema");
+    }
+    schema
 }
 
 impl Written {

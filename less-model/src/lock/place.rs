@@ -34,12 +34,17 @@ impl Places<'_> {
     /// In the lock; what is new is shown by what is around it.
     pub(super) fn locked(&self, at: &At) -> Place {
         let Some(spans) = self.spans else { return Place::path(FILE) };
-        let json = spans.schema.clone().and_then(|range| Some((range.start, self.tree.text(FILE)?.get(range)?)));
+        let json =
+            spans.schema.clone().and_then(|range| Some((range.start, self.tree.text(FILE)?.get(range)?)));
         match json {
             Some((start, json)) if !at.old.is_empty() => {
                 let span = span_of(json, &at.old);
                 // The whole schema is no place: its topic's name is.
-                if span.start == 0 { Place::span(FILE, spans.name.clone()) } else { Place::span(FILE, start + span.start..start + span.end) }
+                if span.start == 0 {
+                    Place::span(FILE, spans.name.clone())
+                } else {
+                    Place::span(FILE, start + span.start..start + span.end)
+                }
             }
             Some(_) | None => Place::span(FILE, spans.name.clone()),
         }

@@ -54,9 +54,10 @@ fn literal(schema: &Value) -> String {
 fn write(value: &Value, indent: usize, out: &mut String) {
     let inner = "  ".repeat(indent + 1);
     let (items, brackets): (Vec<(String, &Value)>, _) = match value {
-        Value::Object(map) if spreads(value) => {
-            (map.iter().map(|(key, value)| (format!("{}: ", Value::from(key.as_str())), value)).collect(), ['{', '}'])
-        }
+        Value::Object(map) if spreads(value) => (
+            map.iter().map(|(key, value)| (format!("{}: ", Value::from(key.as_str())), value)).collect(),
+            ['{', '}'],
+        ),
         Value::Array(all) if spreads(value) => {
             (all.iter().map(|value| (String::new(), value)).collect(), ['[', ']'])
         }
@@ -78,7 +79,7 @@ fn write(value: &Value, indent: usize, out: &mut String) {
 fn spreads(value: &Value) -> bool {
     match value {
         Value::Object(map) => {
-            let holds = ["properties", "oneOf", "anyOf", "$defs", "$schema"];
+            let holds = ["properties", "oneOf", "anyOf", "$defs"];
             map.keys().any(|key| holds.contains(&key.as_str())) || map.values().any(Value::is_object)
         }
         Value::Array(all) => all.iter().any(Value::is_object),

@@ -93,7 +93,8 @@ fn version(table: &DeTable) -> Result<(), Vec<Diagnostic>> {
         Some(newer) if newer > VERSION => {
             let message = format!("`{FILE}` is of version {newer}; this `less` knows version {VERSION}");
             let hint = "install the version of `less` that wrote it, or a later one";
-            let told = Diagnostic::error("lock-version", message).at(Place::span(FILE, value.span())).hint(hint);
+            let told =
+                Diagnostic::error("lock-version", message).at(Place::span(FILE, value.span())).hint(hint);
             Err(vec![told])
         }
         Some(_) | None => Err(vec![unreadable(&format!("`version` is {VERSION}"), value.span())]),
@@ -156,7 +157,9 @@ impl Reader<'_> {
                     }
                 }
             }
-            Some(_) | None => self.wrong(&format!("`subscribers` of `{name}` is a list of names"), at.clone()),
+            Some(_) | None => {
+                self.wrong(&format!("`subscribers` of `{name}` is a list of names"), at.clone())
+            }
         }
         let message = self.message(name, table, at, &mut spans);
         (Topic { subscribers, message }, spans)
@@ -169,11 +172,13 @@ impl Reader<'_> {
         at: &Range<usize>,
         spans: &mut Spans,
     ) -> Option<Message> {
-        let text = |key: &str| table.get(key).and_then(|value| Some((value.get_ref().as_str()?, value.span())));
+        let text =
+            |key: &str| table.get(key).and_then(|value| Some((value.get_ref().as_str()?, value.span())));
         let parts = [text("message"), text("fingerprint"), text("schema")];
         let [Some((file, file_at)), Some((mark, mark_at)), Some((json, json_at))] = parts else {
             if ["message", "fingerprint", "schema"].iter().any(|key| table.contains_key(*key)) {
-                let message = format!("`{name}` has texts `message`, `fingerprint` and `schema`, or none of them");
+                let message =
+                    format!("`{name}` has texts `message`, `fingerprint` and `schema`, or none of them");
                 self.wrong(&message, at.clone());
             }
             return None;
@@ -190,7 +195,9 @@ impl Reader<'_> {
             }
         };
         if fingerprint(&schema) != mark {
-            let message = format!("the fingerprint of `{name}` is not that of its schema: `{FILE}` was edited, or merged wrongly");
+            let message = format!(
+                "the fingerprint of `{name}` is not that of its schema: `{FILE}` was edited, or merged wrongly"
+            );
             self.wrong(&message, mark_at);
             return None;
         }

@@ -10,7 +10,8 @@ const ACCEPT: &str = "less build --accept-breaking";
 /// An error for a change that breaks somebody, a warning for one that may.
 pub(super) fn change(change: &Change, places: &Places) -> Diagnostic {
     let topic = &places.topic.name;
-    let field = if change.at.shown.is_empty() { "a message".to_owned() } else { format!("`{}`", change.at.shown) };
+    let field =
+        if change.at.shown.is_empty() { "a message".to_owned() } else { format!("`{}`", change.at.shown) };
     let message = format!("topic `{topic}`: {}", what(&change.what, &field));
     let breaking = change.effect.stored || change.effect.readers == Readers::Broken;
     let told = if breaking {
@@ -18,12 +19,13 @@ pub(super) fn change(change: &Change, places: &Places) -> Diagnostic {
     } else {
         Diagnostic::warning("type-change", message)
     };
-    let mut told = told.at(places.source(&change.at)).note("what it was", Some(places.locked(&change.at)));
+    let mut told = told.at(places.source(&change.at)).note("recorded here", Some(places.locked(&change.at)));
     for text in consequences(change.effect, &change.what) {
         told = told.note(text, None);
     }
     if breaking {
-        told.hint(instead(&change.what)).hint(format!("or take it as it is: `{ACCEPT}`"))
+        told.hint(instead(&change.what, change.at.shown.is_empty()))
+            .hint(format!("or take it as it is: `{ACCEPT}`"))
     } else {
         told
     }
@@ -39,7 +41,9 @@ fn what(what: &What, field: &str) -> String {
         What::Optional => format!("{field} is no longer required"),
         What::NotNull => format!("{field} can't be `null` any more"),
         What::Nullable => format!("{field} can be `null` now"),
-        What::Values { before, after } if before == after => format!("{field} takes other values than before"),
+        What::Values { before, after } if before == after => {
+            format!("{field} takes other values than before")
+        }
         What::Values { before, after } => format!("{field} was {before}, and is {after} now"),
         What::AlternativeRemoved(value) => format!("{field} can't be `{value}` any more"),
         What::AlternativeAdded(value) => format!("{field} can be `{value}` now"),
@@ -69,14 +73,21 @@ fn consequences(effect: Effect, what: &What) -> Vec<&'static str> {
     out
 }
 
-fn instead(what: &What) -> &'static str {
+fn instead(what: &What, message: bool) -> &'static str {
     match what {
-        What::Removed { .. } => "keep it, at least as a field that may be missing, until nobody has such messages or reads it",
+        What::Values { .. } if message => {
+            "make a topic of another name for it, and keep this one until nobody has such messages or reads them"
+        }
+        What::Removed { .. } => {
+            "keep it, at least as a field that may be missing, until nobody has such messages or reads it"
+        }
         What::Added { .. } => "let it be missing: leave it out of `required`, or make it an `Option`",
         What::Required => "leave it optional, and treat a message without it in the handlers",
         What::Optional | What::Nullable => "leave it as it was, and put what is new into a field of its own",
         What::NotNull => "leave `null` in the type, and treat it in the handlers",
-        What::Values { .. } => "add a field of another name, and keep this one until nobody has such messages or reads it",
+        What::Values { .. } => {
+            "add a field of another name, and keep this one until nobody has such messages or reads it"
+        }
         What::AlternativeRemoved(_) => "keep it in the type, and publish it no longer",
         What::AlternativeAdded(_) | What::Closed | What::Opened => "leave it as it was",
     }

@@ -41,7 +41,10 @@ impl<'a> Walk<'a> {
                     (None, None) => {}
                     (Some(before), Some(after)) => {
                         let inner = at.alternative(value, index, place).field(value);
-                        let inner = At { shown: format!("{}{}", at.shown, crate::shape::pointer::segment(value)), ..inner };
+                        let inner = At {
+                            shown: format!("{}{}", at.shown, crate::shape::pointer::segment(value)),
+                            ..inner
+                        };
                         self.nodes(before, after, &inner, Null::Compared);
                     }
                     (Some(_), None) | (None, Some(_)) => {
@@ -92,7 +95,9 @@ type Word<'a> = (Cow<'a, str>, Option<&'a Node>);
 fn words(kind: &Kind) -> Option<Vec<Word<'_>>> {
     match kind {
         Kind::Choice(all) => Some(all.iter().map(|word| (Cow::from(word), None)).collect()),
-        Kind::External(all) => Some(all.iter().map(|one| (Cow::from(&one.value), one.content.as_ref())).collect()),
+        Kind::External(all) => {
+            Some(all.iter().map(|one| (Cow::from(&one.value), one.content.as_ref())).collect())
+        }
         Kind::Any
         | Kind::Null
         | Kind::Boolean

@@ -21,8 +21,12 @@ pub(super) fn integers(old: Integer, new: Integer, exact: bool) -> Verdict {
 pub(super) fn loosened(old: Integer, new: &Bounds) -> Verdict {
     #[allow(clippy::cast_precision_loss, reason = "a bound that is off by less than one part in 2^53")]
     let (least, greatest) = (old.min as f64, old.max as f64);
-    let below = |bound: &Bound| bound.value.as_f64().is_some_and(|limit| least < limit || (bound.exclusive && least <= limit));
-    let above = |bound: &Bound| bound.value.as_f64().is_some_and(|limit| greatest > limit || (bound.exclusive && greatest >= limit));
+    let below = |bound: &Bound| {
+        bound.value.as_f64().is_some_and(|limit| least < limit || (bound.exclusive && least <= limit))
+    };
+    let above = |bound: &Bound| {
+        bound.value.as_f64().is_some_and(|limit| greatest > limit || (bound.exclusive && greatest >= limit))
+    };
     (new.min.as_ref().is_some_and(below) || new.max.as_ref().is_some_and(above), Readers::Broken)
 }
 
