@@ -106,13 +106,13 @@ fn the_compilers_errors_name_the_users_own_files_and_the_last_program_stays() {
 
     std::fs::write(
         app.join("less/topics/user_created/message.rs"),
-        "#[less::message]\npub struct UserCreated {\n    pub user_id: Missing,\n}\n",
+        "#[less::message]\npub struct UserCreated {\n    pub user_id: u64,\n    pub email: String,\n    pub name: String,\n    pub other: Option<Missing>,\n}\n",
     )
     .unwrap();
     let (code, said) = build(&app);
     assert_eq!(code, 1, "{said}");
     assert!(
-        said.contains("--> less/topics/user_created/message.rs:3:18\n") && !said.contains("../"),
+        said.contains("--> less/topics/user_created/message.rs:6:23\n") && !said.contains("../"),
         "{said}"
     );
     assert_eq!(state(&app, "build_wrong").1, before);

@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use less_cli::lock::{Locking, review};
+use less_cli::project::Project;
 use tempfile::TempDir;
 
 mod files;
@@ -158,4 +160,31 @@ hint: merge the sources first, then take the lock of the side that runs already,
         assert_eq!(less(app, arguments), (1, said.to_owned()), "{arguments:?}");
     }
     assert_eq!(lock(app), merged);
+}
+
+/// As `less dev` does it at every change.
+#[test]
+fn dev_is_told_once_of_each_change_and_gets_nothing_to_write() {
+    let folder = built();
+    let app = folder.path();
+    let project = Project { root: app.to_owned() };
+    let mut told = Vec::new();
+    let mut tell = |schema: &str| {
+        write(app, SCHEMA, schema);
+        let (pending, said) = review(&project.read().expect("it can be read"), Locking::Tell(&mut told));
+        pending.write(&project).expect("nothing is to be written");
+        let errors = said.iter().filter(|found| found.is_error()).count();
+        assert_eq!(errors, 0);
+        said.iter().map(|found| found.message.clone()).collect::<Vec<_>>()
+    };
+    let before = lock(app);
+    let other = NEW.replace("\"email\": {\"type\": \"string\"}", "\"email\": {\"type\": \"boolean\"}");
+    let id = "topic `user_created`: `/id` was an integer, and is a string now".to_owned();
+    let email = "topic `user_created`: `/email` was a string, and is a boolean now".to_owned();
+    assert_eq!(tell(NEW), [id.clone()]);
+    assert_eq!(tell(NEW), [""; 0]);
+    assert_eq!(tell(&other), [email, id.clone()]);
+    assert_eq!(tell(OLD), [""; 0]);
+    assert_eq!(tell(NEW), [id]);
+    assert_eq!(lock(app), before);
 }
