@@ -21,9 +21,9 @@ const BUILT: &str =
 fn broken(severity: &str) -> String {
     format!(
         "{severity}[breaking-change]: topic `user_created`: `/id` was an integer, and is a string now
-  --> {SCHEMA}:1:36
+  --> {SCHEMA}:1:35
 note: recorded here
-  --> less.lock:16:5
+  --> less.lock:15:5
 note: messages that are stored, in flight, or published by a program that was not built anew may not fit
 note: other apps, and programs that were not built anew, do not expect that
 hint: add a field of another name, and keep this one until nobody has such messages or reads it
@@ -187,4 +187,24 @@ fn dev_is_told_once_of_each_change_and_gets_nothing_to_write() {
     assert_eq!(tell(OLD), [""; 0]);
     assert_eq!(tell(NEW), [id]);
     assert_eq!(lock(app), before);
+}
+
+/// `UPDATE_GOLDENS=1 cargo test -p less-cli --test lock` rewrites them.
+#[test]
+fn the_examples_locks_are_what_building_them_writes() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let folders =
+        examples.read_dir().expect("there are examples").map(|entry| entry.expect("an entry").path());
+    let mut found = 0;
+    for root in folders.filter(|folder| folder.join("less").is_dir()) {
+        let read = Project { root: root.clone() }.read().expect("it can be read");
+        let review = less_model::lock::review(&read.tree, &read.app);
+        if std::env::var_os("UPDATE_GOLDENS").is_some() {
+            std::fs::write(root.join("less.lock"), &review.text).expect("it can be written");
+        } else {
+            assert!(!review.stale, "{} is not what `less build` writes", root.join("less.lock").display());
+        }
+        found += 1;
+    }
+    assert!(found >= 3, "{found}");
 }
