@@ -106,15 +106,15 @@ fn every_change_of_the_table_is_judged_as_it_says() {
     assert!(rows.len() > 40);
     let mut whole = text.split("\n\n").next().unwrap().to_owned();
     for (old, new) in &rows {
-        whole.push_str(&format!("\n\n{old}\n{new}"));
+        whole.extend(["\n\n", &old.to_string(), "\n", &new.to_string()]);
         let (review, _) = after(&app(old, true), &app(new, true));
         for told in review.unreadable.iter().chain(&review.breaking).chain(&review.notices) {
             let kind = if told.is_error() { "error" } else { "warning" };
             let message = told.message.strip_prefix("topic `t`: ").unwrap_or(&told.message);
-            whole.push_str(&format!("\n{kind}: {message}"));
+            whole.extend(["\n", kind, ": ", message]);
             for (note, place) in &told.notes {
                 if place.is_none() {
-                    whole.push_str(&format!("\n  {note}"));
+                    whole.extend(["\n  ", note.as_str()]);
                 }
             }
         }

@@ -20,15 +20,14 @@ pub(super) struct Places<'a> {
 impl Places<'_> {
     /// In the message file; what is gone is shown by what was around it.
     pub(super) fn source(&self, at: &At) -> Place {
-        let (file, find): (_, fn(&str, &At) -> Option<Range<usize>>) = match &self.topic.message {
+        let (file, is_rust) = match &self.topic.message {
             MessageSource::Any => return Place::path(&self.topic.folder),
-            MessageSource::Rust { file, .. } => (file, in_rust),
-            MessageSource::Schema { file, .. } => (file, in_schema),
+            MessageSource::Rust { file, .. } => (file, true),
+            MessageSource::Schema { file, .. } => (file, false),
         };
-        match self.tree.text(file).and_then(|text| find(text, at)) {
-            Some(span) => Place::span(file, span),
-            None => Place::path(file),
-        }
+        let text = self.tree.text(file);
+        let span = text.and_then(|text| if is_rust { in_rust(text, at) } else { in_schema(text, at) });
+        span.map_or_else(|| Place::path(file), |span| Place::span(file, span))
     }
 
     /// In the lock; what is new is shown by what is around it.

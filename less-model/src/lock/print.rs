@@ -14,22 +14,14 @@ const HEADER: &str = "\
 pub(super) fn print(lock: &Lock) -> String {
     let mut out = format!("{HEADER}version = {VERSION}\n");
     for (name, topic) in &lock.topics {
-        out.push_str(&format!("\n[topics.{name}]\n"));
-        if topic.subscribers.is_empty() {
-            out.push_str("subscribers = []\n");
-        } else {
-            out.push_str("subscribers = [\n");
-            for subscriber in &topic.subscribers {
-                out.push_str(&format!("  \"{subscriber}\",\n"));
-            }
-            out.push_str("]\n");
-        }
+        let lines: String =
+            topic.subscribers.iter().flat_map(|name| ["  \"", name.as_str(), "\",\n"]).collect();
+        let subscribers = if lines.is_empty() { "[]".to_owned() } else { format!("[\n{lines}]") };
+        out.extend(["\n[topics.", name.as_str(), "]\nsubscribers = ", &subscribers, "\n"]);
         if let Some(message) = &topic.message {
-            let (file, fingerprint) = (message.written.file(), fingerprint(&message.schema));
-            let schema = literal(&message.schema);
-            out.push_str(&format!(
-                "message = \"{file}\"\nfingerprint = \"{fingerprint}\"\nschema = '''\n{schema}'''\n"
-            ));
+            let (fingerprint, schema) = (fingerprint(&message.schema), literal(&message.schema));
+            out.extend(["message = \"", message.written.file(), "\"\nfingerprint = \"", &fingerprint]);
+            out.extend(["\"\nschema = '''\n", &schema, "'''\n"]);
         }
     }
     out
@@ -38,7 +30,9 @@ pub(super) fn print(lock: &Lock) -> String {
 /// Half of SHA-256 of the schema without white space, as hexadecimal digits.
 pub(super) fn fingerprint(schema: &Value) -> String {
     let hash = Sha256::digest(schema.to_string());
-    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash[..16]);
+    format!("{:032x}", u128::from_be_bytes(half))
 }
 
 /// The schema, as it can stand between three apostrophes.

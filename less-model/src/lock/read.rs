@@ -52,7 +52,7 @@ pub(super) fn read(text: &str) -> Result<(Lock, AllSpans), Vec<Diagnostic>> {
 pub(super) fn no_file() -> Diagnostic {
     Diagnostic::error("lock-unreadable", format!("`{FILE}` is no file that can be read"))
         .at(Place::path(FILE))
-        .hint(format!("delete it, and run `less build`: it is a file that `less` writes"))
+        .hint("delete it, and run `less build`: it is a file that `less` writes")
 }
 
 fn unreadable(message: &str, span: Range<usize>) -> Diagnostic {
@@ -158,7 +158,7 @@ impl Reader<'_> {
                 }
             }
             Some(_) | None => {
-                self.wrong(&format!("`subscribers` of `{name}` is a list of names"), at.clone())
+                self.wrong(&format!("`subscribers` of `{name}` is a list of names"), at.clone());
             }
         }
         let message = self.message(name, table, at, &mut spans);

@@ -172,10 +172,8 @@ impl<'a> Walk<'a> {
             (Kind::Number(before), Kind::Number(after)) => value::numbers(before, after),
             (Kind::Text(before), Kind::Text(after)) => value::texts(*before, *after, self.exact),
             (Kind::Choice(before), Kind::Text(after)) => value::spelled(before, *after),
-            // Its words are texts like any other.
-            (Kind::Text(_), Kind::Choice(_)) => (true, Readers::Fine),
-            // Whole numbers are numbers; not all numbers are whole.
-            (Kind::Number(_), Kind::Integer(_)) => (true, Readers::Fine),
+            // Words are texts like any other, and whole numbers are numbers; not the other way round.
+            (Kind::Text(_), Kind::Choice(_)) | (Kind::Number(_), Kind::Integer(_)) => (true, Readers::Fine),
             (before, after) => {
                 if self.alternatives(before, after, at) {
                     return;

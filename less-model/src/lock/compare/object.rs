@@ -12,16 +12,15 @@ impl<'a> Walk<'a> {
         }
         for before in &old.properties {
             let at = at.field(&before.name);
-            match find(new, &before.name) {
-                Some(after) => self.fields(before, after, &at),
-                None => {
-                    let required = before.required;
-                    // Where other fields are refused, an old message that has it is refused for it.
-                    let stored = !new.open;
-                    let readers = if required { Readers::Broken } else { Readers::New };
-                    self.tell(&at, What::Removed { required }, stored, readers);
-                }
+            if let Some(after) = find(new, &before.name) {
+                self.fields(before, after, &at);
+                continue;
             }
+            let required = before.required;
+            // Where other fields are refused, an old message that has it is refused for it.
+            let stored = !new.open;
+            let readers = if required { Readers::Broken } else { Readers::New };
+            self.tell(&at, What::Removed { required }, stored, readers);
         }
         for after in new.properties.iter().filter(|after| find(old, &after.name).is_none()) {
             let required = after.required;

@@ -77,6 +77,7 @@ impl Shape {
 }
 
 /// What a schema's root may be.
+#[derive(Clone, Copy)]
 enum Root {
     /// What a message is: an object or a union of objects.
     Message,
