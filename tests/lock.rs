@@ -48,7 +48,7 @@ fn less(app: &Path, arguments: &[&str]) -> (i32, String) {
 }
 
 fn write(app: &Path, path: &str, text: &str) {
-    files::write(app, [(path, text)].into_iter());
+    files::write(app, [(path, text)]);
 }
 
 fn lock(app: &Path) -> String {
@@ -181,9 +181,9 @@ fn dev_is_told_once_of_each_change_and_gets_nothing_to_write() {
     let other = NEW.replace("\"email\": {\"type\": \"string\"}", "\"email\": {\"type\": \"boolean\"}");
     let id = "topic `user_created`: `/id` was an integer, and is a string now".to_owned();
     let email = "topic `user_created`: `/email` was a string, and is a boolean now".to_owned();
-    assert_eq!(tell(NEW), [id.clone()]);
+    assert_eq!(tell(NEW), std::slice::from_ref(&id));
     assert_eq!(tell(NEW), [""; 0]);
-    assert_eq!(tell(&other), [email, id.clone()]);
+    assert_eq!(tell(&other), [&*email, &*id]);
     assert_eq!(tell(OLD), [""; 0]);
     assert_eq!(tell(NEW), [id]);
     assert_eq!(lock(app), before);
