@@ -57,15 +57,24 @@ fn state(app: &Path, program: &str) -> (Vec<(String, SystemTime)>, u64) {
 #[test]
 fn a_second_build_writes_nothing_and_compiles_nothing_and_a_third_only_what_changed() {
     let (_folder, app) = app("build_twice");
-    let built = (0, "[less] built .less/bin/build_twice\n".to_owned());
-    assert_eq!(build(&app), built);
+    let said = "[less] built .less/bin/build_twice\n";
+    let built = (0, said.to_owned());
+    assert_eq!(build(&app), (0, format!("[less] wrote less.lock: commit it\n{said}")));
     let first = state(&app, "build_twice");
     assert!(first.0.len() > 5, "{first:?}");
     assert_eq!(build(&app), built);
     assert_eq!(state(&app, "build_twice"), first);
 
     std::fs::remove_dir_all(app.join("less/topics/user_created/send_to_analytics")).unwrap();
-    assert_eq!(build(&app), built);
+    let gone = "warning[subscriber-gone]: subscriber `user_created/send_to_analytics` has no folder any more
+  --> less.lock:7:3
+note: its queue and its dead letters are kept
+hint: bring `less/topics/user_created/send_to_analytics` back, and `less status` and `less dlq list` show what is in them; on AWS `less plan --stage STAGE` does
+
+1 warning
+[less] updated less.lock: commit it
+";
+    assert_eq!(build(&app), (0, format!("{gone}{said}")));
     let third = state(&app, "build_twice");
     assert_ne!(third.1, first.1, "the program was linked anew");
     let changed: Vec<&str> =
@@ -97,13 +106,13 @@ fn the_compilers_errors_name_the_users_own_files_and_the_last_program_stays() {
 
     std::fs::write(
         app.join("less/topics/user_created/message.rs"),
-        "#[less::message]\npub struct UserCreated {\n    pub user_id: Missing,\n}\n",
+        "#[less::message]\npub struct UserCreated {\n    pub user_id: u64,\n    pub email: String,\n    pub name: String,\n    pub other: Option<Missing>,\n}\n",
     )
     .unwrap();
     let (code, said) = build(&app);
     assert_eq!(code, 1, "{said}");
     assert!(
-        said.contains("--> less/topics/user_created/message.rs:3:18\n") && !said.contains("../"),
+        said.contains("--> less/topics/user_created/message.rs:6:23\n") && !said.contains("../"),
         "{said}"
     );
     assert_eq!(state(&app, "build_wrong").1, before);

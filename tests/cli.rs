@@ -78,7 +78,10 @@ fn new_makes_an_app_that_is_generated_and_says_what_comes_next() {
     ];
     assert_eq!(made, expected);
     assert_eq!(less(&app, &["check"]), ended(0, "", "[less] `shop` is fine: 1 topic, 2 subscribers\n"));
-    assert_eq!(less(&app, &["build", "--check"]), ended(0, "", ""));
+    // A lock comes with the first build.
+    let said =
+        "error: `less.lock` is out of date\n  missing: less.lock\nhint: `less build` brings it up to date\n";
+    assert_eq!(less(&app, &["build", "--check"]), ended(1, "", said));
 }
 
 #[test]
@@ -264,11 +267,12 @@ fn build_check_names_every_file_that_is_out_of_date_and_changes_none() {
     std::fs::write(generated.join("app/src/topic_old.rs"), "").unwrap();
     std::fs::remove_file(generated.join("app/manifest.json")).unwrap();
     let before = files::read(&app);
-    let said = "error: `.less/` is out of date
+    let said = "error: `.less/` and `less.lock` are out of date
   missing: .less/app/manifest.json
   changed: .less/less/src/lib.rs
   stale: .less/app/src/topic_old.rs
-hint: `less build` brings it up to date\n";
+  missing: less.lock
+hint: `less build` brings them up to date\n";
     assert_eq!(less(&app, &["build", "--check"]), ended(1, "", said));
     assert_eq!(files::read(&app), before);
 }

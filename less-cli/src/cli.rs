@@ -28,7 +28,7 @@ pub enum Command {
     Add(crate::command::add::Args),
     /// Show everything that is wrong with the app, at once
     Check,
-    /// Generate `.less/` and compile the app
+    /// Generate `.less/`, compile the app, keep `less.lock`
     Build(crate::command::build::Args),
     /// Build, run, watch for changes
     Dev(RunArgs),

@@ -6,6 +6,7 @@ pub mod command;
 pub mod deploy;
 pub mod dev;
 pub mod export;
+pub mod lock;
 mod oldest;
 pub mod output;
 pub mod pager;

@@ -18,6 +18,8 @@ mod check;
 #[cfg(feature = "parse")]
 pub mod handler;
 #[cfg(feature = "parse")]
+pub mod lock;
+#[cfg(feature = "parse")]
 mod message;
 #[cfg(feature = "parse")]
 mod rust;

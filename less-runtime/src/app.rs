@@ -28,6 +28,9 @@ pub const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Says whether a body fits a topic's message type.
 pub type Check = fn(&[u8]) -> Result<(), PublishError>;
 
+/// Says what is wrong with a stored body, where its topic's type has changed since.
+pub(crate) type Fits = Arc<dyn Fn(&[u8]) -> Result<(), String> + Send + Sync>;
+
 /// A topic, and what its messages have to fit.
 struct Carried {
     index: TopicIndex,
@@ -120,6 +123,25 @@ impl App {
             .zip(&self.layout.subscriptions)
             .find(|(_, spec)| spec.topic == topic && spec.subscriber.as_str() == subscriber)
             .map(|(index, _)| SubscriptionIndex(index))
+    }
+
+    /// What says whether a stored body still fits a topic's type, where another program than that type's reads it; `None` where any JSON does.
+    pub(crate) fn fits(&self, topic: &str) -> Option<Fits> {
+        let found = self.manifest.topics.iter().find(|found| found.name.as_str() == topic)?;
+        let carried = self.topics.get(topic)?;
+        let fits =
+            |check: Check| -> Fits { Arc::new(move |body| check(body).map_err(|error| problem(&error))) };
+        match &carried.shape {
+            Some((type_name, Ok(shape))) => {
+                let (type_name, shape) = (type_name.clone(), shape.clone());
+                Some(Arc::new(move |body| {
+                    check_shape(&shape, &type_name, body).map_err(|error| problem(&error))
+                }))
+            }
+            // Nothing is accepted there; what is stored is not judged.
+            Some((_, Err(_))) => None,
+            None => found.message_type.is_some().then(|| fits(carried.check)),
+        }
     }
 
     /// Publishes bodies that come from outside: each is checked against the topic's type first.
@@ -220,6 +242,15 @@ impl Carried {
             None if from_outside => (self.check)(body),
             None => Ok(()),
         }
+    }
+}
+
+/// What is wrong, and where, without what the reason for a dead letter says already.
+fn problem(error: &PublishError) -> String {
+    match error {
+        PublishError::DoesNotFit { pointer, message, .. } if pointer.is_empty() => message.clone(),
+        PublishError::DoesNotFit { pointer, message, .. } => format!("`{pointer}`: {message}"),
+        other => other.to_string(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::app::Fits;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::message::{Message, StoredMessage};
@@ -25,6 +26,14 @@ where
         Ok(value) => Box::pin(process(value, context)),
         // It fitted when it was accepted, so the type has changed since: no attempt can succeed.
         Err(error) => Box::pin(std::future::ready(Err(Error::schema(error)))),
+    })
+}
+
+/// The handler of a topic whose schema says more than a Rust type can: what no longer fits never reaches it.
+pub(crate) fn checked(handler: Handler, fits: Fits) -> Handler {
+    Arc::new(move |message, context| match fits(&message.body) {
+        Ok(()) => handler(message, context),
+        Err(problem) => Box::pin(std::future::ready(Err(Error::schema(problem)))),
     })
 }
 

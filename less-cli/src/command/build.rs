@@ -5,6 +5,7 @@ use less_model::tree::App;
 
 use crate::cargo::{self, BuildOptions};
 use crate::cli::ExitStatus;
+use crate::lock::{self, Locking};
 use crate::output;
 use crate::project::Project;
 use crate::render::{self, RuntimeSource};
@@ -16,9 +17,12 @@ pub struct Args {
     /// Compile with optimisations
     #[arg(long)]
     release: bool,
-    /// Change nothing; fail when `.less/` is out of date
+    /// Change nothing; fail when `.less/` or `less.lock` is out of date
     #[arg(long)]
     check: bool,
+    /// Take changes of message types that break stored messages or those who know the old type
+    #[arg(long, conflicts_with = "check")]
+    accept_breaking: bool,
 }
 
 /// Why there is no build.
@@ -40,30 +44,37 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 pub struct Generated {
     /// The app that it was made of.
     pub app: App,
+    /// What `less.lock` is to hold once the app is built.
+    pub lock: lock::Pending,
 }
 
 /// Reads the app, prints what is wrong with it, and writes `.less/`. On errors nothing is written.
-pub fn generate(project: &Project) -> Result<Generated, Failure> {
-    let (app, files) = rendered(project)?;
+pub fn generate(project: &Project, locking: Locking) -> Result<Generated, Failure> {
+    let (generated, files) = rendered(project, locking)?;
     output::write(project, &files)?;
-    Ok(Generated { app })
+    Ok(generated)
 }
 
-fn rendered(project: &Project) -> Result<(App, render::Files), Failure> {
+fn rendered(project: &Project, locking: Locking) -> Result<(Generated, render::Files), Failure> {
     let read = project.read()?;
-    ui::diagnostics(&read.diagnostics, &read.tree);
-    if read.diagnostics.iter().any(Diagnostic::is_error) {
+    let failed = read.diagnostics.iter().any(Diagnostic::is_error);
+    // What an app with errors means is a guess, and no ground to compare.
+    let locking = if failed { Locking::Skip } else { locking };
+    let (lock, changes) = lock::review(&read, locking);
+    let diagnostics = [&read.diagnostics[..], &changes].concat();
+    ui::diagnostics(&diagnostics, &read.tree);
+    if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(Failure::User);
     }
     let files = render::render(&read.app, RuntimeSource::find)?;
-    Ok((read.app, files))
+    Ok((Generated { app: read.app, lock }, files))
 }
 
 pub(super) async fn run(project: &Project, arguments: &Args) -> anyhow::Result<ExitStatus> {
     let result = if arguments.check {
         check(project)
     } else {
-        build(project, arguments.release).await.map(|()| ExitStatus::Success)
+        build(project, arguments).await.map(|()| ExitStatus::Success)
     };
     match result {
         Ok(status) => Ok(status),
@@ -72,26 +83,34 @@ pub(super) async fn run(project: &Project, arguments: &Args) -> anyhow::Result<E
     }
 }
 
-async fn build(project: &Project, release: bool) -> Result<(), Failure> {
-    let generated = generate(project)?;
+async fn build(project: &Project, arguments: &Args) -> Result<(), Failure> {
+    let locking = if arguments.accept_breaking { Locking::Accept } else { Locking::Refuse };
+    let generated = generate(project, locking)?;
     if !generated.app.needs_rust() {
+        generated.lock.write(project)?;
         ui::say("built .less; there is nothing to compile: `less dev` or `less start` runs this app");
         return Ok(());
     }
-    let program = cargo::build(project, &generated.app, &BuildOptions { release }).await?;
+    let program = cargo::build(project, &generated.app, &BuildOptions { release: arguments.release }).await?;
+    generated.lock.write(project)?;
     let shown = program.strip_prefix(&project.root).unwrap_or(&program);
     ui::say(&format!("built {}", shown.display()));
     Ok(())
 }
 
 fn check(project: &Project) -> Result<ExitStatus, Failure> {
-    let (_, files) = rendered(project)?;
-    let stale = output::differences(project, &files)?;
-    if stale.is_empty() {
-        return Ok(ExitStatus::Success);
-    }
+    let (generated, files) = rendered(project, Locking::Refuse)?;
+    let mut stale = output::differences(project, &files)?;
+    let lock = generated.lock.difference();
+    let (what, them) = match (stale.is_empty(), lock) {
+        (true, None) => return Ok(ExitStatus::Success),
+        (false, None) => ("`.less/` is", "it"),
+        (true, Some(_)) => ("`less.lock` is", "it"),
+        (false, Some(_)) => ("`.less/` and `less.lock` are", "them"),
+    };
+    stale.extend(lock.map(str::to_owned));
     ui::error(&format!(
-        "`.less/` is out of date\n{}\nhint: `less build` brings it up to date",
+        "{what} out of date\n{}\nhint: `less build` brings {them} up to date",
         stale.join("\n")
     ));
     Ok(ExitStatus::UserError)

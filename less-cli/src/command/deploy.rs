@@ -1,6 +1,7 @@
 //! `less deploy`: makes what a stage needs on AWS.
 
 use less_model::config::DEFAULT_LISTEN;
+use less_model::diagnostic::Diagnostic;
 use less_runtime::transport::aws::provision::apply;
 
 use super::build::{Failure, generate};
@@ -12,6 +13,7 @@ use crate::deploy::progress::Progress;
 use crate::deploy::remove::{Messages, Removed, remove};
 use crate::deploy::target::{self, StageArg, Target};
 use crate::deploy::{ask, errors, show};
+use crate::lock::{self, Locking};
 use crate::program;
 use crate::project::Project;
 use crate::ui;
@@ -53,13 +55,17 @@ pub(super) async fn run(project: &Project, arguments: &Args) -> anyhow::Result<E
 async fn deploy(project: &Project, arguments: &Args) -> Result<(), Failure> {
     if !arguments.no_build {
         ui::say("Building... ⚙️");
-        let generated = generate(project)?;
+        let generated = generate(project, Locking::Refuse)?;
         // Compiling takes minutes: a stage that is not on AWS is said before.
         target::stage_on_aws(&generated.app, &arguments.stage)?;
         program::make(project, &generated.app, &BuildOptions { release: true }).await?;
+        generated.lock.write(project)?;
         ui::say("Build complete ✅");
     }
     let target = target::open(project, &arguments.stage, !arguments.no_build).await?;
+    if arguments.no_build {
+        unbroken(&target)?;
+    }
     let observed = target::look(&target).await?;
     let plan = plan(&target.read.app, &target.desired, &observed);
     ui::note(&show::text(&plan));
@@ -95,6 +101,13 @@ async fn deploy(project: &Project, arguments: &Args) -> Result<(), Failure> {
     ui::say("Deployment complete ✅");
     resources(&target);
     Ok(())
+}
+
+/// Refuses what `less build` would refuse: whoever built the program may have had another lock.
+fn unbroken(target: &Target) -> Result<(), Failure> {
+    let (_, changes) = lock::review(&target.read, Locking::Refuse);
+    ui::diagnostics(&changes, &target.read.tree);
+    if changes.iter().any(Diagnostic::is_error) { Err(Failure::User) } else { Ok(()) }
 }
 
 /// What of the orphans is to be removed.

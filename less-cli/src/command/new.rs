@@ -8,6 +8,7 @@ use less_model::name::AppName;
 
 use super::build::{Failure, generate};
 use crate::cli::{ExitStatus, Lang};
+use crate::lock::Locking;
 use crate::project::Project;
 use crate::render::RuntimeSource;
 use crate::{templates, ui};
@@ -64,9 +65,9 @@ pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<Exi
         let text = template.replace("{{app}}", name.as_str()).replace("{{crate}}", &crate_name);
         std::fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))?;
     }
-    // So that an editor finds the generated crate at once.
+    // So that an editor finds the generated crate at once. A lock comes with the first build: until then types change as one likes.
     let project = Project { root: root.canonicalize()? };
-    match generate(&project) {
+    match generate(&project, Locking::Skip) {
         Ok(_) => {}
         Err(Failure::User) => return Ok(ExitStatus::Failure),
         Err(Failure::Surroundings(error)) => return Err(error),

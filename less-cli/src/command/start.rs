@@ -7,14 +7,17 @@ use anyhow::Context as _;
 use super::build::{Failure, generate};
 use crate::cargo::BuildOptions;
 use crate::cli::{ExitStatus, RunArgs};
+use crate::lock::Locking;
 use crate::program;
 use crate::project::Project;
 use crate::ui;
 
 pub(super) async fn run(project: &Project, arguments: &RunArgs) -> anyhow::Result<ExitStatus> {
     let built = async {
-        let generated = generate(project)?;
-        program::make(project, &generated.app, &BuildOptions { release: true }).await
+        let generated = generate(project, Locking::Refuse)?;
+        let program = program::make(project, &generated.app, &BuildOptions { release: true }).await?;
+        generated.lock.write(project)?;
+        Ok(program)
     };
     let program = match built.await {
         Ok(program) => program,

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use less_model::config::{Config, Flags, resolve};
+use less_model::diagnostic::Diagnostic;
 use less_model::manifest::Manifest;
 use less_model::tree;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,6 +23,7 @@ use self::watch::Watch;
 use crate::cargo::BuildOptions;
 use crate::cli::ExitStatus;
 use crate::command::build::{Failure, generate};
+use crate::lock::Locking;
 use crate::program::{self, Program};
 use crate::project::Project;
 
@@ -42,6 +44,7 @@ pub async fn run(project: &Project, flags: &Flags) -> anyhow::Result<ExitStatus>
         app: None,
         restart_in: RESTART_FIRST,
         changed: Vec::new(),
+        told: Vec::new(),
     };
     let mut news = News::Changed(Vec::new());
     loop {
@@ -125,13 +128,15 @@ struct Session<'a> {
     restart_in: Duration,
     /// Sources that have changed since the app that runs was started or told.
     changed: Vec<PathBuf>,
+    /// What was last said of changes since `less.lock` was written.
+    told: Vec<Diagnostic>,
 }
 
 impl Session<'_> {
     async fn rebuild(&mut self) -> anyhow::Result<Rebuilt> {
         let began = Instant::now();
         let first = self.app.is_none();
-        let generated = match generate(self.project) {
+        let generated = match generate(self.project, Locking::Tell(&mut self.told)) {
             Ok(generated) => generated,
             Err(failure) => return self.failed(failure),
         };

@@ -5,9 +5,11 @@
 
 use serde_json::Number;
 
+#[cfg(feature = "parse")]
+mod bare;
 mod check;
 mod format;
-mod pointer;
+pub(crate) mod pointer;
 mod read;
 #[cfg(feature = "parse")]
 mod rust;

@@ -32,8 +32,12 @@ impl Level {
     }
 }
 
-const TEXTS: [&str; 7] = [
+/// Largest `less.lock` that is read: some hundred thousand fields.
+const MAX_LOCK: usize = 64 << 20;
+
+const TEXTS: [&str; 8] = [
     "less.toml",
+    "less.lock",
     "Cargo.toml",
     "message.rs",
     "message.schema.json",
@@ -46,7 +50,7 @@ const TEXTS: [&str; 7] = [
 pub(super) fn read(root: &Path) -> Result<Folder, SourceError> {
     let project = root.canonicalize().map_err(|source| failed(root, source))?;
     let mut out = Folder::new();
-    for name in ["Cargo.toml", "less.toml"] {
+    for name in ["Cargo.toml", "less.toml", "less.lock"] {
         if let Some(entry) = entry(&project, &project.join(name), None)? {
             out.insert(name.to_owned(), entry);
         }
@@ -109,7 +113,9 @@ fn follow(project: &Path, path: &Path, level: Option<Level>) -> Result<Option<En
 /// The file `real`, which the project knows as `path`.
 fn file(path: &Path, real: &Path) -> Result<Option<Entry>, SourceError> {
     let matters = path.file_name().is_some_and(|name| TEXTS.iter().any(|text| name == *text));
-    if matters { text(real) } else { Ok(Some(Entry::File)) }
+    // It grows with the app, as no other file does.
+    let most = if path.file_name().is_some_and(|name| name == "less.lock") { MAX_LOCK } else { MAX_FILE };
+    if matters { text(real, most) } else { Ok(Some(Entry::File)) }
 }
 
 fn folder(project: &Path, path: &Path, level: Level) -> Result<Option<Entry>, SourceError> {
@@ -134,7 +140,7 @@ fn folder(project: &Path, path: &Path, level: Level) -> Result<Option<Entry>, So
     Ok(Some(Entry::Folder(out)))
 }
 
-fn text(path: &Path) -> Result<Option<Entry>, SourceError> {
+fn text(path: &Path, most: usize) -> Result<Option<Entry>, SourceError> {
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -142,8 +148,8 @@ fn text(path: &Path) -> Result<Option<Entry>, SourceError> {
     };
     let mut bytes = Vec::new();
     // One byte more than allowed, which shows that there is more.
-    file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(|source| failed(path, source))?;
-    if bytes.len() > MAX_FILE {
+    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(|source| failed(path, source))?;
+    if bytes.len() > most {
         return Ok(Some(Entry::NoText(NoText::TooLarge)));
     }
     Ok(Some(String::from_utf8(bytes).map_or(Entry::NoText(NoText::NotUtf8), Entry::Text)))

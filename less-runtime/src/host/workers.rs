@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::HostError;
 use crate::app::App;
 use crate::codegen::Registry;
+use crate::handler::checked;
 use crate::http::batch::publisher;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
@@ -48,7 +49,13 @@ pub(super) async fn start(
             if uses[subscriber] > 1 { format!("{topic}/{subscriber}") } else { subscriber.to_owned() };
         let worker = Arc::new(describe(place, spec, &label));
         if let Some(handler) = registry.handlers.get(&(topic.to_owned(), subscriber.to_owned())) {
-            let (handler, watchdog) = (Arc::clone(handler), Arc::clone(&watchdog));
+            // A type from a `message.rs` is a check in itself.
+            let has_schema = place.app.manifest().topics[spec.topic.0 as usize].schema.is_some();
+            let fits = if has_schema { place.app.fits(topic) } else { None };
+            let handler = Arc::clone(handler);
+            let handler =
+                fits.map_or_else(|| Arc::clone(&handler), |fits| checked(Arc::clone(&handler), fits));
+            let watchdog = Arc::clone(&watchdog);
             let compiled = Compiled { handler, handlers: Arc::clone(handlers), watchdog };
             workers.spawn(worker::run(worker, compiled, consumer));
             controls.push(None);
@@ -118,6 +125,7 @@ impl Processes {
             app: manifest.app.to_string(),
             root: self.root.clone(),
             file: found.file.clone(),
+            fits: app.fits(topic),
             program: Program::new(program.clone()),
             warden: Arc::clone(&self.warden),
             lines: self.lines.clone(),

@@ -168,7 +168,21 @@ async fn reject_makes_a_dead_letter_at_once_and_so_does_a_message_that_no_longer
     let narrow = typed(async |_: Number, _| Ok(()));
     let bench = self::bench(policy(), vec![narrow]).await;
     bench.publish(&["\"text\""]).await;
-    assert_eq!(bench.dead().await.reason, DeadReason::Schema);
+    let dead = bench.dead().await;
+    // It was delivered once, and no attempt at handling it is recorded beside that.
+    assert_eq!((dead.reason, dead.attempts, dead.history.len()), (DeadReason::Schema, 1, 1));
+    assert_eq!(bench.outcomes(), ["schema"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_longer_fits_a_schema_never_reaches_a_handler_whose_type_would_take_it() {
+    let any = typed(async |_: Value, _| panic!("it was begun"));
+    let refuse = Arc::new(|_: &[u8]| Err("`/a`: expected at most 1 character, found 2".to_owned()));
+    let bench = bench(policy(), vec![crate::handler::checked(any, refuse)]).await;
+    bench.publish(&["{\"a\": \"xy\"}"]).await;
+    let dead = bench.dead().await;
+    assert_eq!((dead.reason, dead.attempts), (DeadReason::Schema, 1));
+    assert_eq!(dead.history[0].message, "`/a`: expected at most 1 character, found 2");
 }
 
 /// A message type that is narrower than what the topic holds.

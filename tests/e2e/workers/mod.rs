@@ -6,6 +6,7 @@ mod life;
 mod loading;
 mod outside;
 mod publishing;
+mod schema;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

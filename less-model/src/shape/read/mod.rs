@@ -36,6 +36,16 @@ pub struct Problem {
 impl Shape {
     /// The type that a JSON Schema describes, called `name`; every problem otherwise, sorted.
     pub fn read(schema: &Value, name: &str) -> Result<Self, Vec<Problem>> {
+        Self::read_as(schema, name, Root::Message)
+    }
+
+    /// Likewise, where the schema is one that a shape printed: a `message.rs` may hold what no schema's root does.
+    #[cfg(feature = "parse")]
+    pub(crate) fn read_printed(schema: &Value, name: &str) -> Result<Self, Vec<Problem>> {
+        Self::read_as(schema, name, Root::Anything)
+    }
+
+    fn read_as(schema: &Value, name: &str, of: Root) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader { document: schema, ..Reader::default() };
         let (at, root) = reader.beginning();
         reader.types.push(Named { name: name.to_owned(), node: Node::any() });
@@ -44,7 +54,11 @@ impl Shape {
         reader.ids.insert(String::new(), 0);
         let node = reader.node(root, &at, 0);
         reader.types[0].node = node;
-        reader.check_root(&at);
+        match of {
+            Root::Message => reader.check_root(&at),
+            #[cfg(feature = "parse")]
+            Root::Anything => {}
+        }
         // References found on the way wait here: a definition that refers to itself is read once.
         while let Some((id, schema, at)) = reader.waiting.pop() {
             reader.types[id].node = reader.node(schema, &at, 0);
@@ -60,6 +74,16 @@ impl Shape {
         reader.problems.dedup();
         Err(reader.problems)
     }
+}
+
+/// What a schema's root may be.
+#[derive(Clone, Copy)]
+enum Root {
+    /// What a message is: an object or a union of objects.
+    Message,
+    /// Any type.
+    #[cfg(feature = "parse")]
+    Anything,
 }
 
 struct Reader<'a> {

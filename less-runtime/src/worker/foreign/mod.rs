@@ -28,6 +28,7 @@ pub(crate) use self::lines::Lines;
 pub(crate) use self::program::Program;
 pub(crate) use self::warden::Warden;
 use super::Worker;
+use crate::app::Fits;
 use crate::transport::{Consumer, TransportError};
 
 /// Publishes what a worker asks for: a topic and an array of messages; an array of results.
@@ -41,6 +42,8 @@ pub(crate) struct Foreign {
     pub(crate) root: PathBuf,
     /// The handler's file, relative to it.
     pub(crate) file: String,
+    /// What no longer fits its topic's type is never handed to a process.
+    pub(crate) fits: Option<Fits>,
     pub(crate) program: Program,
     pub(crate) warden: Arc<Warden>,
     pub(crate) lines: Lines,

@@ -15,7 +15,7 @@ use super::link::{Event, Link, Setup};
 use super::process::{Due, Phase, Process, Role};
 use super::renewing::{Renewed, Renewing, answered, renewal};
 use super::{Control, Foreign};
-use crate::app::MAX_DELAY;
+use crate::app::{Fits, MAX_DELAY};
 use crate::error::Kind;
 use crate::message::MessageId;
 use crate::telemetry::{in_scope, split};
@@ -42,6 +42,7 @@ type Leasing = (usize, Pin<Box<dyn Future<Output = Leased> + Send>>);
 pub(super) struct Pool {
     worker: Arc<Worker>,
     control: Arc<Control>,
+    fits: Option<Fits>,
     setup: Arc<Setup>,
     events: mpsc::Receiver<(u64, Event)>,
     tell: mpsc::Sender<(u64, Event)>,
@@ -75,7 +76,7 @@ enum Wake {
 
 impl Pool {
     pub(super) fn new(worker: Arc<Worker>, foreign: Foreign) -> Self {
-        let Foreign { app, root, file, program, warden, lines, publisher, control } = foreign;
+        let Foreign { app, root, file, fits, program, warden, lines, publisher, control } = foreign;
         let hello = Say::Hello {
             protocol: PROTOCOL,
             app: &app,
@@ -92,6 +93,7 @@ impl Pool {
         Self {
             worker,
             control,
+            fits,
             setup: Arc::new(Setup { root, program, warden, lines, label, publisher, hello }),
             events,
             tell,
@@ -215,12 +217,19 @@ impl Pool {
             if exhausted(&self.worker.policy, attempt.delivery.attempt()) {
                 let worker = Arc::clone(&self.worker);
                 self.worker.home.spawn(async move { give_up(&worker, attempt).await });
+            } else if let Some(problem) = self.misfit(&attempt) {
+                tell(&self.worker, attempt, Outcome::Returned(Kind::Schema(problem)));
             } else if self.notorious.contains(&attempt.delivery.message().id) {
                 self.suspects.push_back(vec![attempt]);
             } else {
                 self.waiting.push_back(attempt);
             }
         }
+    }
+
+    /// Why a message does not fit: its topic's type has changed since it was accepted.
+    fn misfit(&self, attempt: &Attempt) -> Option<String> {
+        self.fits.as_ref()?(&attempt.delivery.message().body).err()
     }
 
     /// Starts what is missing, unless it is too early for that.
