@@ -113,7 +113,7 @@ start() {
     servers+=($!)
 }
 start localstack GATEWAY_LISTEN="127.0.0.1:$localstack" LOCALSTACK_HOST="127.0.0.1:$localstack" FILESYSTEM_ROOT="$state/localstack/files" \
-    DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 DNS_ADDRESS=0 PYTHONDONTWRITEBYTECODE= "$tools/localstack/bin/python" -m localstack.runtime.main
+    DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 DNS_ADDRESS=0 PYTHONDONTWRITEBYTECODE= "$tools/localstack/bin/python" "$here/on_loopback.py"
 start ministack BIND_HOST=127.0.0.1 GATEWAY_PORT="$ministack" STATE_DIR="$state/ministack/files" PERSIST_STATE=0 "$tools/ministack/bin/ministack"
 
 answers() {
