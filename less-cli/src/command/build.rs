@@ -40,6 +40,15 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+/// How a command ends that needed a build.
+pub fn status(result: Result<ExitStatus, Failure>) -> anyhow::Result<ExitStatus> {
+    match result {
+        Ok(status) => Ok(status),
+        Err(Failure::User) => Ok(ExitStatus::UserError),
+        Err(Failure::Surroundings(error)) => Err(error),
+    }
+}
+
 /// What generating made.
 pub struct Generated {
     /// The app that it was made of.
@@ -76,11 +85,7 @@ pub(super) async fn run(project: &Project, arguments: &Args) -> anyhow::Result<E
     } else {
         build(project, arguments).await.map(|()| ExitStatus::Success)
     };
-    match result {
-        Ok(status) => Ok(status),
-        Err(Failure::User) => Ok(ExitStatus::UserError),
-        Err(Failure::Surroundings(error)) => Err(error),
-    }
+    status(result)
 }
 
 async fn build(project: &Project, arguments: &Args) -> Result<(), Failure> {

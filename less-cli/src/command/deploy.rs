@@ -4,7 +4,7 @@ use less_model::config::DEFAULT_LISTEN;
 use less_model::diagnostic::Diagnostic;
 use less_runtime::transport::aws::provision::apply;
 
-use super::build::{Failure, generate};
+use super::build::{Failure, generate, status};
 use crate::cargo::BuildOptions;
 use crate::cli::ExitStatus;
 use crate::deploy::orphan::Orphans;
@@ -45,11 +45,7 @@ struct Orphaned {
 }
 
 pub(super) async fn run(project: &Project, arguments: &Args) -> anyhow::Result<ExitStatus> {
-    match deploy(project, arguments).await {
-        Ok(()) => Ok(ExitStatus::Success),
-        Err(Failure::User) => Ok(ExitStatus::UserError),
-        Err(Failure::Surroundings(error)) => Err(error),
-    }
+    status(deploy(project, arguments).await.map(|()| ExitStatus::Success))
 }
 
 async fn deploy(project: &Project, arguments: &Args) -> Result<(), Failure> {

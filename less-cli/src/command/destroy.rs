@@ -1,6 +1,6 @@
 //! `less destroy`: removes everything of the app in a stage, and nothing else.
 
-use super::build::Failure;
+use super::build::{Failure, status};
 use super::deploy::kept;
 use crate::cli::ExitStatus;
 use crate::deploy::progress::Progress;
@@ -24,11 +24,7 @@ pub struct Args {
 }
 
 pub(super) async fn run(project: &Project, arguments: &Args) -> anyhow::Result<ExitStatus> {
-    match destroy(project, arguments).await {
-        Ok(()) => Ok(ExitStatus::Success),
-        Err(Failure::User) => Ok(ExitStatus::UserError),
-        Err(Failure::Surroundings(error)) => Err(error),
-    }
+    status(destroy(project, arguments).await.map(|()| ExitStatus::Success))
 }
 
 async fn destroy(project: &Project, arguments: &Args) -> Result<(), Failure> {
