@@ -1,10 +1,11 @@
 //! A running app's settings: flag, then environment, then the stage's table in `less.toml`, then `less.toml`, then the default.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::manifest::{AwsLayer, HttpLayer, Layer, Settings, TransportKind};
-use crate::name::{NameError, StageName};
+use crate::manifest::{AwsLayer, ExternalLayer, HttpLayer, Layer, Settings, TransportKind};
+use crate::name::{AppName, NameError, StageName};
 
 /// Default address.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:4100";
@@ -94,6 +95,8 @@ pub struct Config {
     pub transport: Sourced<TransportKind>,
     /// Where on AWS, for a stage that runs there.
     pub aws: AwsLayer,
+    /// Where other apps are, as far as that is said; see [`Settings::external`].
+    pub external: BTreeMap<AppName, ExternalLayer>,
     /// The data folder, relative to the app's folder unless it is absolute.
     pub data: Sourced<String>,
     /// Where a running app is to be found, for clients.
@@ -230,6 +233,11 @@ pub fn resolve(
     }
     match (stage, listen) {
         (Some(stage), Some(listen)) if errors.is_empty() => Ok(Config {
+            external: layers
+                .iter()
+                .flat_map(|(layer, _)| layer.external.keys())
+                .map(|app| (app.clone(), settings.external(&stage.value, app)))
+                .collect(),
             stage,
             listen,
             transport,

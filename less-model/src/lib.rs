@@ -4,6 +4,7 @@
 //! from its folder: source, scan, checks, diagnostics. Nothing here knows tokio, HTTP or a cloud.
 
 pub mod config;
+pub mod contract;
 pub mod diagnostic;
 pub mod filter;
 pub mod language;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::filter::Filter;
 use crate::language::{Language, Worker};
-use crate::name::{AppName, SubscriberName, TopicName};
+use crate::name::{AppName, StageName, SubscriberName, TopicName};
 use crate::quantity::{QuantityError, Size, Span};
 
 /// The version of this document's form; a program refuses one that it does not know.
@@ -30,6 +30,19 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub workers: BTreeMap<Language, Worker>,
     /// Every topic.
+    pub topics: Vec<Topic>,
+    /// Other apps' topics that this app subscribes to, sorted by app.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<ExternalApp>,
+}
+
+/// Another app, of whose topics this app subscribes to some.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalApp {
+    /// Its name.
+    pub app: AppName,
+    /// Those topics, sorted by name, with this app's subscribers. What else they say is what the other app's contract says, or else the default.
     pub topics: Vec<Topic>,
 }
 
@@ -179,7 +192,7 @@ pub struct Settings {
     pub base: Layer,
     /// One layer per `[stages.<name>]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub stages: BTreeMap<crate::name::StageName, Layer>,
+    pub stages: BTreeMap<StageName, Layer>,
 }
 
 /// One layer of settings.
@@ -203,6 +216,47 @@ pub struct Layer {
     /// The HTTP endpoint.
     #[serde(default)]
     pub http: HttpLayer,
+    /// Where other apps are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub external: BTreeMap<AppName, ExternalLayer>,
+}
+
+/// Where another app is: `[external.<app>]`, or `[stages.<stage>.external.<app>]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalLayer {
+    /// Its URL, on the embedded broker; without one it is looked for among the apps that run on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The environment variable that holds the token which it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_env: Option<String>,
+    /// A file with the certificates that its own is checked against, PEM, relative to the app's folder; the system's without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Its stage; the same as this app's without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageName>,
+    /// Its AWS account, 12 digits; the same as this app's without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Its AWS region; the same as this app's without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+impl ExternalLayer {
+    /// What this layer says, and what `below` says where it says nothing.
+    #[must_use]
+    pub fn over(&self, below: &Self) -> Self {
+        Self {
+            url: self.url.clone().or_else(|| below.url.clone()),
+            token_env: self.token_env.clone().or_else(|| below.token_env.clone()),
+            ca: self.ca.clone().or_else(|| below.ca.clone()),
+            stage: self.stage.clone().or_else(|| below.stage.clone()),
+            account: self.account.clone().or_else(|| below.account.clone()),
+            region: self.region.clone().or_else(|| below.region.clone()),
+        }
+    }
 }
 
 /// What stores and delivers messages.
@@ -257,8 +311,15 @@ impl AwsLayer {
 
 impl Settings {
     /// The transport of a stage: the embedded broker, unless its table says otherwise.
-    pub fn transport(&self, stage: &crate::name::StageName) -> TransportKind {
+    pub fn transport(&self, stage: &StageName) -> TransportKind {
         self.stages.get(stage).and_then(|layer| layer.transport).unwrap_or_default()
+    }
+
+    /// Where another app is, seen from a stage.
+    pub fn external(&self, stage: &StageName, app: &AppName) -> ExternalLayer {
+        let base = self.base.external.get(app).cloned().unwrap_or_default();
+        let layer = self.stages.get(stage).and_then(|layer| layer.external.get(app));
+        layer.map_or_else(|| base.clone(), |layer| layer.over(&base))
     }
 
     /// Every transport that some stage runs on, and the embedded broker, which development runs on.

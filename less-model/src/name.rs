@@ -163,6 +163,17 @@ impl TopicName {
     }
 }
 
+impl AppName {
+    /// The name as an identifier in code: `-` becomes `_`, and a keyword gets one behind it.
+    pub fn identifier(&self) -> String {
+        let mut out = self.0.replace('-', "_");
+        if KEYWORDS.binary_search(&out.as_str()).is_ok() {
+            out.push('_');
+        }
+        out
+    }
+}
+
 /// Whether an attribute's name is not a user's to give: `less` is Less's own on SNS and SQS, and what begins with `AWS.` or `Amazon.` is theirs.
 pub fn is_reserved_attribute(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();

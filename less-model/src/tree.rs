@@ -1,5 +1,6 @@
 //! An app as its folder shows it: what scanning yields and rendering reads. All paths are relative to the app's folder, with `/`.
 
+use crate::contract::Contract;
 use crate::filter::Filter;
 use crate::language::Language;
 use crate::manifest::{Manifest, Policy, Settings};
@@ -17,6 +18,21 @@ pub struct App {
     /// The user's own Rust package, where the app's folder holds a `Cargo.toml`.
     pub package: Option<Package>,
     /// Every topic.
+    pub topics: Vec<Topic>,
+    /// Other apps whose topics it subscribes to, sorted by name.
+    pub external: Vec<ExternalApp>,
+}
+
+/// Another app, as `less/external_topics/<app>` shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExternalApp {
+    /// Its name.
+    pub name: AppName,
+    /// The folder.
+    pub folder: String,
+    /// What its `contract.json` says, where there is one.
+    pub contract: Option<Contract>,
+    /// The topics with subscribers of this app, sorted by name. A type comes from the contract; without that they carry any JSON.
     pub topics: Vec<Topic>,
 }
 
@@ -79,7 +95,7 @@ pub enum MessageSource {
         /// What its messages look like as JSON, as far as the file shows.
         shape: Shape,
     },
-    /// A `message.schema.json`.
+    /// A `message.schema.json`, or another app's contract.
     Schema {
         /// The file.
         file: String,
@@ -128,10 +144,15 @@ pub struct Subscriber {
 }
 
 impl App {
+    /// Every topic with subscribers of this app: its own ones, and other apps'.
+    pub fn all_topics(&self) -> impl Iterator<Item = &Topic> {
+        self.topics.iter().chain(self.external.iter().flat_map(|app| &app.topics))
+    }
+
     /// The languages of its subscribers, each once.
     pub fn languages(&self) -> impl Iterator<Item = Language> {
         Language::ALL.into_iter().filter(|language| {
-            self.topics.iter().flat_map(|topic| &topic.subscribers).any(|found| found.language == *language)
+            self.all_topics().flat_map(|topic| &topic.subscribers).any(|found| found.language == *language)
         })
     }
 
@@ -153,33 +174,41 @@ impl App {
             app: self.name.clone(),
             settings: self.settings.clone(),
             workers: self.languages().filter_map(|language| Some((language, language.worker()?))).collect(),
-            topics: self
-                .topics
+            topics: self.topics.iter().map(Topic::manifest).collect(),
+            external: self
+                .external
                 .iter()
-                .map(|topic| crate::manifest::Topic {
-                    name: topic.name.clone(),
-                    message_type: topic.message.type_name().map(str::to_owned),
-                    schema: match &topic.message {
-                        // The Rust type itself is the check.
-                        MessageSource::Any | MessageSource::Rust { .. } => None,
-                        MessageSource::Schema { shape, .. } => Some(shape.to_schema()),
-                    },
-                    retention: topic.retention,
-                    ordered: topic.ordered,
-                    max_message: topic.max_message,
-                    subscribers: topic
-                        .subscribers
-                        .iter()
-                        .map(|subscriber| crate::manifest::Subscriber {
-                            name: subscriber.name.clone(),
-                            language: subscriber.language,
-                            file: subscriber.file.clone(),
-                            policy: subscriber.policy,
-                            filter: subscriber.filter.clone(),
-                        })
-                        .collect(),
+                .filter(|app| !app.topics.is_empty())
+                .map(|app| crate::manifest::ExternalApp {
+                    app: app.name.clone(),
+                    topics: app.topics.iter().map(Topic::manifest).collect(),
                 })
                 .collect(),
+        }
+    }
+}
+
+impl Topic {
+    fn manifest(&self) -> crate::manifest::Topic {
+        let subscribers = self.subscribers.iter().map(|subscriber| crate::manifest::Subscriber {
+            name: subscriber.name.clone(),
+            language: subscriber.language,
+            file: subscriber.file.clone(),
+            policy: subscriber.policy,
+            filter: subscriber.filter.clone(),
+        });
+        crate::manifest::Topic {
+            name: self.name.clone(),
+            message_type: self.message.type_name().map(str::to_owned),
+            schema: match &self.message {
+                // The Rust type itself is the check.
+                MessageSource::Any | MessageSource::Rust { .. } => None,
+                MessageSource::Schema { shape, .. } => Some(shape.to_schema()),
+            },
+            retention: self.retention,
+            ordered: self.ordered,
+            max_message: self.max_message,
+            subscribers: subscribers.collect(),
         }
     }
 }

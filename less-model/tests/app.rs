@@ -98,6 +98,7 @@ pub async fn process(message: less::Value) -> less::Result<()> {
         "properties": { "at": { "type": "string", "format": "date-time" } },
     });
     let expected = App {
+        external: Vec::new(),
         name: "the_shop_2".parse().unwrap(),
         settings: serde_json::from_value(settings).unwrap(),
         package: None,

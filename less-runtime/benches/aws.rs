@@ -363,6 +363,7 @@ fn manifest(concurrency: u32) -> Result<Manifest, Anything> {
         subscribers: vec![subscriber],
     };
     Ok(Manifest {
+        external: Vec::new(),
         version: VERSION,
         app: "bench".parse()?,
         settings: Settings { stages: [(STAGE.parse()?, layer)].into(), ..Settings::default() },

@@ -37,8 +37,11 @@ struct Carried {
     check: Check,
     limits: Limits,
     /// What the manifest says beyond the Rust type, with the type's name.
-    shape: Option<(String, Result<Shape, String>)>,
+    shape: Option<Named>,
 }
+
+/// What a schema in the manifest means, or why it can't be read, with the type's name.
+type Named = (String, Result<Shape, String>);
 
 /// A running app.
 pub struct App {
@@ -67,15 +70,8 @@ impl App {
             .map(|(index, topic)| {
                 let name = topic.name.as_str();
                 let check = checks.get(name).copied().unwrap_or(check::<crate::Value>);
-                let shape = topic.schema.as_ref().map(|schema| {
-                    let type_name = topic.message_type.clone().unwrap_or_else(|| topic.name.type_name());
-                    let shape = Shape::read(schema, &type_name).map_err(|problems| {
-                        problems.first().map_or_else(String::new, |problem| problem.message.clone())
-                    });
-                    (type_name, shape)
-                });
                 let limits = limits(topic, on_aws, max_body);
-                (name.to_owned(), Carried { index: TopicIndex(index), check, limits, shape })
+                (name.to_owned(), Carried { index: TopicIndex(index), check, limits, shape: shape(topic) })
             })
             .collect();
         Self { manifest, layout, topics, transport, clock, max_body, tails: Tails::default() }
@@ -116,9 +112,26 @@ impl App {
         self.find(name).map(|carried| carried.index)
     }
 
-    /// The subscription of this topic and subscriber.
+    /// What the manifest says of a topic, this app's own or another's.
+    pub(crate) fn described(&self, topic: TopicIndex) -> Option<&less_model::manifest::Topic> {
+        let external = self.manifest.external.iter().flat_map(|app| &app.topics);
+        self.manifest.topics.iter().chain(external).nth(topic.0 as usize)
+    }
+
+    /// The topic that is called so ([`TopicSpec::address`]), this app's own or another's.
+    fn addressed(&self, address: &str) -> Option<TopicIndex> {
+        let found = self.layout.topics.iter().position(|topic| match address.split_once(':') {
+            Some((app, name)) => {
+                topic.name.as_str() == name && topic.app.as_ref().is_some_and(|found| found.as_str() == app)
+            }
+            None => topic.app.is_none() && topic.name.as_str() == address,
+        })?;
+        u32::try_from(found).ok().map(TopicIndex)
+    }
+
+    /// The subscription of this topic, by its address, and subscriber.
     pub fn subscription(&self, topic: &str, subscriber: &str) -> Option<SubscriptionIndex> {
-        let topic = self.topics.get(topic)?.index;
+        let topic = self.addressed(topic)?;
         (0..)
             .zip(&self.layout.subscriptions)
             .find(|(_, spec)| spec.topic == topic && spec.subscriber.as_str() == subscriber)
@@ -127,20 +140,22 @@ impl App {
 
     /// What says whether a stored body still fits a topic's type, where another program than that type's reads it; `None` where any JSON does.
     pub(crate) fn fits(&self, topic: &str) -> Option<Fits> {
-        let found = self.manifest.topics.iter().find(|found| found.name.as_str() == topic)?;
-        let carried = self.topics.get(topic)?;
+        let found = self.described(self.addressed(topic)?)?;
         let fits =
             |check: Check| -> Fits { Arc::new(move |body| check(body).map_err(|error| problem(&error))) };
-        match &carried.shape {
-            Some((type_name, Ok(shape))) => {
-                let (type_name, shape) = (type_name.clone(), shape.clone());
-                Some(Arc::new(move |body| {
-                    check_shape(&shape, &type_name, body).map_err(|error| problem(&error))
-                }))
-            }
+        // Another app's topic accepts nothing here, and is only read.
+        let external = || shape(found);
+        let (shape, check) = match self.topics.get(topic) {
+            Some(carried) => (carried.shape.clone(), carried.check),
+            None => (external(), check::<crate::Value> as Check),
+        };
+        match shape {
+            Some((type_name, Ok(shape))) => Some(Arc::new(move |body| {
+                check_shape(&shape, &type_name, body).map_err(|error| problem(&error))
+            })),
             // Nothing is accepted there; what is stored is not judged.
             Some((_, Err(_))) => None,
-            None => found.message_type.is_some().then(|| fits(carried.check)),
+            None => found.message_type.is_some().then(|| fits(check)),
         }
     }
 
@@ -263,6 +278,13 @@ fn check_shape(shape: &Shape, type_name: &str, body: &[u8]) -> Result<(), Publis
     })
 }
 
+fn shape(topic: &less_model::manifest::Topic) -> Option<Named> {
+    let type_name = topic.message_type.clone().unwrap_or_else(|| topic.name.type_name());
+    let shape = Shape::read(topic.schema.as_ref()?, &type_name)
+        .map_err(|problems| problems.first().map_or_else(String::new, |problem| problem.message.clone()));
+    Some((type_name, shape))
+}
+
 fn limits(topic: &less_model::manifest::Topic, on_aws: bool, max_body: usize) -> Limits {
     let size = usize::try_from(topic.max_message.bytes()).unwrap_or(usize::MAX).min(max_body);
     let order = match (on_aws, topic.ordered) {
@@ -276,8 +298,12 @@ fn limits(topic: &less_model::manifest::Topic, on_aws: bool, max_body: usize) ->
 /// An app's topics and subscriptions, as transports number them.
 pub fn layout(manifest: &Manifest) -> Layout {
     let mut layout = Layout::default();
-    for (index, topic) in (0..).zip(&manifest.topics) {
+    let own = manifest.topics.iter().map(|topic| (None, topic));
+    let external = manifest.external.iter();
+    let external = external.flat_map(|app| app.topics.iter().map(|topic| (Some(&app.app), topic)));
+    for (index, (app, topic)) in (0..).zip(own.chain(external)) {
         layout.topics.push(TopicSpec {
+            app: app.cloned(),
             name: TopicName::clone(&topic.name),
             retention: topic.retention,
             ordered: topic.ordered,

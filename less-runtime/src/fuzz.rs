@@ -351,6 +351,7 @@ fn app() -> App {
     };
     let topics = vec![topic("anything", None), topic("user_created", Some("UserCreated"))];
     let manifest = Manifest {
+        external: Vec::new(),
         version: VERSION,
         app: "shop".parse().expect("a name"),
         settings: Settings::default(),

@@ -99,9 +99,9 @@ impl Metrics {
         );
         let messages = Family::<SubscriberState, Gauge>::default();
         for (spec, ledger) in layout.subscriptions.iter().zip(ledgers) {
-            let topic = layout.topics[spec.topic.0 as usize].name.as_str();
+            let topic = layout.topics[spec.topic.0 as usize].address();
             let set = |state: &str, count: u64| {
-                let (topic, subscriber) = (topic.to_owned(), spec.subscriber.to_string());
+                let (topic, subscriber) = (topic.clone(), spec.subscriber.to_string());
                 let labels = SubscriberState { topic, subscriber, state: state.to_owned() };
                 messages.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
             };

@@ -30,16 +30,8 @@ fn less_folder(less: &Folder, out: &mut Vec<Diagnostic>) {
         match (name.as_str(), entry) {
             ("topics", Entry::Folder(topics)) => topics_folder(topics, out),
             ("topics", Entry::Text(_) | Entry::File | Entry::NoText(_)) => out.push(no_folder(TOPICS)),
-            ("external_topics", Entry::Folder(external)) => {
-                if external.iter().any(|(_, entry)| entry.folder().is_some()) {
-                    let message = "this version of Less can't subscribe to another app's topics";
-                    out.push(
-                        Diagnostic::error("unsupported-external-topics", message)
-                            .at(Place::path("less/external_topics"))
-                            .hint("move the folder out of `less`"),
-                    );
-                }
-            }
+            // Read, with what is wrong in it, by `scan::external`.
+            ("external_topics", Entry::Folder(_)) => {}
             (other, Entry::Folder(_)) if !other.starts_with('_') => {
                 if let Some(near) = nearest(other, ["topics", "external_topics"]) {
                     out.push(

@@ -9,7 +9,10 @@ use crate::name::{AppName, MAX_LENGTH, TopicName};
 use crate::source::{Entry, Folder, SourceTree};
 use crate::tree::{App, Package, Topic};
 
+mod contract;
+mod external;
 mod filter;
+mod other_app;
 mod package;
 mod parallel;
 mod policy;
@@ -21,6 +24,8 @@ mod topic;
 
 /// The folder of all topics.
 pub(crate) const TOPICS: &str = "less/topics";
+/// The folder of all other apps.
+pub(crate) const EXTERNAL: &str = "less/external_topics";
 
 /// The app that the tree shows, and what is wrong with it, sorted by place. `folder_name` names the app where nothing else does.
 ///
@@ -51,21 +56,22 @@ pub fn scan(tree: &SourceTree, folder_name: &str) -> (App, Vec<Diagnostic>) {
     };
     let folders = topic_folders(tree);
     let topics = topics(&folders, settings.defaults, &mut diagnostics);
+    let external = external::read(tree, settings.defaults, &mut diagnostics);
     let no_place = ["less", TOPICS].iter().any(|path| tree.entry(path).is_some_and(Entry::is_file));
-    if folders.is_empty() && !no_place {
+    if folders.is_empty() && external.is_empty() && !no_place {
         diagnostics.push(
             Diagnostic::warning("no-topics", "this app has no topics")
                 .at(Place::path(TOPICS))
                 .hint("make one with `less add topic NAME`"),
         );
     }
-    diagnostics.sort_by(|a, b| key(a).cmp(&key(b)));
-    diagnostics.dedup();
-
     let name = name.unwrap_or_else(|| app_name_from(folder_name));
+    diagnostics.extend(external::own_name(&name, &external));
     let settings: Settings = settings.settings;
     let package = package.map(|(package, _)| package);
-    (App { name, settings, package, topics }, diagnostics)
+    diagnostics.sort_by(|a, b| key(a).cmp(&key(b)));
+    diagnostics.dedup();
+    (App { name, settings, package, topics, external }, diagnostics)
 }
 
 fn key(diagnostic: &Diagnostic) -> (Option<(&str, usize)>, &str, &str) {

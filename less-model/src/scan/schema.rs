@@ -34,7 +34,7 @@ pub(super) fn read(path: &str, text: &str, type_name: &str) -> (Option<Shape>, V
 }
 
 /// The byte at a line and a column, both from 1; a column counts bytes.
-fn offset(text: &str, line: usize, column: usize) -> usize {
+pub(super) fn offset(text: &str, line: usize, column: usize) -> usize {
     let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let mut at = (before + column.saturating_sub(1)).min(text.len());
     while !text.is_char_boundary(at) {
@@ -43,7 +43,7 @@ fn offset(text: &str, line: usize, column: usize) -> usize {
     at
 }
 
-fn without_place(error: &serde_json::Error) -> String {
+pub(super) fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     text.strip_suffix(&place).unwrap_or(&text).to_owned()

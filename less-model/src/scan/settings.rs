@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use toml::Spanned;
 
+use super::other_app;
 use super::table::{Doc, Table};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{AwsLayer, HttpLayer, Layer, Policy, Settings, TransportKind};
@@ -20,8 +21,9 @@ pub(super) struct File {
     pub(super) defaults: Policy,
 }
 
-const KEYS: [&str; 6] = ["name", "listen", "data", "http", "defaults", "stages"];
-const STAGE_KEYS: [&str; 8] = ["listen", "data", "http", "url", "transport", "region", "account", "kms_key"];
+const KEYS: [&str; 7] = ["name", "listen", "data", "http", "defaults", "stages", "external"];
+const STAGE_KEYS: [&str; 9] =
+    ["listen", "data", "http", "url", "transport", "region", "account", "kms_key", "external"];
 /// Those of them that only a stage on AWS has a use for.
 const AWS_KEYS: [&str; 3] = ["region", "account", "kms_key"];
 const HTTP_KEYS: [&str; 3] = ["hosts", "max_body", "max_connections"];
@@ -33,7 +35,8 @@ pub(super) fn read(path: &str, text: &str) -> (File, Vec<Diagnostic>) {
     let top = Table { title: "", entries: &entries };
     doc.known(top, &KEYS);
     let name = doc.text(top, "name").map(|name| app_name(&mut doc, &name));
-    let base = layer(&mut doc, top, "[http]");
+    let mut base = layer(&mut doc, top, "[http]");
+    base.external = other_app::read(&mut doc, top, "", TransportKind::Embedded);
     let defaults = match doc.table(top, "defaults", "[defaults]") {
         Some(table) => {
             doc.known(table, &super::policy::KEYS);
@@ -53,6 +56,8 @@ pub(super) fn read(path: &str, text: &str) -> (File, Vec<Diagnostic>) {
             layer.url = url(&mut doc, table);
             layer.transport = transport(&mut doc, table);
             layer.aws = aws(&mut doc, table, layer.transport == Some(TransportKind::Aws));
+            let parent = format!("stages.{name}");
+            layer.external = other_app::read(&mut doc, table, &parent, layer.transport.unwrap_or_default());
             match name.parse::<StageName>() {
                 Ok(name) => drop(settings.stages.insert(name, layer)),
                 Err(error) => doc.error("bad-name", format!("stage `{name}`: {error}"), key.span()),
@@ -91,7 +96,7 @@ fn layer(doc: &mut Doc, table: Table, http_title: &str) -> Layer {
     Layer { listen, data, http, ..Layer::default() }
 }
 
-fn url(doc: &mut Doc, table: Table) -> Option<String> {
+pub(super) fn url(doc: &mut Doc, table: Table) -> Option<String> {
     let text = doc.text(table, "url")?;
     let host = ["https://", "http://"].into_iter().find_map(|scheme| text.get_ref().strip_prefix(scheme));
     if host.is_some_and(|host| !host.is_empty() && !host.contains(char::is_whitespace)) {
@@ -127,27 +132,36 @@ fn aws(doc: &mut Doc, table: Table, is_aws: bool) -> AwsLayer {
         }
         return AwsLayer::default();
     }
-    let mut checked = |key: &str, expected: &str, fits: fn(&str) -> bool| {
-        let text = doc.text(table, key)?;
-        if fits(text.get_ref()) {
-            return Some((*text.get_ref()).to_owned());
-        }
-        doc.error("bad-value", format!("`{key}` is {expected}, not `{}`", text.get_ref()), text.span());
-        None
-    };
     AwsLayer {
-        region: checked("region", "a region such as `eu-west-1`", |text| {
-            let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            (5..=32).contains(&text.len()) && text.contains('-') && text.chars().all(sound)
-        }),
-        account: checked("account", "the 12 digits of an account, in quotes", |text| {
-            text.len() == 12 && text.chars().all(|c| c.is_ascii_digit())
-        }),
-        kms_key: checked("kms_key", "the id, the ARN or the `alias/…` of a key", |text| {
+        region: region(doc, table),
+        account: account(doc, table),
+        kms_key: checked(doc, table, "kms_key", "the id, the ARN or the `alias/…` of a key", |text| {
             let sound = |c: char| c.is_ascii_alphanumeric() || "-_/:".contains(c);
             !text.is_empty() && text.len() <= 2048 && text.chars().all(sound)
         }),
     }
+}
+
+pub(super) fn region(doc: &mut Doc, table: Table) -> Option<String> {
+    checked(doc, table, "region", "a region such as `eu-west-1`", |text| {
+        let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        (5..=32).contains(&text.len()) && text.contains('-') && text.chars().all(sound)
+    })
+}
+
+pub(super) fn account(doc: &mut Doc, table: Table) -> Option<String> {
+    checked(doc, table, "account", "the 12 digits of an account, in quotes", |text| {
+        text.len() == 12 && text.chars().all(|c| c.is_ascii_digit())
+    })
+}
+
+fn checked(doc: &mut Doc, table: Table, key: &str, expected: &str, fits: fn(&str) -> bool) -> Option<String> {
+    let text = doc.text(table, key)?;
+    if fits(text.get_ref()) {
+        return Some((*text.get_ref()).to_owned());
+    }
+    doc.error("bad-value", format!("`{key}` is {expected}, not `{}`", text.get_ref()), text.span());
+    None
 }
 
 fn http_layer(doc: &mut Doc, table: Table) -> HttpLayer {

@@ -12,7 +12,7 @@ use crate::name::TopicName;
 use crate::quantity::{Size, Span};
 use crate::shape::Shape;
 use crate::source::{Entry, Folder};
-use crate::tree::{MessageSource, Topic};
+use crate::tree::{MessageSource, Subscriber, Topic};
 
 /// Until every subscriber is done.
 const SHORTEST: Span = Span::from_secs(0);
@@ -27,8 +27,32 @@ pub(super) fn read(name: &TopicName, folder: &Folder, defaults: Policy) -> (Topi
     let mut diagnostics = Vec::new();
     let message = message(name, &path, folder, &mut diagnostics);
     let File { retention, ordered, max_message } = file(&path, folder, &mut diagnostics);
-    let message_type = message.type_name();
+    let subscribers = subscribers(name, message.type_name(), &path, folder, defaults, &mut diagnostics);
+    if subscribers.is_none() {
+        let message = format!(
+            "topic `{name}` has no subscribers; its messages are kept for {retention} and then discarded"
+        );
+        diagnostics.push(
+            Diagnostic::warning("no-subscribers", message)
+                .at(Place::path(&path))
+                .hint(format!("make one with `less add subscriber {name}/NAME`")),
+        );
+    }
+    let subscribers = subscribers.unwrap_or_default();
+    let topic =
+        Topic { name: name.clone(), folder: path, message, retention, ordered, max_message, subscribers };
+    (topic, diagnostics)
+}
 
+/// The subscribers in a topic's folder, good ones; `None` where nothing in there is meant to be one.
+pub(super) fn subscribers(
+    name: &TopicName,
+    message_type: Option<&str>,
+    path: &str,
+    folder: &Folder,
+    defaults: Policy,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Vec<Subscriber>> {
     let folders: BTreeMap<&str, &Folder> = folder
         .iter()
         .filter(|(name, _)| !name.starts_with('_') && !crate::source::ignored(name))
@@ -47,20 +71,8 @@ pub(super) fn read(name: &TopicName, folder: &Folder, defaults: Policy) -> (Topi
             Err(error) => diagnostics.push(check::bad_name("subscriber", subscriber, &error, path)),
         }
     }
-    check::names_differ_by_case("subscribers", &path, folders.keys().copied(), &mut diagnostics);
-    if folders.is_empty() {
-        let message = format!(
-            "topic `{name}` has no subscribers; its messages are kept for {retention} and then discarded"
-        );
-        diagnostics.push(
-            Diagnostic::warning("no-subscribers", message)
-                .at(Place::path(&path))
-                .hint(format!("make one with `less add subscriber {name}/NAME`")),
-        );
-    }
-    let topic =
-        Topic { name: name.clone(), folder: path, message, retention, ordered, max_message, subscribers };
-    (topic, diagnostics)
+    check::names_differ_by_case("subscribers", path, folders.keys().copied(), diagnostics);
+    (!folders.is_empty()).then_some(subscribers)
 }
 
 fn message(

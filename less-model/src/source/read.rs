@@ -15,7 +15,11 @@ enum Level {
     Topics,
     /// A topic's folder.
     Topic,
-    /// A folder in which only the names matter: a subscriber's, `less/external_topics`.
+    /// `less/external_topics`.
+    External,
+    /// Another app's folder in there.
+    ExternalApp,
+    /// A folder in which only the names matter: a subscriber's.
     Names,
 }
 
@@ -24,10 +28,13 @@ impl Level {
     fn inside(self, name: &str) -> Option<Self> {
         match self {
             Self::Less if name == "topics" => Some(Self::Topics),
-            Self::Less if name == "external_topics" => Some(Self::Names),
-            Self::Topics if !name.starts_with('_') => Some(Self::Topic),
+            Self::Less if name == "external_topics" => Some(Self::External),
+            Self::External if !name.starts_with('_') => Some(Self::ExternalApp),
+            Self::ExternalApp | Self::Topics if !name.starts_with('_') => Some(Self::Topic),
             Self::Topic if !name.starts_with('_') => Some(Self::Names),
-            Self::Less | Self::Topics | Self::Topic | Self::Names => None,
+            Self::Less | Self::Topics | Self::External | Self::ExternalApp | Self::Topic | Self::Names => {
+                None
+            }
         }
     }
 }
@@ -35,7 +42,7 @@ impl Level {
 /// Largest `less.lock` that is read: some hundred thousand fields.
 const MAX_LOCK: usize = 64 << 20;
 
-const TEXTS: [&str; 8] = [
+const TEXTS: [&str; 9] = [
     "less.toml",
     "less.lock",
     "Cargo.toml",
@@ -43,6 +50,7 @@ const TEXTS: [&str; 8] = [
     "message.schema.json",
     "mod.rs",
     "topic.toml",
+    "contract.json",
     "subscriber.toml",
 ];
 

@@ -35,7 +35,7 @@ async fn embedded(
     clock: Clock,
 ) -> Result<Arc<dyn Transport>, TransportError> {
     use crate::transport::embedded::{self, Options};
-    let (folder, layout) = (folder.to_owned(), crate::app::layout(manifest));
+    let (folder, layout) = (folder.to_owned(), crate::app::layout(manifest).own());
     let opened =
         tokio::task::spawn_blocking(move || embedded::open(&folder, &layout, Options::default(), clock));
     Ok(Arc::new(opened.await.map_err(|_| TransportError::Closed)??))

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use less_model::manifest::Subscriber;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
@@ -43,6 +44,7 @@ pub(super) async fn start(
     let mut processes = None;
     for (index, spec) in (0..).zip(&layout.subscriptions) {
         let (topic, subscriber) = names(place.app, spec);
+        let (topic, described) = (topic.as_str(), place.app.described(spec.topic));
         let consumer = place.app.transport().consumer(SubscriptionIndex(index)).await?;
         // The subscriber's name alone, unless two topics have one of that name.
         let label =
@@ -50,7 +52,7 @@ pub(super) async fn start(
         let worker = Arc::new(describe(place, spec, &label));
         if let Some(handler) = registry.handlers.get(&(topic.to_owned(), subscriber.to_owned())) {
             // A type from a `message.rs` is a check in itself.
-            let has_schema = place.app.manifest().topics[spec.topic.0 as usize].schema.is_some();
+            let has_schema = described.is_some_and(|topic| topic.schema.is_some());
             let fits = if has_schema { place.app.fits(topic) } else { None };
             let handler = Arc::clone(handler);
             let handler =
@@ -65,27 +67,30 @@ pub(super) async fn start(
             Some(processes) => processes,
             none => none.insert(Processes::begin(place)?),
         };
-        let foreign = processes.of(place.app, topic, subscriber)?;
+        let found =
+            described.and_then(|topic| topic.subscribers.iter().find(|found| found.name == spec.subscriber));
+        let foreign = processes.of(place.app, topic, found)?;
         controls.push(Some(Arc::clone(&foreign.control)));
         workers.spawn(foreign::run(worker, foreign, consumer));
     }
     Ok((workers, controls))
 }
 
-fn names<'a>(app: &'a App, spec: &'a SubscriptionSpec) -> (&'a str, &'a str) {
-    (app.layout().topics[spec.topic.0 as usize].name.as_str(), spec.subscriber.as_str())
+/// The topic's address, and the subscriber's name.
+fn names<'a>(app: &App, spec: &'a SubscriptionSpec) -> (String, &'a str) {
+    (app.layout().topics[spec.topic.0 as usize].address(), spec.subscriber.as_str())
 }
 
 fn describe(place: &Place, spec: &SubscriptionSpec, label: &str) -> Worker {
     let (topic, subscriber) = names(place.app, spec);
     Worker {
-        topic: topic.into(),
+        topic: place.app.layout().topics[spec.topic.0 as usize].name.as_str().into(),
         subscriber: subscriber.into(),
         label: label.into(),
         policy: spec.policy,
         home: Handle::current(),
         clock: place.app.clock().clone(),
-        observer: place.metrics.attempts(topic, subscriber),
+        observer: place.metrics.attempts(&topic, subscriber),
         shutdown: place.shutdown.clone(),
     }
 }
@@ -109,16 +114,11 @@ impl Processes {
         })
     }
 
-    fn of(&self, app: &App, topic: &str, subscriber: &str) -> Result<Foreign, HostError> {
+    fn of(&self, app: &App, topic: &str, found: Option<&Subscriber>) -> Result<Foreign, HostError> {
         let manifest = app.manifest();
-        let found = manifest
-            .topics
-            .iter()
-            .filter(|found| found.name.as_str() == topic)
-            .flat_map(|found| &found.subscribers)
-            .find(|found| found.name.as_str() == subscriber);
         let program = found.and_then(|found| Some((found, manifest.workers.get(&found.language)?)));
         let Some((found, program)) = program else {
+            let subscriber = found.map_or("?", |found| found.name.as_str());
             return Err(HostError::Manifest(format!("`{topic}/{subscriber}` has no handler")));
         };
         Ok(Foreign {

@@ -79,7 +79,7 @@ impl Status {
         let counts = transport.capabilities().counts;
         let rows = layout.subscriptions.iter().zip(ledgers);
         let subscribers = rows.map(|(spec, ledger)| SubscriberStatus {
-            topic: layout.topics[spec.topic.0 as usize].name.to_string(),
+            topic: layout.topics[spec.topic.0 as usize].address(),
             subscriber: spec.subscriber.to_string(),
             published: counts.then_some(ledger.published),
             pending: ledger.pending,
@@ -174,7 +174,9 @@ pub(super) fn subscription(
     topic: &str,
     subscriber: &str,
 ) -> Result<SubscriptionIndex, Problem> {
-    shared.app.topic(topic)?;
+    if !topic.contains(':') {
+        shared.app.topic(topic)?;
+    }
     shared.app.subscription(topic, subscriber).ok_or_else(|| {
         let detail = format!("topic `{topic}` has no subscriber `{subscriber}`");
         Problem::new(StatusCode::NOT_FOUND, "unknown-subscriber", detail)

@@ -172,6 +172,7 @@ async fn server(options: Options) -> Server {
     };
     let settings = Settings::default();
     let manifest = Manifest {
+        external: Vec::new(),
         version: VERSION,
         app: "shop".parse().unwrap(),
         settings,

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use less_model::filter::Filter;
-use less_model::manifest::Policy;
-use less_model::name::{SubscriberName, TopicName};
+use less_model::manifest::{Policy, Start};
+use less_model::name::{AppName, SubscriberName, TopicName};
 use less_model::quantity::Span;
 use serde::{Deserialize, Serialize};
 
@@ -38,15 +38,17 @@ pub struct SubscriptionIndex(pub u32);
 /// What a transport has to provide: the app's topics and subscriptions. Indices are this process's own and are never stored.
 #[derive(Debug, Clone, Default)]
 pub struct Layout {
-    /// Every topic.
+    /// Every topic: the app's own ones first, then other apps'.
     pub topics: Vec<TopicSpec>,
-    /// Every subscription.
+    /// Every subscription, in the order of their topics.
     pub subscriptions: Vec<SubscriptionSpec>,
 }
 
 /// A topic.
 #[derive(Debug, Clone)]
 pub struct TopicSpec {
+    /// The other app whose topic it is; `None` for the app's own ones.
+    pub app: Option<AppName>,
     /// Its id.
     pub name: TopicName,
     /// How long messages are kept once no subscriber waits for them.
@@ -58,7 +60,27 @@ pub struct TopicSpec {
 impl TopicSpec {
     /// A topic that keeps its messages for seven days.
     pub fn new(name: TopicName) -> Self {
-        Self { name, retention: less_model::manifest::DEFAULT_RETENTION, ordered: false }
+        Self { app: None, name, retention: less_model::manifest::DEFAULT_RETENTION, ordered: false }
+    }
+
+    /// What it is called where other apps' topics are called as well: `user_created`, and `shop:user_created` for that of `shop`.
+    pub fn address(&self) -> String {
+        match &self.app {
+            Some(app) => format!("{app}:{}", self.name),
+            None => self.name.to_string(),
+        }
+    }
+}
+
+impl Layout {
+    /// The app's own topics and their subscriptions, whose indices are the same.
+    #[must_use]
+    pub fn own(&self) -> Self {
+        let topics: Vec<TopicSpec> =
+            self.topics.iter().take_while(|topic| topic.app.is_none()).cloned().collect();
+        let own = |spec: &&SubscriptionSpec| (spec.topic.0 as usize) < topics.len();
+        let subscriptions = self.subscriptions.iter().take_while(own).cloned().collect();
+        Self { topics, subscriptions }
     }
 }
 
@@ -80,6 +102,47 @@ impl SubscriptionSpec {
     pub fn new(topic: TopicIndex, subscriber: SubscriberName) -> Self {
         Self { topic, subscriber, policy: Policy::default(), filter: None }
     }
+}
+
+/// A subscription that is stored and that the layout does not have: another app's, or one whose folder is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guest {
+    /// Its number in this process, [`SubscriptionIndex::GUESTS`] or more; for everything that takes one.
+    pub index: SubscriptionIndex,
+    /// Its topic.
+    pub topic: TopicName,
+    /// The app that subscribes; `None` for this app itself, whose subscriber has no folder any more.
+    pub app: Option<AppName>,
+    /// The subscriber.
+    pub subscriber: SubscriberName,
+}
+
+impl Guest {
+    /// What the subscriber is called beside the app's own ones: `shop:send_mail` for that of `shop`.
+    pub fn address(&self) -> String {
+        match &self.app {
+            Some(app) => format!("{app}:{}", self.subscriber),
+            None => self.subscriber.to_string(),
+        }
+    }
+}
+
+impl SubscriptionIndex {
+    /// The first number of a subscription that the layout does not have.
+    pub const GUESTS: u32 = 1 << 31;
+}
+
+/// What another app asks for.
+#[derive(Debug, Clone)]
+pub struct Attachment {
+    /// The app that subscribes.
+    pub app: AppName,
+    /// Its subscriber.
+    pub subscriber: SubscriberName,
+    /// Where it begins if it is new.
+    pub start: Start,
+    /// Which of the topic's messages it gets from now on.
+    pub filter: Option<Filter>,
 }
 
 /// A message to be stored.
@@ -155,6 +218,32 @@ pub trait Transport: Send + Sync + 'static {
     /// Delivers messages once more that this subscription has finished and the topic still retains; their ledger is [`Ledger::replay`]. Dead letters
     /// are released instead. Returns how many will be.
     async fn replay(&self, subscription: SubscriptionIndex, which: Replay) -> Result<u64, TransportError>;
+
+    /// Makes sure that another app's subscription to a topic is stored, from now on until it is dropped. Durable when this returns.
+    async fn attach(
+        &self,
+        topic: TopicIndex,
+        wanted: Attachment,
+    ) -> Result<SubscriptionIndex, TransportError> {
+        let _ = (topic, wanted);
+        Err(TransportError::Unsupported { transport: self.name(), capability: "other apps' subscriptions" })
+    }
+
+    /// Every subscription that the layout does not have, with its ledger, by topic, app and subscriber.
+    async fn guests(&self) -> Result<Vec<(Guest, Ledger)>, TransportError> {
+        Ok(Vec::new())
+    }
+
+    /// Deletes a subscription that the layout does not have, with all that waits in it. Returns what its ledger was.
+    async fn drop_guest(&self, subscription: SubscriptionIndex) -> Result<Ledger, TransportError> {
+        let _ = subscription;
+        Err(TransportError::Unsupported { transport: self.name(), capability: "dropping a subscription" })
+    }
+
+    /// Waits until every ending that was told before is on stable storage.
+    async fn settle(&self) -> Result<(), TransportError> {
+        Ok(())
+    }
 
     /// Everything that is stored, as it is at one moment, while work goes on.
     async fn snapshot(&self) -> Result<Snapshot, TransportError> {
