@@ -22,6 +22,7 @@ mod host;
 pub mod hosting;
 mod http;
 mod limits;
+mod link;
 pub mod message;
 mod metrics;
 pub mod publish;

@@ -17,8 +17,12 @@ pub(super) async fn check(State(shared): State<Arc<Shared>>, request: Request, n
     if let Err(problem) = host(&shared.options, &request) {
         return problem.into_response();
     }
-    let open = matches!(request.uri().path(), "/healthz" | "/readyz");
-    if !open && let Err(problem) = key(&shared.options, request.headers()) {
+    let allowed = match request.uri().path() {
+        "/healthz" | "/readyz" => Ok(()),
+        "/_less/link" => link(&shared.options, request.headers()),
+        _ => key(&shared.options, request.headers()),
+    };
+    if let Err(problem) = allowed {
         return problem.into_response();
     }
     next.run(request).await
@@ -47,13 +51,35 @@ fn host(options: &Options, request: &Request) -> Result<(), Problem> {
     ))
 }
 
-fn key(options: &Options, headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(key) = &options.api_key else { return Ok(()) };
+/// A link asks for a token even where everything else is open: whoever has one gets messages, and decides what becomes of them.
+fn link(options: &Options, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(given) = given(headers) else {
+        let detail = "a link asks for a token: `Authorization: Bearer …`";
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, "no-link-token", detail);
+        return Err(problem.header(header::WWW_AUTHENTICATE, "Bearer"));
+    };
+    let tokens = options.link_tokens.iter().chain(&options.api_key);
+    // All are compared, so that the time does not tell which one is near.
+    let fits = tokens.fold(false, |fits, token| fits | bool::from(given.ct_eq(token.expose().as_bytes())));
+    if fits {
+        return Ok(());
+    }
+    let detail = "the token is not this app's; LESS_LINK_TOKEN in its environment says which one is";
+    Err(Problem::new(StatusCode::FORBIDDEN, "wrong-link-token", detail))
+}
+
+/// The key or token that a request carries.
+fn given(headers: &HeaderMap) -> Option<&[u8]> {
     let bearer = headers
         .get(header::AUTHORIZATION)
         .map(http::HeaderValue::as_bytes)
         .and_then(|value| value.strip_prefix(b"Bearer ").or_else(|| value.strip_prefix(b"bearer ")));
-    let Some(given) = bearer.or_else(|| headers.get("x-api-key").map(http::HeaderValue::as_bytes)) else {
+    bearer.or_else(|| headers.get("x-api-key").map(http::HeaderValue::as_bytes))
+}
+
+fn key(options: &Options, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(key) = &options.api_key else { return Ok(()) };
+    let Some(given) = given(headers) else {
         let detail = "this app asks for an API key: `Authorization: Bearer …` or `X-Api-Key: …`";
         let problem = Problem::new(StatusCode::UNAUTHORIZED, "no-api-key", detail);
         return Err(problem.header(header::WWW_AUTHENTICATE, "Bearer"));

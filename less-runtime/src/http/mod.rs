@@ -7,6 +7,7 @@ pub(crate) mod backup;
 pub(crate) mod batch;
 mod extract;
 mod guard;
+mod link;
 mod problem;
 mod publish;
 pub(crate) mod tail;
@@ -21,7 +22,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{StatusCode, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use less_model::config::{Config, Secret};
 use tokio::net::TcpListener;
@@ -56,6 +56,10 @@ pub(crate) struct Options {
     pub(crate) metrics: Arc<Metrics>,
     /// For each subscription with worker processes, how they are.
     pub(crate) workers: Vec<Option<Arc<Control>>>,
+    /// Serves other apps' links, where the app's transport can.
+    pub(crate) link: Option<Arc<crate::link::Server>>,
+    /// What opens a link, and nothing else: any of these.
+    pub(crate) link_tokens: Vec<Secret>,
 }
 
 impl Options {
@@ -71,6 +75,8 @@ impl Options {
             drain: Duration::from_secs(5),
             metrics,
             workers,
+            link: None,
+            link_tokens: Vec::new(),
         }
     }
 }
@@ -86,11 +92,11 @@ struct Shared {
 /// Serves until the shutdown, then until requests in progress are answered.
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, options: Options, shutdown: Shutdown) {
     let connections = Arc::new(Semaphore::new(options.max_connections));
-    let (header_timeout, drain) = (options.header_timeout, options.drain);
+    let (header_timeout, drain, max_connections) =
+        (options.header_timeout, options.drain, options.max_connections);
     let publishes = Semaphore::new(options.max_publishes);
     let shared = Arc::new(Shared { app, options, publishes, shutdown: shutdown.clone() });
     let service = TowerToHyperService::new(router(shared));
-    let graceful = GracefulShutdown::new();
     loop {
         // Further connections wait in the system's queue.
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
@@ -111,17 +117,27 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, options: Options
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(header_timeout)
-            .serve_connection(TokioIo::new(stream), service.clone());
-        let connection = graceful.watch(connection);
+            .serve_connection(TokioIo::new(stream), service.clone())
+            .with_upgrades();
+        let stopping = shutdown.clone();
         tokio::spawn(async move {
+            tokio::pin!(connection);
             // A connection's end in error is the peer's doing; its requests were answered or never whole.
-            let _ = connection.await;
+            let ended = tokio::select! {
+                _ = &mut connection => true,
+                () = stopping.stopping() => false,
+            };
+            if !ended {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
             drop(permit);
         });
     }
     drop(listener);
     // Requests that are still open then are told nothing, which a client takes as unknown.
-    let _ = tokio::time::timeout(drain, graceful.shutdown()).await;
+    let all = u32::try_from(max_connections).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(drain, connections.acquire_many(all)).await;
 }
 
 fn router(shared: Arc<Shared>) -> Router {
@@ -137,6 +153,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/_less/dead-letters/{topic}/{subscriber}/release", post(admin::release))
         .route("/_less/dead-letters/{topic}/{subscriber}/purge", post(admin::purge))
         .route("/_less/workers/{topic}/{subscriber}/restart", post(admin::restart))
+        .route("/_less/link", get(link::link))
         .route("/_less/tail", get(tail::tail))
         .route("/_less/backup", get(backup::backup))
         .route("/_less/replay/{topic}/{subscriber}", post(admin::replay))

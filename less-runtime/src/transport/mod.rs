@@ -24,6 +24,7 @@ use less_model::quantity::Span;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::link::LinkStatus;
 use crate::message::{MessageId, StoredMessage};
 use crate::publish::{PublishError, Receipt};
 
@@ -238,6 +239,11 @@ pub trait Transport: Send + Sync + 'static {
     async fn drop_guest(&self, subscription: SubscriptionIndex) -> Result<Ledger, TransportError> {
         let _ = subscription;
         Err(TransportError::Unsupported { transport: self.name(), capability: "dropping a subscription" })
+    }
+
+    /// How the links to other apps are, whose topics this app subscribes to.
+    fn links(&self) -> Vec<LinkStatus> {
+        Vec::new()
     }
 
     /// Waits until every ending that was told before is on stable storage.
@@ -563,6 +569,16 @@ pub enum TransportError {
         subscriber: SubscriberName,
         /// What is wrong with it.
         problem: String,
+    },
+    /// There is no link to the app that keeps a subscription.
+    #[error(
+        "can't ask app `{app}`, which keeps this subscription: {cause}\nhint: `less status` shows how the link is"
+    )]
+    Unlinked {
+        /// That app.
+        app: AppName,
+        /// Why.
+        cause: String,
     },
     /// The lease is not this delivery's any more.
     #[error("the lease was lost")]

@@ -1,0 +1,373 @@
+//! A session: what one process of another app subscribes to and holds, whatever happens to its connections.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use less_model::name::AppName;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::super::frame::{BODIES, Frame, encode};
+use super::super::protocol::{Delivered, DeliveryId, Ending, Head, Place, RequestId, ToSubscriber};
+use crate::clock::Clock;
+use crate::message::StoredMessage;
+use crate::shutdown::Shutdown;
+use crate::transport::{
+    AttemptError, AttemptErrorKind, Consumer, Delivery, SubscriptionIndex, Transport, TransportError,
+};
+
+/// A subscription that is served.
+pub(super) struct Subscribed {
+    pub(super) index: SubscriptionIndex,
+    pub(super) consumer: Arc<dyn Consumer>,
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// What it holds was not begun, or was given back on purpose.
+    HandBack,
+    /// Its process has ended.
+    Crashed,
+    /// Nothing was heard of it.
+    Lost,
+}
+
+pub(super) struct Session {
+    pub(super) id: u64,
+    pub(super) app: AppName,
+    pub(super) instance: String,
+    pub(super) boot: String,
+    clock: Clock,
+    state: Mutex<State>,
+    /// Told when it holds nothing any more.
+    idle: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    subscribed: Vec<Option<Subscribed>>,
+    connection: Option<mpsc::UnboundedSender<Frame>>,
+    /// The number of the connection that came last.
+    connections: u64,
+    over: bool,
+    /// Ids that were given out.
+    given: DeliveryId,
+    held: BTreeMap<DeliveryId, Box<dyn Delivery>>,
+    /// Their endings are being stored.
+    ending: HashSet<DeliveryId>,
+    /// What was confirmed, by the confirmation's number, until the subscriber is known to have seen it.
+    confirmed: VecDeque<(u64, Vec<DeliveryId>)>,
+    number: u64,
+    /// Leases that wait; dropping one cancels it.
+    leases: HashMap<RequestId, oneshot::Sender<()>>,
+}
+
+impl State {
+    fn was_confirmed(&self, id: DeliveryId) -> bool {
+        self.confirmed.iter().any(|(_, ids)| ids.contains(&id))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.held.is_empty() && self.ending.is_empty()
+    }
+}
+
+impl Session {
+    pub(super) fn new(id: u64, app: AppName, instance: String, boot: String, clock: Clock) -> Self {
+        Self { id, app, instance, boot, clock, state: Mutex::default(), idle: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.state().connection.is_some()
+    }
+
+    /// Replaces what it subscribes to. Returns what it subscribed to before.
+    pub(super) fn subscribe(&self, places: Vec<Option<Subscribed>>) -> Vec<Subscribed> {
+        let mut state = self.state();
+        state.leases.clear();
+        std::mem::replace(&mut state.subscribed, places).into_iter().flatten().collect()
+    }
+
+    /// The queue of a subscription.
+    pub(super) fn index(&self, of: Place) -> Option<SubscriptionIndex> {
+        self.state().subscribed.get(of as usize)?.as_ref().map(|subscribed| subscribed.index)
+    }
+
+    /// The queues of all subscriptions.
+    pub(super) fn indices(&self) -> Vec<Option<SubscriptionIndex>> {
+        let state = self.state();
+        state.subscribed.iter().map(|place| place.as_ref().map(|subscribed| subscribed.index)).collect()
+    }
+
+    /// Compares with what the subscriber says that it holds: what is not its own any more, and what never reached it, to be handed back.
+    pub(super) fn compare(&self, holding: &[DeliveryId]) -> (Vec<DeliveryId>, Vec<Box<dyn Delivery>>) {
+        let mut state = self.state();
+        let known: HashSet<DeliveryId> = holding.iter().copied().collect();
+        let lost = holding.iter().copied().filter(|id| {
+            !state.held.contains_key(id) && !state.ending.contains(id) && !state.was_confirmed(*id)
+        });
+        let lost = lost.collect();
+        let never: Vec<DeliveryId> = state.held.keys().copied().filter(|id| !known.contains(id)).collect();
+        let never = never.into_iter().filter_map(|id| state.held.remove(&id)).collect();
+        state.confirmed.retain_mut(|(_, ids)| {
+            ids.retain(|id| known.contains(id));
+            !ids.is_empty()
+        });
+        (lost, never)
+    }
+
+    /// From now on it speaks over this connection, whose number is returned.
+    pub(super) fn attach(&self, sender: mpsc::UnboundedSender<Frame>) -> u64 {
+        let mut state = self.state();
+        state.connection = Some(sender);
+        state.connections += 1;
+        state.connections
+    }
+
+    /// The connection is broken. False where another one has taken its place, or the session is over.
+    pub(super) fn detach(&self, connection: u64) -> bool {
+        let mut state = self.state();
+        if state.connections != connection || state.over {
+            return false;
+        }
+        state.connection = None;
+        state.leases.clear();
+        true
+    }
+
+    /// Whether no connection came after this one, which is broken.
+    pub(super) fn is_detached(&self, connection: u64) -> bool {
+        let state = self.state();
+        state.connections == connection && state.connection.is_none()
+    }
+
+    pub(super) fn send(&self, head: &ToSubscriber, bodies: &[Arc<StoredMessage>]) {
+        if let Some(connection) = &self.state().connection {
+            // Without a reader this is dropped, and what has to be said again is asked for again.
+            let _ = connection.send(encode(head, bodies));
+        }
+    }
+
+    /// Leases for the subscriber, once there is something.
+    pub(super) fn lease(
+        self: &Arc<Self>,
+        connection: u64,
+        request: RequestId,
+        of: Place,
+        max: u32,
+        shutdown: Shutdown,
+    ) {
+        let mut state = self.state();
+        let found = state.subscribed.get(of as usize).and_then(Option::as_ref);
+        let Some(consumer) = found.map(|subscribed| Arc::clone(&subscribed.consumer)) else { return };
+        if max == 0 || state.over || shutdown.is_stopping() {
+            return;
+        }
+        let (cancel, cancelled) = oneshot::channel();
+        state.leases.insert(request, cancel);
+        drop(state);
+        let session = Arc::clone(self);
+        tokio::spawn(async move {
+            let leased = tokio::select! {
+                biased;
+                _ = cancelled => return,
+                () = shutdown.stopping() => return,
+                leased = consumer.lease(max as usize) => leased,
+            };
+            drop(consumer);
+            match leased {
+                Ok(deliveries) => session.deliver(connection, request, deliveries),
+                Err(error) => tracing::warn!("can't lease for app `{}`: {error}", session.app),
+            }
+        });
+    }
+
+    pub(super) fn cancel(&self, request: RequestId) {
+        self.state().leases.remove(&request);
+    }
+
+    /// Hands deliveries over; where their connection is broken by now, dropping them hands them back.
+    fn deliver(&self, connection: u64, request: RequestId, deliveries: Vec<Box<dyn Delivery>>) {
+        let mut state = self.state();
+        if state.leases.remove(&request).is_none() || state.connections != connection || state.over {
+            return;
+        }
+        let Some(sender) = state.connection.clone() else { return };
+        let mut deliveries = deliveries.into_iter().peekable();
+        while deliveries.peek().is_some() {
+            let (mut heads, mut bodies, mut size) = (Vec::new(), Vec::new(), 0);
+            while let Some(delivery) = deliveries.next_if(|_| size < BODIES) {
+                state.given += 1;
+                let id = state.given;
+                let message = Arc::clone(delivery.message());
+                size += message.body.len();
+                heads.push(Delivered { id, attempt: delivery.attempt(), head: Head::of(&message) });
+                bodies.push(message);
+                state.held.insert(id, delivery);
+            }
+            let more = deliveries.peek().is_some();
+            let frame = encode(&ToSubscriber::Deliver { request, deliveries: heads, more }, &bodies);
+            // Where nobody reads any more, the subscriber does not know of them, and they are handed back when it comes again.
+            let _ = sender.send(frame);
+        }
+    }
+
+    /// The subscriber has seen confirmations up to this one.
+    pub(super) fn seen(&self, seen: u64) {
+        let mut state = self.state();
+        while state.confirmed.front().is_some_and(|(number, _)| *number <= seen) {
+            state.confirmed.pop_front();
+        }
+    }
+
+    /// Stores endings, and confirms them once they are on stable storage.
+    pub(super) fn end(self: &Arc<Self>, endings: Vec<(DeliveryId, Ending)>, transport: &Arc<dyn Transport>) {
+        let (mut work, mut done, mut late) = (Vec::new(), Vec::new(), Vec::new());
+        {
+            let mut state = self.state();
+            for (id, ending) in endings {
+                if let Some(delivery) = state.held.remove(&id) {
+                    state.ending.insert(id);
+                    work.push((id, delivery, ending));
+                } else if state.was_confirmed(id) {
+                    done.push(id);
+                } else if !state.ending.contains(&id) {
+                    late.push(id);
+                }
+            }
+        }
+        let (session, transport) = (Arc::clone(self), Arc::clone(transport));
+        tokio::spawn(async move {
+            let ids: Vec<DeliveryId> = work.iter().map(|(id, _, _)| *id).collect();
+            let mut stored = JoinSet::new();
+            for (id, delivery, ending) in work {
+                match ending {
+                    // At once: their order is that of the subscriber.
+                    Ending::Done => sort(id, delivery.ack().await, &mut done, &mut late),
+                    Ending::HandedBack => sort(id, delivery.hand_back().await, &mut done, &mut late),
+                    Ending::Retry { after_ms, error } => {
+                        let after = Duration::from_millis(after_ms);
+                        stored.spawn(async move { (id, delivery.retry_after(after, error).await) });
+                    }
+                    Ending::Dead { reason, error } => {
+                        stored.spawn(async move { (id, delivery.dead_letter(reason, error).await) });
+                    }
+                }
+            }
+            for (id, result) in stored.join_all().await {
+                sort(id, result, &mut done, &mut late);
+            }
+            if let Err(error) = transport.settle().await {
+                tracing::error!("what app `{}` has finished could not be stored: {error}", session.app);
+                // Not confirmed: the subscriber asks again, or is told that it came too late.
+                return;
+            }
+            session.confirm(&ids, done, late);
+        });
+    }
+
+    fn confirm(&self, ids: &[DeliveryId], done: Vec<DeliveryId>, late: Vec<DeliveryId>) {
+        let mut state = self.state();
+        ids.iter().for_each(|id| drop(state.ending.remove(id)));
+        state.number += 1;
+        let number = state.number;
+        if !done.is_empty() {
+            state.confirmed.push_back((number, done.clone()));
+        }
+        let idle = state.is_idle();
+        drop(state);
+        self.send(&ToSubscriber::Ended { number, done, late }, &[]);
+        if idle {
+            self.idle.notify_waiters();
+        }
+    }
+
+    /// Nothing more is leased; the subscriber is told.
+    pub(super) fn say_goodbye(&self) {
+        self.state().leases.clear();
+        self.send(&ToSubscriber::Bye, &[]);
+    }
+
+    /// Waits until nothing is held, or nobody is there who could end it.
+    pub(super) async fn idle(&self) {
+        loop {
+            let notified = self.idle.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            {
+                let state = self.state();
+                if state.is_idle() || state.connection.is_none() || state.over {
+                    return;
+                }
+            }
+            notified.await;
+        }
+    }
+
+    /// Ends it: what it holds goes back. Returns what it subscribed to.
+    pub(super) async fn finish(&self, over: Over) -> Vec<Subscribed> {
+        let (held, subscribed) = {
+            let mut state = self.state();
+            state.over = true;
+            state.connection = None;
+            state.leases.clear();
+            (std::mem::take(&mut state.held), std::mem::take(&mut state.subscribed))
+        };
+        self.idle.notify_waiters();
+        let mut ends = JoinSet::new();
+        for delivery in held.into_values() {
+            let error = self.error(over, delivery.attempt());
+            ends.spawn(async move {
+                match error {
+                    None => delivery.hand_back().await,
+                    Some(error) => delivery.retry_after(Duration::ZERO, error).await,
+                }
+            });
+        }
+        for result in ends.join_all().await {
+            if let Err(error) = result {
+                tracing::debug!("what app `{}` held could not be given back: {error}", self.app);
+            }
+        }
+        subscribed.into_iter().flatten().collect()
+    }
+
+    fn error(&self, over: Over, attempt: u32) -> Option<AttemptError> {
+        let (kind, message) = match over {
+            Over::HandBack => return None,
+            Over::Crashed => (
+                AttemptErrorKind::Crash,
+                format!("the process of `{}` ended during attempt {attempt}", self.app),
+            ),
+            Over::Lost => (
+                AttemptErrorKind::Timeout,
+                format!(
+                    "the link to `{}` was lost during attempt {attempt}, and did not come back",
+                    self.app
+                ),
+            ),
+        };
+        Some(AttemptError { kind, message, at: self.clock.now() })
+    }
+}
+
+fn sort(
+    id: DeliveryId,
+    result: Result<(), TransportError>,
+    done: &mut Vec<DeliveryId>,
+    late: &mut Vec<DeliveryId>,
+) {
+    match result {
+        Ok(()) => done.push(id),
+        Err(error) => {
+            tracing::debug!("an ending was not taken: {error}");
+            late.push(id);
+        }
+    }
+}
