@@ -25,6 +25,7 @@ mod limits;
 pub mod message;
 mod metrics;
 pub mod publish;
+pub mod registry;
 mod shutdown;
 mod tail;
 mod telemetry;
