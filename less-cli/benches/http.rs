@@ -31,7 +31,10 @@ fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let app = make_app(folder.path())?;
     let (ours, ours_at) = start(
-        Command::new(app.join(".less/bin/bench_app")).current_dir(&app).args(["--listen", "127.0.0.1:0"]),
+        Command::new(app.join(".less/bin/bench_app"))
+            .current_dir(&app)
+            .env("XDG_RUNTIME_DIR", folder.path())
+            .args(["--listen", "127.0.0.1:0"]),
     )?;
     let (bare, bare_at) = start(Command::new(std::env::current_exe()?).arg("--peer"))?;
     println!("{BODY} B, requests/s, medians of {ROUNDS} alternating runs of {RUN:?}");

@@ -56,11 +56,16 @@ pub struct Sourced<T> {
     pub source: Source,
 }
 
-/// An API key. Its `Debug` shows nothing of it.
+/// An API key or another secret. Its `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
+    /// This text, which is not to be shown.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The key itself: for comparing and for sending, never for printing.
     pub fn expose(&self) -> &str {
         &self.0

@@ -60,15 +60,19 @@ impl Drop for AddressFile {
     }
 }
 
-/// Writes down where the app listens, for other processes of the same app.
-pub(crate) fn write_address(folder: &Path, address: SocketAddr) -> io::Result<AddressFile> {
-    let path = folder.join(ADDRESS_FILE);
-    let new = folder.join("address.json.new");
+/// Where other processes of this machine reach an app that listens here.
+pub(crate) fn local_url(address: SocketAddr) -> String {
     // An address that takes every interface is reached by loopback from here.
     let ip = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
     let host = if ip.contains(':') { format!("[{ip}]") } else { ip };
-    let text =
-        json!({"url": format!("http://{host}:{}", address.port()), "pid": std::process::id()}).to_string();
+    format!("http://{host}:{}", address.port())
+}
+
+/// Writes down where the app listens, for other processes of the same app.
+pub(crate) fn write_address(folder: &Path, url: &str) -> io::Result<AddressFile> {
+    let path = folder.join(ADDRESS_FILE);
+    let new = folder.join("address.json.new");
+    let text = json!({"url": url, "pid": std::process::id()}).to_string();
     std::fs::write(&new, text)?;
     std::fs::rename(&new, &path)?;
     Ok(AddressFile { path })

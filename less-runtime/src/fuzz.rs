@@ -283,6 +283,7 @@ impl Http {
             stage: "dev".to_owned(),
             hosts: vec!["api.example.com".to_owned()],
             api_key: None,
+            link_token: None,
             max_connections: 100,
             max_publishes: 100,
             header_timeout: PATIENCE,

@@ -26,6 +26,7 @@ mod link;
 pub mod message;
 mod metrics;
 pub mod publish;
+pub mod registry;
 mod shutdown;
 mod tail;
 mod telemetry;

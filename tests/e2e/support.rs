@@ -20,7 +20,16 @@ pub(crate) fn less(folder: &Path) -> Command {
         command.env_remove(format!("LESS_{name}"));
     }
     command.env_remove("LESS");
+    command.env("XDG_RUNTIME_DIR", runtime_folder());
     command
+}
+
+/// Where the apps of the tests find each other, apart from those that run on this machine otherwise. A test whose apps look for others by name has
+/// a folder of its own.
+pub(crate) fn runtime_folder() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("running");
+    std::fs::create_dir_all(&folder).expect("the folder can be made");
+    folder
 }
 
 /// The target folder that all the apps of the tests share: the runtime is compiled once.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod listener;
+mod register;
 mod store;
 mod workers;
 
@@ -161,13 +162,16 @@ async fn run(
     let (switch, shutdown) = shutdown::channel();
     let place = workers::Place { app: &app, metrics: &metrics, shutdown: &shutdown };
     let (mut workers, controls) = workers::start(&place, &registry, &handlers).await?;
-    let options = http::Options::new(&config, Arc::clone(&metrics), controls);
+    let mut options = http::Options::new(&config, Arc::clone(&metrics), controls);
+    let url = client::local_url(address);
+    let registration = register::register(&config, app.manifest(), &url, app.clock().now());
+    options.link_token = registration.token;
     let server = tokio::spawn(http::serve(listener, Arc::clone(&app), options, shutdown.clone()));
     if config.transport.value == TransportKind::Aws {
         // It holds nothing but the address: where it can't be made, that is not written.
         let _ = std::fs::create_dir_all(&folder);
     }
-    let _address_file = match (client::write_address(&folder, address), config.transport.value) {
+    let _address_file = match (client::write_address(&folder, &url), config.transport.value) {
         (Ok(file), _) => Some(file),
         (Err(cause), TransportKind::Embedded) => {
             return Err(HostError::System { action: "write the address file", cause });

@@ -45,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) stage: String,
     pub(crate) hosts: Vec<String>,
     pub(crate) api_key: Option<Secret>,
+    /// What lets other apps of the same user in, over the link.
+    pub(crate) link_token: Option<Secret>,
     pub(crate) max_connections: usize,
     pub(crate) max_publishes: usize,
     /// Longest time for a request's headers, and between two requests.
@@ -68,6 +70,7 @@ impl Options {
             stage: config.stage.value.to_string(),
             hosts: config.hosts.value.clone(),
             api_key: config.api_key.as_ref().map(|key| key.value.clone()),
+            link_token: None,
             max_connections: config.max_connections.value as usize,
             max_publishes: MAX_PUBLISHES,
             header_timeout: Duration::from_secs(10),

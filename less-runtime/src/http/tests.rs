@@ -143,6 +143,7 @@ fn options() -> Options {
         stage: "dev".to_owned(),
         hosts: vec!["api.example.com".to_owned()],
         api_key: None,
+        link_token: None,
         max_connections: 100,
         max_publishes: 100,
         header_timeout: PATIENCE,

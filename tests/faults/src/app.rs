@@ -61,6 +61,8 @@ impl App {
         let child = Command::new(program)
             .args(["--listen", &address.to_string()])
             .env("LESS_DATA", data)
+            // What it leaves behind when it is killed goes with the test's folder.
+            .env("XDG_RUNTIME_DIR", history.path.parent().unwrap_or(data))
             .env("HISTORY", &history.path)
             .stdout(log.try_clone()?)
             .stderr(log)
