@@ -106,6 +106,8 @@ pub struct Config {
     pub data: Sourced<String>,
     /// Where a running app is to be found, for clients.
     pub url: Option<Sourced<String>>,
+    /// What other apps that subscribe to this one's topics show, beside what those on this machine find by themselves.
+    pub link_token: Option<Sourced<Secret>>,
     /// The API key. Without one the app listens on loopback addresses only.
     pub api_key: Option<Sourced<Secret>>,
     /// Host names, beside `localhost` and IP addresses, that requests may be addressed to.
@@ -155,6 +157,11 @@ pub enum ConfigError {
         "LESS_API_KEY has fewer than {MIN_API_KEY} characters\nhint: make one with `openssl rand -hex 32`"
     )]
     ShortKey,
+    /// The link's token is too short to be one.
+    #[error(
+        "LESS_LINK_TOKEN has fewer than {MIN_API_KEY} characters\nhint: make one with `openssl rand -hex 32`"
+    )]
+    ShortToken,
 }
 
 /// Which stage is meant: the flag's, else the environment's, else `dev`.
@@ -231,6 +238,10 @@ pub fn resolve(
     if api_key.as_ref().is_some_and(|key| key.value.expose().len() < MIN_API_KEY) {
         errors.push(ConfigError::ShortKey);
     }
+    let link_token = set("LESS_LINK_TOKEN").map(|(value, source)| Sourced { value: Secret(value), source });
+    if link_token.as_ref().is_some_and(|token| token.value.expose().len() < MIN_API_KEY) {
+        errors.push(ConfigError::ShortToken);
+    }
     if let (Some(listen), None) = (&listen, &api_key)
         && !listen.value.ip().is_loopback()
     {
@@ -249,6 +260,7 @@ pub fn resolve(
             aws,
             data,
             url,
+            link_token,
             api_key,
             hosts: http(&layers, |http| http.hosts.clone(), Vec::new()),
             max_body: http(&layers, |http| http.max_body.map(crate::quantity::Size::bytes), DEFAULT_MAX_BODY),

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::http::tail::KEEP_ALIVE;
 pub use crate::http::{ShownDeadLetter, Status, SubscriberStatus};
+pub use crate::link::{LinkState, LinkStatus};
 use crate::message::MessageId;
 use crate::publish::{Publish, PublishError, Receipt};
 pub use crate::tail::{ShownMessage, TailLine};

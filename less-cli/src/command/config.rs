@@ -45,6 +45,9 @@ pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<E
     if let Some(key) = &config.api_key {
         rows.push(("api_key", "(set)".to_owned(), key.source.to_string()));
     }
+    if let Some(token) = &config.link_token {
+        rows.push(("link_token", "(set)".to_owned(), token.source.to_string()));
+    }
     if arguments.json {
         let object: Map<String, Value> = rows
             .into_iter()

@@ -1,6 +1,7 @@
 //! Runs an app in this process: settings, transport, workers, HTTP, signals, drain.
 
 mod arguments;
+mod links;
 mod listener;
 mod register;
 mod store;
@@ -26,7 +27,7 @@ use crate::shutdown::{self, ShutdownSwitch};
 use crate::transport::TransportError;
 use crate::worker::Handlers;
 use crate::worker::foreign::launch;
-use crate::{client, http, telemetry};
+use crate::{client, http, link, telemetry};
 
 /// How long handlers may go on after SIGTERM, unless `LESS_DRAIN` says otherwise: under the 30 s after which systemd's and Kubernetes'
 /// usual settings kill.
@@ -54,6 +55,8 @@ enum HostError {
     Transport(#[from] TransportError),
     #[error("{0}\nhint: mend that folder, or choose another one with `--data` or LESS_DATA")]
     Folder(TransportError),
+    #[error("{}", .0.join("\nerror: "))]
+    External(Vec<String>),
     #[error("can't {action}: {cause}")]
     System { action: &'static str, cause: std::io::Error },
 }
@@ -61,7 +64,9 @@ enum HostError {
 impl HostError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Arguments(_) | Self::Manifest(_) | Self::Config(_) | Self::Drain(_) => 1,
+            Self::Arguments(_) | Self::Manifest(_) | Self::Config(_) | Self::Drain(_) | Self::External(_) => {
+                1
+            }
             Self::Listen { .. } | Self::Transport(_) | Self::Folder(_) | Self::System { .. } => 2,
         }
     }
@@ -155,17 +160,26 @@ async fn run(
     let folder = PathBuf::from(&config.data.value);
     let clock = Clock::System;
     let transport = store::open(&config, &manifest, clock.clone()).await?;
+    let transport = match config.transport.value {
+        TransportKind::Embedded => links::open(&config, &manifest, transport)?,
+        TransportKind::Aws => transport,
+    };
     let max_body = usize::try_from(config.max_body.value).unwrap_or(usize::MAX);
     let app = Arc::new(App::new(manifest, &registry.checks, transport, clock, max_body));
     crate::app::install(Arc::clone(&app));
     let metrics = Arc::new(Metrics::default());
     let (switch, shutdown) = shutdown::channel();
+    let link = match config.transport.value {
+        TransportKind::Embedded => Some(link::Server::new(&app, link::Timing::default(), shutdown.clone())),
+        TransportKind::Aws => None,
+    };
     let place = workers::Place { app: &app, metrics: &metrics, shutdown: &shutdown };
     let (mut workers, controls) = workers::start(&place, &registry, &handlers).await?;
     let mut options = http::Options::new(&config, Arc::clone(&metrics), controls);
     let url = client::local_url(address);
     let registration = register::register(&config, app.manifest(), &url, app.clock().now());
-    options.link_token = registration.token;
+    options.link_tokens.extend(registration.token.clone());
+    options.link = link.clone();
     let server = tokio::spawn(http::serve(listener, Arc::clone(&app), options, shutdown.clone()));
     if config.transport.value == TransportKind::Aws {
         // It holds nothing but the address: where it can't be made, that is not written.
@@ -183,7 +197,7 @@ async fn run(
 
     let ended = wait(signals, &mut workers).await;
     switch.stop();
-    let drained = finish(&switch, &mut workers, drain).await;
+    let drained = finish(&switch, &mut workers, link.as_deref(), drain).await;
     // The server ends by itself: it watches the same shutdown.
     let _ = server.await;
     app.transport().close().await?;
@@ -240,6 +254,7 @@ async fn wait(mut signals: Signals, workers: &mut workers::Workers) -> Result<()
 async fn finish(
     switch: &ShutdownSwitch,
     workers: &mut workers::Workers,
+    link: Option<&link::Server>,
     drain: Duration,
 ) -> Result<(), HostError> {
     let all = async |workers: &mut workers::Workers| {
@@ -251,11 +266,32 @@ async fn finish(
         }
         first
     };
-    if let Ok(result) = tokio::time::timeout(drain, all(workers)).await {
+    // What other apps hold is waited for as what this one's workers do.
+    let linked = async {
+        if let Some(link) = link {
+            link.finish().await;
+        }
+    };
+    tokio::pin!(linked);
+    let mut unlinked = false;
+    let drained = tokio::time::timeout(drain, async {
+        let result = all(workers).await;
+        linked.as_mut().await;
+        unlinked = true;
+        result
+    });
+    if let Ok(result) = drained.await {
         return result;
     }
     switch.expire();
-    tokio::time::timeout(LAST, all(workers)).await.unwrap_or_else(|_| {
+    let last = async {
+        let result = all(workers).await;
+        if !unlinked {
+            linked.await;
+        }
+        result
+    };
+    tokio::time::timeout(LAST, last).await.unwrap_or_else(|_| {
         tracing::warn!(target: "less_runtime", "some handlers do not let go: what they hold is delivered again, and this counts as an attempt");
         Ok(())
     })

@@ -45,8 +45,6 @@ pub(crate) struct Options {
     pub(crate) stage: String,
     pub(crate) hosts: Vec<String>,
     pub(crate) api_key: Option<Secret>,
-    /// What lets other apps of the same user in, over the link.
-    pub(crate) link_token: Option<Secret>,
     pub(crate) max_connections: usize,
     pub(crate) max_publishes: usize,
     /// Longest time for a request's headers, and between two requests.
@@ -70,7 +68,6 @@ impl Options {
             stage: config.stage.value.to_string(),
             hosts: config.hosts.value.clone(),
             api_key: config.api_key.as_ref().map(|key| key.value.clone()),
-            link_token: None,
             max_connections: config.max_connections.value as usize,
             max_publishes: MAX_PUBLISHES,
             header_timeout: Duration::from_secs(10),
@@ -79,7 +76,7 @@ impl Options {
             metrics,
             workers,
             link: None,
-            link_tokens: Vec::new(),
+            link_tokens: config.link_token.iter().map(|token| token.value.clone()).collect(),
         }
     }
 }
@@ -191,3 +188,5 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Infallib
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use self::tests::options as tests_options;

@@ -138,12 +138,13 @@ struct Server {
     task: tokio::task::JoinHandle<()>,
 }
 
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         stage: "dev".to_owned(),
         hosts: vec!["api.example.com".to_owned()],
         api_key: None,
-        link_token: None,
+        link_tokens: Vec::new(),
+        link: None,
         max_connections: 100,
         max_publishes: 100,
         header_timeout: PATIENCE,

@@ -12,13 +12,15 @@ mod frame;
 mod linked;
 mod protocol;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
-pub(crate) use self::client::{Address, Find, Link, LinkOptions};
 pub use self::client::{LinkState, LinkStatus};
+pub(crate) use self::client::{Address, Find, Link, LinkOptions};
 pub(crate) use self::linked::Linked;
-pub(crate) use self::protocol::VERSION;
+pub(crate) use self::protocol::{Subscription, VERSION};
 pub(crate) use self::server::Server;
 
 /// How patient both sides are.

@@ -18,9 +18,8 @@ use self::consumer::LinkConsumer;
 use self::state::State;
 use super::Timing;
 use super::frame::{Frame, encode};
-pub(crate) use super::protocol::Subscription;
+use super::protocol::Subscription;
 use super::protocol::{Place, ToPublisher};
-use crate::clock::Clock;
 use crate::transport::{Consumer, TransportError};
 
 /// Where another app is reached.
@@ -47,7 +46,6 @@ pub(crate) struct LinkOptions {
     pub(crate) instance: String,
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) find: Find,
-    pub(crate) clock: Clock,
     pub(crate) timing: Timing,
 }
 

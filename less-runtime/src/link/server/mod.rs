@@ -15,6 +15,7 @@ use self::session::{Over, Session, Subscribed};
 use super::Timing;
 use super::frame::{self, Reader, encode};
 use super::protocol::{Hello, Place, Subscription, ToPublisher, ToSubscriber};
+use crate::app::App;
 use crate::clock::Clock;
 use crate::shutdown::Shutdown;
 use crate::transport::{
@@ -50,16 +51,16 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    pub(crate) fn new(
-        app: AppName,
-        layout: &Layout,
-        transport: Arc<dyn Transport>,
-        clock: Clock,
-        timing: Timing,
-        shutdown: Shutdown,
-    ) -> Arc<Self> {
-        let layout = layout.own();
-        Arc::new(Self { app, layout, transport, clock, timing, shutdown, inner: Mutex::default() })
+    pub(crate) fn new(app: &App, timing: Timing, shutdown: Shutdown) -> Arc<Self> {
+        Arc::new(Self {
+            app: app.manifest().app.clone(),
+            layout: app.layout().own(),
+            transport: Arc::clone(app.transport()),
+            clock: app.clock().clone(),
+            timing,
+            shutdown,
+            inner: Mutex::default(),
+        })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -274,7 +274,7 @@ impl Session {
 
     fn confirm(&self, ids: &[DeliveryId], done: Vec<DeliveryId>, late: Vec<DeliveryId>) {
         let mut state = self.state();
-        ids.iter().for_each(|id| drop(state.ending.remove(id)));
+        state.ending.retain(|id| !ids.contains(id));
         state.number += 1;
         let number = state.number;
         if !done.is_empty() {
