@@ -66,17 +66,25 @@ fn down(shared: &Shared, why: String) {
 
 /// Waits until what is held is lost, because the link was down for too long; for ever where it is not down.
 async fn give_up(shared: &Shared) {
-    let state = || shared.state();
-    let down = state().down.filter(|_| state().session.is_some());
+    let down = {
+        let state = shared.state();
+        state.down.filter(|_| state.session.is_some())
+    };
     match down {
         Some(since) => tokio::time::sleep_until(since + shared.options.timing.lease).await,
         None => std::future::pending().await,
     }
-    if state().down.is_none() {
+    let is_down = {
+        let mut state = shared.state();
+        if state.down.is_some() {
+            state.lose_all();
+        }
+        state.down.is_some()
+    };
+    if !is_down {
         // It came back.
         std::future::pending().await
     }
-    state().lose_all();
 }
 
 /// One connection, from its beginning to its end. Returns why it ended.
