@@ -9,6 +9,7 @@ pub mod aws;
 pub mod conformance;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod guest;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,11 +19,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use less_model::filter::Filter;
-use less_model::manifest::{Policy, Start};
+use less_model::manifest::Policy;
 use less_model::name::{AppName, SubscriberName, TopicName};
 use less_model::quantity::Span;
 use serde::{Deserialize, Serialize};
 
+pub use self::guest::{Attachment, Guest};
 use crate::clock::Timestamp;
 use crate::link::LinkStatus;
 use crate::message::{MessageId, StoredMessage};
@@ -103,47 +105,6 @@ impl SubscriptionSpec {
     pub fn new(topic: TopicIndex, subscriber: SubscriberName) -> Self {
         Self { topic, subscriber, policy: Policy::default(), filter: None }
     }
-}
-
-/// A subscription that is stored and that the layout does not have: another app's, or one whose folder is gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Guest {
-    /// Its number in this process, [`SubscriptionIndex::GUESTS`] or more; for everything that takes one.
-    pub index: SubscriptionIndex,
-    /// Its topic.
-    pub topic: TopicName,
-    /// The app that subscribes; `None` for this app itself, whose subscriber has no folder any more.
-    pub app: Option<AppName>,
-    /// The subscriber.
-    pub subscriber: SubscriberName,
-}
-
-impl Guest {
-    /// What the subscriber is called beside the app's own ones: `shop:send_mail` for that of `shop`.
-    pub fn address(&self) -> String {
-        match &self.app {
-            Some(app) => format!("{app}:{}", self.subscriber),
-            None => self.subscriber.to_string(),
-        }
-    }
-}
-
-impl SubscriptionIndex {
-    /// The first number of a subscription that the layout does not have.
-    pub const GUESTS: u32 = 1 << 31;
-}
-
-/// What another app asks for.
-#[derive(Debug, Clone)]
-pub struct Attachment {
-    /// The app that subscribes.
-    pub app: AppName,
-    /// Its subscriber.
-    pub subscriber: SubscriberName,
-    /// Where it begins if it is new.
-    pub start: Start,
-    /// Which of the topic's messages it gets from now on.
-    pub filter: Option<Filter>,
 }
 
 /// A message to be stored.
@@ -503,6 +464,9 @@ pub enum TransportError {
     /// A subscription's consumer is open already.
     #[error("the subscription has a consumer already")]
     Busy,
+    /// A subscription was dropped.
+    #[error("the subscription does not exist any more: it was dropped")]
+    Dropped,
     /// Nothing says which region of AWS.
     #[error(
         "no AWS region is set\nhint: write `region = \"…\"` into the stage's table in less.toml, or set AWS_REGION"

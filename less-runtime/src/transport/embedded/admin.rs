@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use less_model::filter::Matcher;
 
 use super::command::Command;
+use super::directory::Listed;
 use super::filters::{common, passes};
 use super::reader::Segments;
-use super::record::{Seq, TopicId};
+use super::record::{QueueId, Seq, TopicId};
 use super::{Embedded, TransportError};
 use crate::clock::Timestamp;
 use crate::message::{MessageId, StoredMessage};
@@ -20,7 +21,11 @@ const SEARCH: u64 = 1 << 20;
 
 impl Embedded {
     pub(super) async fn read_ledgers(&self) -> Result<Vec<Ledger>, TransportError> {
-        let queues = self.queues.clone();
+        self.ledgers_of(self.queues.clone()).await
+    }
+
+    /// The ledgers of these queues, in their order.
+    pub(super) async fn ledgers_of(&self, queues: Vec<QueueId>) -> Result<Vec<Ledger>, TransportError> {
         let books = self.commands.ask(|reply| Command::Ledgers { queues, reply }).await?;
         let now = self.clock.now();
         let segments = self.segments.clone();
@@ -42,7 +47,7 @@ impl Embedded {
         after: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, TransportError> {
-        let queue = self.queues[subscription.0 as usize];
+        let queue = self.queue(subscription)?;
         let limit = limit.clamp(1, 1000);
         let letters = self.commands.ask(|reply| Command::DeadLetters { queue, after, limit, reply }).await?;
         let segments = self.segments.clone();
@@ -72,7 +77,7 @@ impl Embedded {
         subscription: SubscriptionIndex,
         which: Selection,
     ) -> Result<u64, TransportError> {
-        let (queue, which) = (self.queues[subscription.0 as usize], ids(which));
+        let (queue, which) = (self.queue(subscription)?, ids(which));
         self.commands.ask(|reply| Command::Release { queue, which, reply }).await
     }
 
@@ -81,7 +86,7 @@ impl Embedded {
         subscription: SubscriptionIndex,
         which: Selection,
     ) -> Result<u64, TransportError> {
-        let (queue, which) = (self.queues[subscription.0 as usize], ids(which));
+        let (queue, which) = (self.queue(subscription)?, ids(which));
         self.commands.ask(|reply| Command::Purge { queue, which, reply }).await
     }
 
@@ -90,9 +95,9 @@ impl Embedded {
         subscription: SubscriptionIndex,
         which: Replay,
     ) -> Result<u64, TransportError> {
-        let queue = self.queues[subscription.0 as usize];
-        let topic = self.topic_of[subscription.0 as usize];
-        let ranges = match (which, self.filters.of(topic, queue)) {
+        let queue = self.queue(subscription)?;
+        let Listed { topic, filter, .. } = self.listed(queue)?;
+        let ranges = match (which, filter.map(|filter| filter.matcher)) {
             (Replay::All, None) => vec![(0, Seq::MAX)],
             (Replay::All, Some(matcher)) => self.passing(topic, 0, matcher).await?,
             (Replay::Since(since), None) => vec![(self.since(topic, since).await?, Seq::MAX)],

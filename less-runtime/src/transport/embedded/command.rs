@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use less_model::manifest::Start;
 use tokio::sync::oneshot::Sender;
 
 use super::consume::{Leases, Shared};
+use super::directory::StoredFilter;
 use super::disk::SnapshotPart;
 use super::reader::Run;
 use super::record::{QueueId, Seq, TopicId};
@@ -20,6 +22,8 @@ pub(super) enum Command {
         messages: Vec<NewMessage>,
         /// For each message the queues whose filters keep it away; nothing where there are no filters.
         kept_from: Vec<Vec<QueueId>>,
+        /// The version of the directory whose filters said so.
+        judged_by: u64,
         reply: Sender<Vec<Result<Receipt, PublishError>>>,
     },
     Lease(Lease),
@@ -79,6 +83,16 @@ pub(super) enum Command {
         limit: usize,
         reply: Sender<Vec<Letter>>,
     },
+    Attach(Box<Attach>),
+    /// `None` where it is gone already.
+    Drop {
+        queue: QueueId,
+        reply: Sender<Option<Ledger>>,
+    },
+    /// Every ending that was told before is to be on stable storage.
+    Settle {
+        reply: Sender<()>,
+    },
     Snapshot {
         reply: Sender<Result<Vec<SnapshotPart>, TransportError>>,
     },
@@ -97,15 +111,50 @@ pub(super) struct Lease {
     pub(super) reply: Sender<LeaseAnswer>,
 }
 
+/// Another app's subscription is asked for.
+pub(super) struct Attach {
+    pub(super) topic: TopicId,
+    pub(super) name: String,
+    pub(super) start: Start,
+    pub(super) filter: Option<StoredFilter>,
+    pub(super) reply: Sender<Result<QueueId, TransportError>>,
+}
+
 /// What a consumer gets.
 pub(super) enum LeaseAnswer {
     Leased(Leases),
+    /// The subscription was dropped.
+    Dropped,
     /// The next message has to be read before it is known whether it can be leased: it is there, or a little later.
     Behind {
         topic: TopicId,
         seq: Seq,
         spot: Spot,
     },
+}
+
+/// An answer that goes out after the sync.
+pub(super) enum Answer {
+    Published(Sender<Vec<Result<Receipt, PublishError>>>, Vec<Result<Receipt, PublishError>>),
+    Leased(Sender<LeaseAnswer>, Leases),
+    Told(Sender<bool>, bool),
+    Count(Sender<u64>, u64),
+    Settled(Sender<()>),
+    Other(Box<dyn FnOnce() + Send>),
+}
+
+impl Answer {
+    /// Whoever asked may have gone away; what was done stays done.
+    pub(super) fn send(self) {
+        match self {
+            Self::Published(reply, results) => drop(reply.send(results)),
+            Self::Leased(reply, leases) => drop(reply.send(LeaseAnswer::Leased(leases))),
+            Self::Told(reply, held) => drop(reply.send(held)),
+            Self::Count(reply, count) => drop(reply.send(count)),
+            Self::Settled(reply) => reply.send(()).unwrap_or(()),
+            Self::Other(answer) => answer(),
+        }
+    }
 }
 
 /// A message becomes a dead letter.

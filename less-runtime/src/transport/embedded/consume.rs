@@ -103,10 +103,10 @@ impl Embedded {
         &self,
         subscription: SubscriptionIndex,
     ) -> Result<Box<dyn Consumer>, TransportError> {
-        let queue = self.queues[subscription.0 as usize];
-        if !self.consumed.lock().unwrap_or_else(PoisonError::into_inner).insert(queue) {
-            return Err(TransportError::Busy);
-        }
+        let queue = self.queue(subscription)?;
+        let held = Held::take(&self.consumed, queue)?;
+        // Only now: nobody drops what is held.
+        self.listed(queue)?;
         let shared = Shared {
             queue,
             commands: self.commands.clone(),
@@ -116,24 +116,40 @@ impl Embedded {
         Ok(Box::new(QueueConsumer {
             shared: Arc::new(shared),
             segments: self.segments.clone(),
-            consumed: Arc::clone(&self.consumed),
+            _held: held,
             run: Mutex::default(),
         }))
+    }
+}
+
+/// A queue that has a consumer, or is being dropped: nobody else may then.
+pub(super) struct Held {
+    all: Arc<Mutex<HashSet<QueueId>>>,
+    queue: QueueId,
+}
+
+impl Held {
+    pub(super) fn take(all: &Arc<Mutex<HashSet<QueueId>>>, queue: QueueId) -> Result<Self, TransportError> {
+        if all.lock().unwrap_or_else(PoisonError::into_inner).insert(queue) {
+            Ok(Self { all: Arc::clone(all), queue })
+        } else {
+            Err(TransportError::Busy)
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.queue);
     }
 }
 
 struct QueueConsumer {
     shared: Arc<Shared>,
     segments: Segments,
-    consumed: Arc<Mutex<HashSet<QueueId>>>,
     /// What was read last, while the subscriber is behind.
     run: Mutex<Option<Arc<Run>>>,
-}
-
-impl Drop for QueueConsumer {
-    fn drop(&mut self) {
-        self.consumed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.shared.queue);
-    }
+    _held: Held,
 }
 
 #[async_trait]
@@ -144,6 +160,7 @@ impl Consumer for QueueConsumer {
             let asked = |reply| Command::Lease(Lease { queue, max, shared, run, reply });
             let mut leases = match self.shared.commands.ask(asked).await? {
                 LeaseAnswer::Leased(leases) => leases,
+                LeaseAnswer::Dropped => return Err(TransportError::Dropped),
                 LeaseAnswer::Behind { topic, seq, spot } => {
                     if let Err(error) = self.read(topic, seq, spot).await {
                         tracing::error!("messages can't be read: {error}");

@@ -1,67 +1,41 @@
 //! Filters: a message is judged once, by its publisher, before the writer has it. What was judged is part of the message's own record.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use less_model::filter::{Candidate, Filter, Matcher};
+use less_model::name::{SubscriberName, TopicName};
 
-use less_model::filter::{Candidate, Matcher};
-
+use super::directory::StoredFilter;
 use super::reader::Segments;
-use super::record::{QueueId, Seq, TopicId};
+use super::record::{Seq, TopicId};
 use super::state::Topic;
 use crate::message::StoredMessage;
-use crate::transport::{Layout, NewMessage, TransportError};
+use crate::transport::{Layout, TransportError};
 
 /// How much is read at once of messages that are judged later than they were published, in bytes.
 const BLOCK: u64 = 1 << 20;
 /// Most runs of messages that one record may tell apart: their lengths take at most half of what a record may have.
 const MOST_RUNS: usize = 8 << 20;
 
-/// Every subscription's filter, where it has one.
-#[derive(Default)]
-pub(super) struct Filters(HashMap<TopicId, Vec<(QueueId, Arc<Matcher>)>>);
+/// The filter of each of the layout's subscriptions.
+pub(super) fn of_layout(layout: &Layout) -> Result<Vec<Option<StoredFilter>>, TransportError> {
+    let all = layout.subscriptions.iter();
+    all.map(|spec| stored(spec.filter.as_ref(), &layout.topics[spec.topic.0 as usize].name, &spec.subscriber))
+        .collect()
+}
 
-/// What judges messages for each of the layout's subscriptions.
-pub(super) fn matchers(layout: &Layout) -> Result<Vec<Option<Arc<Matcher>>>, TransportError> {
-    let read = layout.subscriptions.iter().map(|spec| {
-        let Some(filter) = &spec.filter else { return Ok(None) };
-        filter.matcher().map(|matcher| Some(Arc::new(matcher))).map_err(|problems| {
-            let topic = layout.topics[spec.topic.0 as usize].name.clone();
-            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            TransportError::Filter {
-                topic,
-                subscriber: spec.subscriber.clone(),
-                problem: problems.join(", "),
-            }
-        })
-    });
-    read.collect()
+/// A subscription's filter, ready to be stored.
+pub(super) fn stored(
+    filter: Option<&Filter>,
+    topic: &TopicName,
+    subscriber: &SubscriberName,
+) -> Result<Option<StoredFilter>, TransportError> {
+    let wrong =
+        |problem| TransportError::Filter { topic: topic.clone(), subscriber: subscriber.clone(), problem };
+    filter.map(StoredFilter::new).transpose().map_err(wrong)
 }
 
 /// Whether a message passes.
 pub(super) fn passes(matcher: &Matcher, message: &StoredMessage) -> bool {
     matcher.passes(&Candidate::new(&message.body, &message.attributes))
-}
-
-impl Filters {
-    pub(super) fn add(&mut self, topic: TopicId, queue: QueueId, matcher: Arc<Matcher>) {
-        self.0.entry(topic).or_default().push((queue, matcher));
-    }
-
-    /// The filter of a queue.
-    pub(super) fn of(&self, topic: TopicId, queue: QueueId) -> Option<Arc<Matcher>> {
-        let all = self.0.get(&topic)?;
-        all.iter().find(|(id, _)| *id == queue).map(|(_, matcher)| Arc::clone(matcher))
-    }
-
-    /// For each message the queues that it is kept away from; nothing at all where the topic has no filters.
-    pub(super) fn keep(&self, topic: TopicId, messages: &[NewMessage]) -> Vec<Vec<QueueId>> {
-        let Some(all) = self.0.get(&topic) else { return Vec::new() };
-        let judge = |new: &NewMessage| {
-            let candidate = Candidate::new(&new.message.body, &new.message.attributes);
-            all.iter().filter(|(_, matcher)| !matcher.passes(&candidate)).map(|(queue, _)| *queue).collect()
-        };
-        messages.iter().map(judge).collect()
-    }
 }
 
 /// Judges the messages from `start` on for a queue that is new. By turns how many pass and how many after them do not.

@@ -277,7 +277,7 @@ impl Log {
     pub(super) fn checkpoint(&mut self, state: &State) -> Result<(), TransportError> {
         let error = |action, error: io::Error| io_error(&*self.disk, action, CHECKPOINT_NEW, &error);
         let position = Position { segment: self.segment, offset: self.size };
-        let payload = postcard::to_stdvec(&(position, state));
+        let payload = postcard::to_stdvec(&(position, state, &state.filters));
         let payload = payload.map_err(|problem| error("write", io::Error::other(problem.to_string())))?;
         let length = payload.len() as u64;
         let mut bytes = [&MAGIC[..], &[0; 4], &length.to_le_bytes(), &payload].concat();
@@ -404,7 +404,15 @@ fn parse_checkpoint(copy: &[u8]) -> Option<(Position, State)> {
     let payload = rest.get(..usize::try_from(length).ok()?)?;
     let crc = crc32c::crc32c_append(crc32c::crc32c(&head[12..]), payload);
     let sound = head.starts_with(MAGIC) && head[8..12] == crc.to_le_bytes();
-    sound.then(|| postcard::from_bytes(payload).ok()).flatten()
+    if !sound {
+        return None;
+    }
+    let ((position, mut state), behind) = postcard::take_from_bytes::<(Position, State)>(payload).ok()?;
+    // Versions that kept no filters wrote nothing more.
+    if !behind.is_empty() {
+        state.filters = postcard::from_bytes(behind).ok()?;
+    }
+    Some((position, state))
 }
 
 /// Reads a segment into the state.

@@ -11,8 +11,10 @@ mod command;
 mod compact;
 mod consume;
 mod crowd;
+mod directory;
 mod disk;
 mod filters;
+mod guests;
 mod inbox;
 mod log;
 mod mutant;
@@ -35,6 +37,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use less_model::name::TopicName;
 use tokio::sync::oneshot;
 
 pub use self::backup::{RestoreError, restore, snapshot_of_closed};
@@ -42,8 +45,8 @@ use self::command::Command;
 pub use self::provision::open;
 use self::record::{QueueId, TopicId};
 use super::{
-    Consumer, DeadLetter, Ledger, NewMessage, Replay, Selection, Snapshot, SubscriptionIndex, TopicIndex,
-    Transport, TransportError,
+    Attachment, Consumer, DeadLetter, Guest, Ledger, NewMessage, Replay, Selection, Snapshot,
+    SubscriptionIndex, TopicIndex, Transport, TransportError,
 };
 use crate::clock::Clock;
 use crate::message::MessageId;
@@ -75,10 +78,9 @@ pub struct Embedded {
     commands: Commands,
     /// The store's numbers for the layout's topics and subscriptions.
     topics: Vec<TopicId>,
+    topic_names: Vec<TopicName>,
     queues: Vec<QueueId>,
-    /// Each queue's topic.
-    topic_of: Vec<TopicId>,
-    filters: filters::Filters,
+    current: directory::Current,
     acks: Arc<consume::Acks>,
     consumed: Arc<Mutex<HashSet<QueueId>>>,
     segments: reader::Segments,
@@ -157,6 +159,26 @@ impl Transport for Embedded {
 
     async fn replay(&self, subscription: SubscriptionIndex, which: Replay) -> Result<u64, TransportError> {
         self.replay_finished(subscription, which).await
+    }
+
+    async fn attach(
+        &self,
+        topic: TopicIndex,
+        wanted: Attachment,
+    ) -> Result<SubscriptionIndex, TransportError> {
+        self.attach_guest(topic, wanted).await
+    }
+
+    async fn guests(&self) -> Result<Vec<(Guest, Ledger)>, TransportError> {
+        self.list_guests().await
+    }
+
+    async fn drop_guest(&self, subscription: SubscriptionIndex) -> Result<Ledger, TransportError> {
+        self.drop_stored(subscription).await
+    }
+
+    async fn settle(&self) -> Result<(), TransportError> {
+        self.commands.ask(|reply| Command::Settle { reply }).await
     }
 
     async fn snapshot(&self) -> Result<Snapshot, TransportError> {

@@ -1,5 +1,6 @@
 //! Opening the folder, and making what the layout asks for: the third room.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -7,12 +8,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use less_model::filter::Matcher;
 use less_model::manifest::Start;
 
 use super::consume::Acks;
+use super::directory::StoredFilter;
 use super::disk::{Disk, RealDisk};
-use super::filters::{self, Filters};
+use super::filters;
 use super::inbox::Inbox;
 use super::log::Log;
 use super::reader::Segments;
@@ -116,32 +117,26 @@ pub(super) fn open_disk(
     clock: Clock,
     lock: Option<File>,
 ) -> Result<Embedded, TransportError> {
-    let matchers = filters::matchers(layout)?;
+    let filters = filters::of_layout(layout)?;
     let (mut log, mut state) = Log::open(disk, options.segment_size)?;
-    let known = (state.topics.len(), state.queues.len());
+    let known = (state.topics.len(), state.queues.len(), state.filters.clone());
     log.push(&mut state, &Record::Opened { at: clock.now() });
     let topics: Vec<u32> =
         layout.topics.iter().map(|topic| provide_topic(&mut log, &mut state, topic.name.as_str())).collect();
-    let (mut queues, mut topic_of, mut filters) = (Vec::new(), Vec::new(), Filters::default());
+    let mut queues = Vec::new();
     let now = clock.now();
-    for (spec, matcher) in layout.subscriptions.iter().zip(matchers) {
-        let topic = topics[spec.topic.0 as usize];
-        topic_of.push(topic);
+    for (spec, filter) in layout.subscriptions.iter().zip(&filters) {
         let wanted = Wanted {
-            topic,
+            topic: topics[spec.topic.0 as usize],
             name: spec.subscriber.as_str(),
             start: spec.policy.start,
-            matcher: matcher.as_deref(),
+            filter: filter.as_ref(),
         };
-        let queue = provide_queue(&mut log, &mut state, &wanted, now)?;
-        queues.push(queue);
-        if let Some(matcher) = matcher {
-            filters.add(topic, queue, matcher);
-        }
+        queues.push(provide_queue(&mut log, &mut state, &wanted, now)?);
     }
     log.write()?;
     log.sync()?;
-    if log.damaged() || known != (state.topics.len(), state.queues.len()) {
+    if log.damaged() || known != (state.topics.len(), state.queues.len(), state.filters.clone()) {
         // What everything else depends on is then not read from the log again.
         log.checkpoint(&state)?;
     }
@@ -165,6 +160,7 @@ pub(super) fn open_disk(
         Arc::clone(&acks),
         lock,
     );
+    let current = writer.current.clone();
     let thread = std::thread::Builder::new()
         .name("less-store".to_owned())
         .spawn(move || writer.run(&writers))
@@ -176,9 +172,9 @@ pub(super) fn open_disk(
     Ok(Embedded {
         commands: Commands { inbox, failure },
         topics,
+        topic_names: layout.topics.iter().map(|topic| topic.name.clone()).collect(),
         queues,
-        topic_of,
-        filters,
+        current,
         acks,
         consumed: Arc::new(Mutex::new(HashSet::new())),
         segments,
@@ -198,23 +194,29 @@ fn provide_topic(log: &mut Log, state: &mut State, name: &str) -> u32 {
 }
 
 /// A subscription that is asked for.
-struct Wanted<'a> {
-    topic: u32,
-    name: &'a str,
-    start: Start,
-    matcher: Option<&'a Matcher>,
+pub(super) struct Wanted<'a> {
+    pub(super) topic: u32,
+    pub(super) name: &'a str,
+    pub(super) start: Start,
+    pub(super) filter: Option<&'a StoredFilter>,
 }
 
-fn provide_queue(
+/// The number of a subscription, which is made if it is not there, and whose filter is then this one.
+pub(super) fn provide_queue(
     log: &mut Log,
     state: &mut State,
     wanted: &Wanted,
     now: Timestamp,
 ) -> Result<u32, TransportError> {
-    let Wanted { topic, name, start, matcher } = *wanted;
-    let found = state.queues.iter().position(|queue| queue.topic == topic && queue.name == name);
-    let index = if let Some(found) = found {
-        found
+    let Wanted { topic, name, start, filter } = *wanted;
+    let mut left = (0..).zip(&state.queues).filter(|(_, queue)| !queue.is_dropped());
+    let found = left.find(|(_, queue)| queue.topic == topic && queue.name == name);
+    let id = if let Some((id, _)) = found {
+        let text = filter.map(|filter| &filter.text);
+        if state.filters.get(&id) != text {
+            log.push(state, &Record::QueueFilter { id, filter: text.map(Cow::from) });
+        }
+        id
     } else {
         let known = &state.topics[topic as usize];
         let start = match start {
@@ -227,20 +229,21 @@ fn provide_queue(
             }
         };
         let id = u32::try_from(state.queues.len()).unwrap_or(u32::MAX);
-        let runs = match matcher {
-            Some(matcher) => filters::judge(log.segments(), topic, known, start, matcher)?,
-            None => Vec::new(),
-        };
         let name = name.into();
-        let record = if runs.iter().any(|(_, kept)| *kept > 0) {
-            Record::QueueFiltered { id, topic, name, start, runs: runs.into() }
-        } else {
-            Record::Queue { id, topic, name, start }
+        let record = match filter {
+            Some(StoredFilter { text, matcher }) => {
+                let mut runs = filters::judge(log.segments(), topic, known, start, matcher)?;
+                if runs.iter().all(|(_, kept)| *kept == 0) {
+                    runs.clear();
+                }
+                Record::QueueWithFilter { id, topic, name, start, runs: runs.into(), filter: text.into() }
+            }
+            None => Record::Queue { id, topic, name, start },
         };
         log.push(state, &record);
-        state.queues.len() - 1
+        id
     };
-    Ok(u32::try_from(index).unwrap_or(u32::MAX))
+    Ok(id)
 }
 
 /// The first retained message that was published at `since` or later.

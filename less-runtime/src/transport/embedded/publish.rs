@@ -11,8 +11,11 @@ impl Embedded {
     ) -> Vec<Result<Receipt, PublishError>> {
         let count = messages.len();
         let topic = self.topics[topic.0 as usize];
-        let kept_from = self.filters.keep(topic, &messages);
-        match self.commands.ask(|reply| Command::Publish { topic, messages, kept_from, reply }).await {
+        let directory = self.current.get();
+        let kept_from = directory.keep(topic, &messages);
+        let judged_by = directory.version();
+        let asked = |reply| Command::Publish { topic, messages, kept_from, judged_by, reply };
+        match self.commands.ask(asked).await {
             Ok(results) => results,
             Err(error) => {
                 let error = match error {

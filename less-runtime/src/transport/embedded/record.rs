@@ -82,6 +82,19 @@ pub(super) enum Record<'a> {
     },
     /// A subscription with a filter that begins before messages which that keeps away: by turns how many pass, and how many after them do not.
     QueueFiltered { id: QueueId, topic: TopicId, name: Cow<'a, str>, start: Seq, runs: Cow<'a, [(u64, u64)]> },
+    /// A subscription with its filter, so that what comes while nobody asks for it is judged too; with the runs of [`Record::QueueFiltered`].
+    QueueWithFilter {
+        id: QueueId,
+        topic: TopicId,
+        name: Cow<'a, str>,
+        start: Seq,
+        runs: Cow<'a, [(u64, u64)]>,
+        filter: Cow<'a, str>,
+    },
+    /// A subscription's filter from here on; none where it has none any more.
+    QueueFilter { id: QueueId, filter: Option<Cow<'a, str>> },
+    /// A subscription that is gone, with all that was in it. Its number is not given out again.
+    QueueDropped { id: QueueId },
 }
 
 /// Appends a record's frame to `out`. It is sound at this place alone: one that is found elsewhere is damage.

@@ -6,19 +6,18 @@ use std::fs::File;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot::Sender;
-
-use super::command::{Command, Death, Lease, LeaseAnswer, Letter, Whereabouts};
+use super::command::{Answer, Books, Command, Death, Lease, LeaseAnswer, Letter, Whereabouts};
 use super::compact::Compaction;
 use super::consume::{Acks, Body, Leased, Leases};
 use super::crowd::Crowd;
+use super::directory::{Current, Directory};
 use super::disk::SnapshotPart;
 use super::filters::common;
 use super::inbox::Inbox;
 use super::log::Log;
 use super::mutant::Mutant;
 use super::record::{QueueId, Record, Seq, TopicId};
-use super::state::{Queue, State};
+use super::state::State;
 use super::tail::Tail;
 use super::{LAZY_SYNC, Options};
 use crate::clock::{Clock, Timestamp};
@@ -39,47 +38,25 @@ const WARN_AT: u64 = 8;
 /// How many of a topic's recent messages are held before those that everyone has had go.
 const TRIM_EVERY: usize = 4096;
 
-/// An answer that goes out after the sync.
-enum Answer {
-    Published(Sender<Vec<Result<Receipt, PublishError>>>, Vec<Result<Receipt, PublishError>>),
-    Leased(Sender<LeaseAnswer>, Leases),
-    Told(Sender<bool>, bool),
-    Count(Sender<u64>, u64),
-    Other(Box<dyn FnOnce() + Send>),
-}
-
-impl Answer {
-    /// Whoever asked may have gone away; what was done stays done.
-    fn send(self) {
-        match self {
-            Self::Published(reply, results) => drop(reply.send(results)),
-            Self::Leased(reply, leases) => drop(reply.send(LeaseAnswer::Leased(leases))),
-            Self::Told(reply, held) => drop(reply.send(held)),
-            Self::Count(reply, count) => drop(reply.send(count)),
-            Self::Other(answer) => answer(),
-        }
-    }
-}
-
 pub(super) struct Writer {
     pub(super) log: Log,
     pub(super) state: State,
     pub(super) options: Options,
-    clock: Clock,
+    pub(super) clock: Clock,
     /// By topic, in milliseconds.
     retention: HashMap<String, u64>,
     failure: Arc<OnceLock<TransportError>>,
     acks: Arc<Acks>,
-    queues_of: Vec<Vec<QueueId>>,
+    pub(super) queues_of: Vec<Vec<QueueId>>,
     /// Leases that wait, per queue in the order in which they were asked for.
-    waiting: BTreeMap<QueueId, VecDeque<Lease>>,
+    pub(super) waiting: BTreeMap<QueueId, VecDeque<Lease>>,
     /// Queues that may have something to lease since they were last looked at.
-    dirty: BTreeSet<QueueId>,
+    pub(super) dirty: BTreeSet<QueueId>,
     /// When queues that wait have something due.
     timers: BTreeSet<(Timestamp, QueueId)>,
     /// The message that runs now and may have ended the process before: no other such runs beside it.
-    isolated: Option<(QueueId, Seq)>,
-    answers: Vec<Answer>,
+    pub(super) isolated: Option<(QueueId, Seq)>,
+    pub(super) answers: Vec<Answer>,
     /// When what is written and not synced must be.
     sync_by: Option<Instant>,
     tail: Tail,
@@ -89,7 +66,12 @@ pub(super) struct Writer {
     pub(super) compaction: Option<Compaction>,
     crowd: Crowd,
     /// What failed while a command was taken: nothing may be acknowledged any more.
-    broken: Option<TransportError>,
+    pub(super) broken: Option<TransportError>,
+    /// Someone waits until what was written before is synced.
+    settling: bool,
+    /// What is stored, as it is after the next write; and as it was after the last one, for everyone else.
+    pub(super) directory: Arc<Directory>,
+    pub(super) current: Current,
     /// Held until this is dropped.
     _lock: Option<File>,
 }
@@ -104,6 +86,8 @@ impl Writer {
         acks: Arc<Acks>,
         lock: Option<File>,
     ) -> Self {
+        let current = Current::default();
+        current.set(Arc::new(Directory::of(&state)));
         let mut queues_of = vec![Vec::new(); state.topics.len()];
         for (id, queue) in (0..).zip(&state.queues) {
             queues_of[queue.topic as usize].push(id);
@@ -129,6 +113,9 @@ impl Writer {
             compaction: None,
             crowd: Crowd::default(),
             broken: None,
+            settling: false,
+            directory: current.get(),
+            current,
             _lock: lock,
         }
     }
@@ -136,7 +123,7 @@ impl Writer {
     /// Works until it is closed, or until the disk fails.
     pub(super) fn run(mut self, inbox: &Inbox) {
         let guard = inbox.guard();
-        let mut commands = Vec::new();
+        let (mut commands, mut refused) = (Vec::new(), Vec::new());
         let mut closing = None;
         let result = loop {
             inbox.wait(self.wait());
@@ -146,6 +133,8 @@ impl Writer {
             for command in commands.drain(..) {
                 match command {
                     Command::Close { reply } => closing = Some(reply),
+                    // Whoever sent it learns why, once that is said.
+                    command if result.is_err() || self.broken.is_some() => refused.push(command),
                     command => self.take(command),
                 }
                 if self.log.waiting_bytes() >= WRITE {
@@ -189,10 +178,14 @@ impl Writer {
     /// Turns a command into records and an answer.
     fn take(&mut self, command: Command) {
         match command {
-            Command::Publish { topic, messages, kept_from, reply } => {
+            Command::Publish { topic, messages, kept_from, judged_by, reply } => {
                 self.crowd.published += 1;
+                let kept_from = self.judged(topic, &messages, kept_from, judged_by);
                 let results = self.publish(topic, messages, kept_from);
                 self.answers.push(Answer::Published(reply, results));
+            }
+            Command::Lease(lease) if self.state.queues[lease.queue as usize].is_dropped() => {
+                self.refuse(lease);
             }
             Command::Lease(lease) => {
                 self.dirty.insert(lease.queue);
@@ -218,12 +211,12 @@ impl Writer {
             }
             Command::Dead(death) => self.dead(*death),
             Command::Release { queue, which, reply } => {
-                let seqs = select(&self.state.queues[queue as usize], which);
+                let seqs = self.state.queues[queue as usize].select(which);
                 self.push(queue, &Record::Release { queue, seqs: seqs.as_slice().into() });
                 self.answers.push(Answer::Count(reply, seqs.len() as u64));
             }
             Command::Purge { queue, which, reply } => {
-                let seqs = select(&self.state.queues[queue as usize], which);
+                let seqs = self.state.queues[queue as usize].select(which);
                 self.push(queue, &Record::Purge { queue, seqs: seqs.as_slice().into() });
                 self.answers.push(Answer::Count(reply, seqs.len() as u64));
             }
@@ -248,34 +241,19 @@ impl Writer {
                 self.answers.push(Answer::Other(Box::new(move || drop(reply.send(Whereabouts { found })))));
             }
             Command::Ledgers { queues, reply } => {
-                // What the handlers have finished by now counts.
-                self.take_acks();
-                let now = self.clock.now();
-                let books = queues.into_iter().map(|id| {
-                    let (queue, topic) = self.state.both(id);
-                    let (ledger, oldest) = queue.ledger(topic, now);
-                    let id = queue.topic;
-                    (ledger, oldest.and_then(|seq| Some((id, seq, topic.place(seq)?))))
-                });
-                let books: Vec<_> = books.collect();
+                let books = self.books(queues);
                 self.answers.push(Answer::Other(Box::new(move || drop(reply.send(books)))));
             }
             Command::DeadLetters { queue, after, limit, reply } => {
-                let (queue, topic) = self.state.both(queue);
-                let mut passed = after.is_none();
-                let letters = queue.dead.iter().filter(|(_, dead)| {
-                    let wanted = passed;
-                    passed |= Some(dead.id) == after;
-                    wanted
-                });
-                let letters = letters.take(limit).map(|(seq, dead)| Letter {
-                    topic: queue.topic,
-                    seq: *seq,
-                    place: topic.place(*seq),
-                    dead: dead.clone(),
-                });
-                let letters: Vec<_> = letters.collect();
+                let letters = self.letters(queue, after, limit);
                 self.answers.push(Answer::Other(Box::new(move || drop(reply.send(letters)))));
+            }
+            Command::Attach(wanted) => self.attach(*wanted),
+            Command::Drop { queue, reply } => self.drop_queue(queue, reply),
+            Command::Settle { reply } => {
+                self.take_acks();
+                self.settling = true;
+                self.answers.push(Answer::Settled(reply));
             }
             Command::Snapshot { reply } => {
                 let result = self.snapshot();
@@ -286,8 +264,36 @@ impl Writer {
         }
     }
 
+    fn books(&mut self, queues: Vec<QueueId>) -> Vec<Books> {
+        // What the handlers have finished by now counts.
+        self.take_acks();
+        let now = self.clock.now();
+        let books = queues.into_iter().map(|id| {
+            let (queue, topic) = self.state.both(id);
+            let (ledger, oldest) = queue.ledger(topic, now);
+            let id = queue.topic;
+            (ledger, oldest.and_then(|seq| Some((id, seq, topic.place(seq)?))))
+        });
+        books.collect()
+    }
+
+    fn letters(&mut self, queue: QueueId, after: Option<MessageId>, limit: usize) -> Vec<Letter> {
+        let (queue, topic) = self.state.both(queue);
+        let mut passed = after.is_none();
+        let letters = queue.dead.iter().filter(|(_, dead)| {
+            let wanted = passed;
+            passed |= Some(dead.id) == after;
+            wanted
+        });
+        let letters = letters.take(limit).map(|(seq, dead)| {
+            let (topic_id, place) = (queue.topic, topic.place(*seq));
+            Letter { topic: topic_id, seq: *seq, place, dead: dead.clone() }
+        });
+        letters.collect()
+    }
+
     /// Adds a record that may let a queue go on.
-    fn push(&mut self, queue: QueueId, record: &Record<'_>) {
+    pub(super) fn push(&mut self, queue: QueueId, record: &Record<'_>) {
         self.log.push(&mut self.state, record);
         self.dirty.insert(queue);
     }
@@ -392,7 +398,7 @@ impl Writer {
     }
 
     /// Writes down what was acknowledged since the last time, as runs.
-    fn take_acks(&mut self) {
+    pub(super) fn take_acks(&mut self) {
         let mut acks = self.acks.take();
         if acks.is_empty() {
             return;
@@ -514,13 +520,14 @@ impl Writer {
         if Mutant::AckBeforeWrite.on() {
             self.answers.drain(..).for_each(Answer::send);
         }
-        if let Some(error) = self.broken.take() {
-            return Err(error);
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
         }
         let wrote = self.log.waits();
         self.log.write()?;
         let late = self.sync_by.is_some_and(|by| by <= Instant::now());
-        if self.log.unsynced() && (late || (wrote && !self.answers.is_empty())) {
+        let settling = std::mem::take(&mut self.settling);
+        if self.log.unsynced() && (late || settling || (wrote && !self.answers.is_empty())) {
             self.log.sync()?;
             self.sync_by = None;
         } else if late && self.log.unmarked() {
@@ -545,7 +552,7 @@ impl Writer {
     }
 
     /// Moves what would be lost with old segments, forgets what nobody needs, writes the state down, deletes segments.
-    fn checkpoint(&mut self) -> Result<(), TransportError> {
+    pub(super) fn checkpoint(&mut self) -> Result<(), TransportError> {
         let now = self.clock.now();
         self.move_messages(self.state.to_move(now, &self.retention));
         self.state.forget(now, &self.retention);
@@ -586,11 +593,4 @@ impl Writer {
         self.answers.drain(..).for_each(Answer::send);
         self.checkpoint()
     }
-}
-
-/// The dead letters that are meant: all, or those with these ids.
-fn select(queue: &Queue, which: Option<Vec<MessageId>>) -> Vec<Seq> {
-    let which: Option<BTreeSet<MessageId>> = which.map(|ids| ids.into_iter().collect());
-    let wanted = |id| which.as_ref().is_none_or(|ids| ids.contains(id));
-    queue.dead.iter().filter(|(_, dead)| wanted(&dead.id)).map(|(seq, _)| *seq).collect()
 }

@@ -37,6 +37,9 @@ pub(super) struct State {
     pub(super) queues: Vec<Queue>,
     /// When the store was last opened: the time of the crashes that this revealed.
     opened_at: Timestamp,
+    /// Filters, as JSON, of the queues that have one. In a checkpoint they stand behind all else: those of earlier versions end before them.
+    #[serde(skip)]
+    pub(super) filters: BTreeMap<QueueId, String>,
     /// How many messages may have been in what was damaged, while the log is read.
     #[serde(skip)]
     lost: u64,
@@ -138,17 +141,21 @@ impl State {
                 self.queues.push(Queue::new(*topic, name.clone().into_owned(), *start));
             }
             Record::QueueFiltered { topic, name, start, runs, .. } => {
-                let mut queue = Queue::new(*topic, name.clone().into_owned(), *start);
-                if let Some(topic) = self.topic(*topic) {
-                    topic.next = topic.next.max(*start);
-                    let mut seq = *start;
-                    for (passed, kept) in runs.iter() {
-                        let from = seq.saturating_add(*passed).min(topic.next);
-                        seq = from.saturating_add(*kept).min(topic.next);
-                        (from..seq).for_each(|seq| queue.discard(seq, FILTERED));
-                    }
+                self.begin_filtered(*topic, name.clone().into_owned(), *start, runs);
+            }
+            Record::QueueWithFilter { id, topic, name, start, runs, filter } => {
+                self.begin_filtered(*topic, name.clone().into_owned(), *start, runs);
+                self.filters.insert(*id, filter.clone().into_owned());
+            }
+            Record::QueueFilter { id, filter } => match filter {
+                Some(filter) => drop(self.filters.insert(*id, filter.clone().into_owned())),
+                None => drop(self.filters.remove(id)),
+            },
+            Record::QueueDropped { id } => {
+                if let Some(queue) = self.queues.get_mut(*id as usize) {
+                    *queue = Queue::dropped(queue.topic, std::mem::take(&mut queue.name));
                 }
-                self.queues.push(queue);
+                self.filters.remove(id);
             }
             Record::Publish { topic, seq, due, idempotency_key, message } => {
                 self.published(*topic, *seq, *due, idempotency_key.as_deref(), message, place, length);
@@ -211,7 +218,8 @@ impl State {
             Record::Write { .. } | Record::Opened { .. } => true,
             Record::Topic { id, .. } => *id as usize == self.topics.len(),
             Record::Queue { id, topic: of, start, .. }
-            | Record::QueueFiltered { id, topic: of, start, .. } => {
+            | Record::QueueFiltered { id, topic: of, start, .. }
+            | Record::QueueWithFilter { id, topic: of, start, .. } => {
                 let next = self.topics.get(*of as usize).map(|topic| topic.next);
                 *id as usize == self.queues.len()
                     && next.is_some_and(|next| *start <= next.saturating_add(self.lost))
@@ -241,7 +249,9 @@ impl State {
             | Record::Release { queue: id, .. }
             | Record::Purge { queue: id, .. }
             | Record::Discard { queue: id, .. }
-            | Record::Replay { queue: id, .. } => queue(*id),
+            | Record::Replay { queue: id, .. }
+            | Record::QueueFilter { id, .. }
+            | Record::QueueDropped { id } => queue(*id),
         }
     }
 
@@ -285,6 +295,21 @@ impl State {
         }
     }
 
+    /// A queue that begins before messages which its filter keeps away.
+    fn begin_filtered(&mut self, id: TopicId, name: String, start: Seq, runs: &[(u64, u64)]) {
+        let mut queue = Queue::new(id, name, start);
+        if let Some(topic) = self.topic(id) {
+            topic.next = topic.next.max(start);
+            let mut seq = start;
+            for (passed, kept) in runs {
+                let from = seq.saturating_add(*passed).min(topic.next);
+                seq = from.saturating_add(*kept).min(topic.next);
+                (from..seq).for_each(|seq| queue.discard(seq, FILTERED));
+            }
+        }
+        self.queues.push(queue);
+    }
+
     fn topic(&mut self, id: TopicId) -> Option<&mut Topic> {
         self.topics.get_mut(id as usize)
     }
@@ -293,7 +318,9 @@ impl State {
     fn each(&mut self, runs: &[(QueueId, Seq, u32)], change: impl Fn(&mut Queue, Seq)) {
         for (id, first, count) in runs {
             self.existed(*id, first.saturating_add(u64::from(count.saturating_sub(1))));
-            let Some(queue) = self.queues.get_mut(*id as usize) else { continue };
+            let Some(queue) = self.queues.get_mut(*id as usize).filter(|queue| !queue.is_dropped()) else {
+                continue;
+            };
             let Some(topic) = self.topics.get(queue.topic as usize) else { continue };
             for seq in *first..first.saturating_add(u64::from(*count)).min(topic.next) {
                 change(queue, seq);
@@ -301,10 +328,12 @@ impl State {
         }
     }
 
-    /// Changes what became of a message; a number that no message has is passed over.
+    /// Changes what became of a message; a number that no message has is passed over, and so is a queue that is gone.
     fn with(&mut self, id: QueueId, seq: Seq, change: impl FnOnce(&mut Queue)) {
         self.existed(id, seq);
-        let Some(queue) = self.queues.get_mut(id as usize) else { return };
+        let Some(queue) = self.queues.get_mut(id as usize).filter(|queue| !queue.is_dropped()) else {
+            return;
+        };
         if self.topics.get(queue.topic as usize).is_some_and(|topic| seq < topic.next) {
             change(queue);
         }
@@ -328,17 +357,26 @@ impl State {
     /// By topic, the first message that the next [`State::forget`] keeps for all.
     fn first_kept(&self, now: Timestamp, retention: &HashMap<String, u64>) -> Vec<Seq> {
         let mut needed = vec![Seq::MAX; self.topics.len()];
+        let mut queues = vec![(0_u32, 0_u32); self.topics.len()];
         for queue in &self.queues {
+            let (left, dropped) = &mut queues[queue.topic as usize];
+            if queue.is_dropped() {
+                *dropped += 1;
+                continue;
+            }
+            *left += 1;
             let least = &mut needed[queue.topic as usize];
             // What a replay is still to hand out must not go before.
             *least = (*least).min(queue.marks.floor()).min(queue.replays.first().unwrap_or(Seq::MAX));
         }
-        let kept = |topic: &Topic| retention.get(&topic.name).copied().unwrap_or(u64::MAX);
-        self.topics
-            .iter()
-            .zip(needed)
-            .map(|(topic, needed)| topic.first_kept(needed, kept(topic), now))
-            .collect()
+        let kept = |topic: &Topic, queues| match (retention.get(&topic.name), queues) {
+            (Some(kept), _) => *kept,
+            // A topic that has no folder any more goes with its last subscription that is dropped.
+            (None, (0, 1..)) => 0,
+            (None, _) => u64::MAX,
+        };
+        let topics = self.topics.iter().zip(needed).zip(queues);
+        topics.map(|((topic, needed), queues)| topic.first_kept(needed, kept(topic, queues), now)).collect()
     }
 
     /// Forgets what no queue and no retention needs.

@@ -102,7 +102,20 @@ pub(in super::super) struct Picked {
     pub(in super::super) suspect: Option<Seq>,
 }
 
+/// Where a queue begins that is gone: no message has so high a number.
+const DROPPED: Seq = Seq::MAX / 2;
+
 impl Queue {
+    /// What is left of a queue that is gone: it keeps its number, and nothing else.
+    pub(super) fn dropped(topic: TopicId, name: String) -> Self {
+        Self::new(topic, name, DROPPED)
+    }
+
+    /// Whether it is gone.
+    pub(in super::super) fn is_dropped(&self) -> bool {
+        self.start == DROPPED
+    }
+
     pub(super) fn new(topic: TopicId, name: String, start: Seq) -> Self {
         Self { topic, name, start, marks: Marks::new(start), cursor: start, ..Self::default() }
     }
@@ -320,6 +333,13 @@ impl Queue {
         self.finish(seq, true);
     }
 
+    /// The dead letters that are meant: all, or those with these ids.
+    pub(in super::super) fn select(&self, which: Option<Vec<MessageId>>) -> Vec<Seq> {
+        let which: Option<BTreeSet<MessageId>> = which.map(|ids| ids.into_iter().collect());
+        let wanted = |id| which.as_ref().is_none_or(|ids| ids.contains(id));
+        self.dead.iter().filter(|(_, dead)| wanted(&dead.id)).map(|(seq, _)| *seq).collect()
+    }
+
     /// How many messages its filter kept away.
     pub(in super::super) fn filtered(&self) -> u64 {
         self.discarded.get(super::FILTERED).copied().unwrap_or(0)
@@ -457,7 +477,7 @@ impl Queue {
         let delayed =
             delayed.filter(|(seq, due)| **due > now && self.marks.get(**seq) == Mark::Waiting).count() as u64;
         let mut ledger = Ledger {
-            published: topic.next - self.start,
+            published: topic.next.saturating_sub(self.start),
             pending: fresh - delayed,
             scheduled: delayed,
             in_flight: self.marks.count(Mark::Leased),

@@ -7,6 +7,7 @@ mod fault_disk;
 mod filtered;
 mod folder;
 mod golden;
+mod guests;
 mod model;
 mod restore;
 mod seeds;

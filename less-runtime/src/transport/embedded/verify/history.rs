@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fate, Scan, fate};
+use super::{Fate, Queue, Scan, fate};
 use crate::clock::Timestamp;
 use crate::message::StoredMessage;
 
@@ -296,8 +296,8 @@ impl<'a> Stored<'a> {
         let (id, seq) = self.find(topic, message)?;
         let same = self.keys.get(&(id, key))?;
         let at = same.partition_point(|(other, _)| *other < seq);
-        let queue =
-            scan.state.queues.iter().position(|queue| queue.topic == id && queue.name == subscriber)?;
+        let named = |queue: &Queue| queue.topic == id && queue.name == subscriber && !queue.is_dropped();
+        let queue = scan.state.queues.iter().position(named)?;
         let number = u32::try_from(queue).ok()?;
         let filtered = scan.state.queues[queue].filtered() > 0;
         let kept_away = |seq: u64| {

@@ -180,6 +180,7 @@ fn judge(scan: &Scan, now: Timestamp) -> Inspection {
         .state
         .queues
         .iter()
+        .filter(|queue| !queue.is_dropped())
         .map(|queue| {
             let topic = &scan.state.topics[queue.topic as usize];
             let (ledger, _) = queue.ledger(topic, now);

@@ -162,7 +162,9 @@ impl Scan {
     fn keep_away(&mut self, record: &Record<'_>) {
         if let Record::PublishFiltered { seq, kept_from, .. } = record {
             self.kept_away.extend(kept_from.iter().map(|queue| (*queue, *seq)));
-        } else if let Record::QueueFiltered { id, topic, start, runs, .. } = record {
+        } else if let Record::QueueFiltered { id, topic, start, runs, .. }
+        | Record::QueueWithFilter { id, topic, start, runs, .. } = record
+        {
             let next = self.state.topics.get(*topic as usize).map_or(0, |topic| topic.next);
             let mut seq = *start;
             for (passed, kept) in runs.iter() {
