@@ -296,8 +296,72 @@ fn list_shows_topics_and_subscribers_from_any_folder_of_the_app() {
         "message": "UserCreated",
         "folder": "less/topics/user_created",
         "subscribers": [subscriber("send_to_analytics"), subscriber("send_welcome_email")],
-    }] });
+        "subscribed_by": null,
+    }], "external": [] });
     assert_eq!(listed, expected);
+}
+
+const USERS: [(&str, &str); 2] = [
+    ("less.toml", "name = \"users\"\n"),
+    ("less/topics/user_created/audit/index.js", "exports.process = () => {};\n"),
+];
+const FRIENDS: [(&str, &str); 3] = [
+    ("less.toml", "name = \"friends\"\n"),
+    ("less/topics/befriended/notify/__init__.py", "def process(message): pass\n"),
+    ("less/external_topics/users/user_created/suggest/index.js", "exports.process = () => {};\n"),
+];
+
+#[test]
+fn list_shows_what_the_app_subscribes_to_elsewhere() {
+    let friends = app(&FRIENDS);
+    let said = "befriended
+  notify  Python  less/topics/befriended/notify/__init__.py
+users:user_created
+  suggest  Node.js  less/external_topics/users/user_created/suggest/index.js\n";
+    assert_eq!(less(friends.path(), &["list"]), ended(0, said, ""));
+    let listed = less(friends.path(), &["list", "--json"]).stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let expected = serde_json::json!([{ "app": "users", "folder": "less/external_topics/users", "topics": [{
+        "name": "user_created",
+        "message": null,
+        "folder": "less/external_topics/users/user_created",
+        "subscribers": [{
+            "name": "suggest",
+            "language": "node",
+            "file": "less/external_topics/users/user_created/suggest/index.js",
+        }],
+    }] }]);
+    assert_eq!(listed["external"], expected);
+}
+
+#[test]
+fn graph_shows_this_app_and_those_whose_folders_are_given() {
+    let (users, friends) = (app(&USERS), app(&FRIENDS));
+    let other = users.path().to_str().unwrap();
+    let said = "friends
+  ← users:user_created  suggest  Node.js
+  befriended
+    → notify  Python
+users
+  user_created
+    → audit  Node.js
+    → friends:suggest  Node.js\n";
+    assert_eq!(less(friends.path(), &["graph", other]), ended(0, said, ""));
+    // Where there is no app around, the folders are all there is.
+    let nowhere = tempfile::tempdir().unwrap();
+    let only = "users\n  user_created\n    → audit  Node.js\n";
+    assert_eq!(less(nowhere.path(), &["graph", other]), ended(0, only, ""));
+    for (format, begin) in [("svg", "<svg "), ("mermaid", "flowchart LR\n"), ("dot", "digraph less {\n")] {
+        let shown = less(friends.path(), &["graph", "--format", format]);
+        assert_eq!((shown.code, shown.stdout.starts_with(begin)), (0, true), "{shown:?}");
+    }
+    let missing = less(nowhere.path(), &["graph"]);
+    assert_eq!(missing.code, 1, "{missing:?}");
+    let none = end(program(env!("CARGO_BIN_EXE_less"), nowhere.path())
+        .args(["graph", "--running"])
+        .env("XDG_RUNTIME_DIR", nowhere.path()));
+    let said = "error: no app runs on this machine\nhint: `less dev` in an app's folder runs it\n";
+    assert_eq!(none, ended(1, "", said));
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub enum Command {
     Publish(crate::command::publish::Args),
     /// List topics and subscribers
     List(JsonArg),
+    /// Show apps, their topics, and who subscribes to them, as text or as a picture
+    Graph(crate::command::graph::Args),
     /// Show every subscriber's messages by state; exits 1 while any is dead or a handler can't be loaded
     Status(crate::command::status::Args),
     /// Show messages of a topic as they are published

@@ -11,6 +11,7 @@ mod dev;
 pub mod dlq;
 pub mod env;
 pub mod export;
+pub mod graph;
 pub mod iam;
 mod list;
 pub mod new;
@@ -36,7 +37,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Dev(arguments) => block_on(dev::run(&Project::find(folder)?, &arguments)),
         Command::Start(arguments) => block_on(start::run(&Project::find(folder)?, &arguments)),
         Command::Publish(arguments) => block_on(publish::run(folder, &arguments)),
-        Command::List(arguments) => list::run(&Project::find(folder)?, arguments.json),
+        Command::List(arguments) => block_on(list::run(&Project::find(folder)?, arguments.json)),
+        Command::Graph(arguments) => block_on(graph::run(folder, &arguments)),
         Command::Status(arguments) => block_on(status::run(folder, &arguments)),
         Command::Tail(arguments) => block_on(tail::run(folder, &arguments)),
         Command::Dlq(arguments) => block_on(dlq::run(folder, &arguments)),
