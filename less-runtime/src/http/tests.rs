@@ -174,6 +174,7 @@ async fn server(options: Options) -> Server {
     };
     let settings = Settings::default();
     let manifest = Manifest {
+        contract: None,
         external: Vec::new(),
         version: VERSION,
         app: "shop".parse().unwrap(),
