@@ -177,15 +177,18 @@ impl App {
             topics: self.topics.iter().map(Topic::manifest).collect(),
             contract: Some(self.contract()),
             external: self
-                .external
-                .iter()
-                .filter(|app| !app.topics.is_empty())
+                .publishers()
                 .map(|app| crate::manifest::ExternalApp {
                     app: app.name.clone(),
                     topics: app.topics.iter().map(Topic::received).collect(),
                 })
                 .collect(),
         }
+    }
+
+    /// The other apps that it subscribes to a topic of.
+    pub fn publishers(&self) -> impl Iterator<Item = &ExternalApp> {
+        self.external.iter().filter(|app| !app.topics.is_empty())
     }
 
     /// What it promises to others about its topics.
