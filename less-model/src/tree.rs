@@ -149,6 +149,15 @@ impl App {
         self.topics.iter().chain(self.external.iter().flat_map(|app| &app.topics))
     }
 
+    /// Likewise, each with what it is called beside all others: `user_created`, and `shop:user_created` for that of `shop`.
+    pub fn addressed(&self) -> impl Iterator<Item = (String, &Topic)> {
+        let own = self.topics.iter().map(|topic| (topic.name.to_string(), topic));
+        let external = self.external.iter().flat_map(|app| {
+            app.topics.iter().map(move |topic| (format!("{}:{}", app.name, topic.name), topic))
+        });
+        own.chain(external)
+    }
+
     /// The languages of its subscribers, each once.
     pub fn languages(&self) -> impl Iterator<Item = Language> {
         Language::ALL.into_iter().filter(|language| {

@@ -156,7 +156,7 @@ fn one(
                 format!("`{misplaced}` belongs to the app whose topic it is"),
             )
             .at(Place::path(format!("{path}/{misplaced}")))
-            .hint(format!("delete it; the types of `{app}` come with `less contract add`")),
+            .hint(format!("delete it; its types come with `less contract add {app}`")),
         );
     }
     let promised = match contract {
@@ -166,9 +166,11 @@ fn one(
                 let near = nearest(name.as_str(), contract.topics.iter().map(|topic| topic.name.as_str()));
                 let hint = match near {
                     Some(near) => {
-                        format!("did you mean `{near}`? `less contract add` brings the contract up to date")
+                        format!(
+                            "did you mean `{near}`? `less contract add {app}` brings the contract up to date"
+                        )
                     }
-                    None => format!("`less contract add` brings the contract of `{app}` up to date"),
+                    None => format!("`less contract add {app}` brings the contract up to date"),
                 };
                 let message = format!("the contract of `{app}` has no topic `{name}`");
                 diagnostics

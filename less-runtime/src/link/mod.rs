@@ -17,8 +17,8 @@ mod tests;
 
 use std::time::Duration;
 
-pub use self::client::{LinkState, LinkStatus};
 pub(crate) use self::client::{Address, Find, Link, LinkOptions};
+pub use self::client::{LinkState, LinkStatus};
 pub(crate) use self::linked::Linked;
 pub(crate) use self::protocol::{Subscription, VERSION};
 pub(crate) use self::server::Server;
