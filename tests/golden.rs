@@ -137,6 +137,12 @@ fn an_app_with_schemas_and_handlers_in_three_languages_is_generated_as_expected_
 }
 
 #[test]
+fn an_app_that_subscribes_to_other_apps_topics_in_three_languages_is_generated_as_expected_and_compiles() {
+    compare("external");
+    compile("external");
+}
+
+#[test]
 fn an_app_without_rust_is_generated_as_expected_and_has_nothing_to_compile() {
     compare("no_rust");
     let folders: BTreeSet<String> =

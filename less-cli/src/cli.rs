@@ -27,7 +27,9 @@ pub enum Command {
     /// Add a topic or a subscriber
     Add(crate::command::add::Args),
     /// Show everything that is wrong with the app, at once
-    Check,
+    Check(crate::command::check::Args),
+    /// Print what other apps may rely on, or take another app's such contract
+    Contract(crate::command::contract::Args),
     /// Generate `.less/`, compile the app, keep `less.lock`
     Build(crate::command::build::Args),
     /// Build, run, watch for changes

@@ -11,6 +11,7 @@ pub mod lock;
 mod oldest;
 pub mod output;
 pub mod pager;
+pub mod peer;
 pub mod place;
 pub mod program;
 pub mod project;

@@ -1,6 +1,7 @@
 //! Files that become the user's: those of a new app, and those that are added to one.
 
 use less_model::language::Language;
+use less_model::name::{AppName, TopicName};
 
 macro_rules! template {
     ($path:literal) => {
@@ -66,8 +67,32 @@ pub(crate) fn message(rust: bool) -> Template {
     }
 }
 
-/// A handler, for a topic with a message type or without.
-pub(crate) fn handler(language: Language, typed: bool) -> &'static str {
+/// A handler of a topic, which is another app's where one is named; `type_name` is its message type.
+pub(crate) fn handler(
+    language: Language,
+    app: Option<&AppName>,
+    topic: &TopicName,
+    type_name: Option<&str>,
+) -> String {
+    handler_file(language, type_name.is_some())
+        .replace("{{module}}", &module(language, app, topic))
+        .replace("{{type}}", type_name.unwrap_or_default())
+}
+
+/// Where a topic's types are; in JavaScript, what stands before their names.
+fn module(language: Language, app: Option<&AppName>, topic: &TopicName) -> String {
+    let app = app.map(AppName::identifier);
+    match (language, app) {
+        (Language::Rust, None) => format!("less::topics::{topic}"),
+        (Language::Rust, Some(app)) => format!("less::external_topics::{app}::{topic}"),
+        (Language::Node, None) => String::new(),
+        (Language::Node, Some(app)) => format!("external_topics.{app}."),
+        (Language::Python, None) => "less".to_owned(),
+        (Language::Python, Some(app)) => format!("less.external_topics.{app}"),
+    }
+}
+
+fn handler_file(language: Language, typed: bool) -> &'static str {
     match (language, typed) {
         (Language::Rust, true) => template!("add/rust/typed.rs"),
         (Language::Rust, false) => template!("add/rust/untyped.rs"),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{AppName, TopicName};
 use crate::quantity::Size;
+use crate::shape::{Kind, Problem, Shape};
 
 /// The file's name, in `less/external_topics/<app>`.
 pub const FILE: &str = "contract.json";
@@ -42,9 +43,63 @@ pub struct Topic {
     pub schema: Option<serde_json::Value>,
 }
 
+/// Why a text is no contract.
+#[derive(Debug, thiserror::Error)]
+pub enum ContractError {
+    /// It is no JSON.
+    #[error("this is no JSON: {0}")]
+    NotJson(serde_json::Error),
+    /// It is JSON, and something else.
+    #[error("this is no contract: it has no `less_contract`")]
+    Other,
+    /// A newer version of Less wrote it.
+    #[error("this contract has version {0}, this version of Less reads {VERSION}")]
+    Version(u64),
+    /// Its form is wrong.
+    #[error("this is no contract: {0}")]
+    Form(String),
+}
+
 impl Contract {
+    /// The contract that a JSON text holds.
+    pub fn read(text: &str) -> Result<Self, ContractError> {
+        Self::from_value(serde_json::from_str(text).map_err(ContractError::NotJson)?)
+    }
+
+    /// Likewise.
+    pub fn from_value(value: serde_json::Value) -> Result<Self, ContractError> {
+        match value["less_contract"].as_u64() {
+            Some(version) if version == u64::from(VERSION) => {}
+            Some(version) => return Err(ContractError::Version(version)),
+            None => return Err(ContractError::Other),
+        }
+        let form = |error: serde_json::Error| ContractError::Form(error.to_string());
+        let mut contract: Self = serde_json::from_value(value).map_err(form)?;
+        contract.topics.sort_by(|one, other| one.name.cmp(&other.name));
+        match contract.topics.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            Some(pair) => Err(ContractError::Form(format!("it has topic `{}` twice", pair[0].name))),
+            None => Ok(contract),
+        }
+    }
+
     /// The topic of this name.
     pub fn topic(&self, name: &str) -> Option<&Topic> {
         self.topics.iter().find(|topic| topic.name.as_str() == name)
+    }
+
+    /// The file's text: always the same for the same contract, a line for each thing that may change.
+    pub fn to_text(&self) -> String {
+        let text = serde_json::to_string_pretty(self).expect("names, numbers and JSON can be written");
+        text + "\n"
+    }
+}
+
+impl Topic {
+    /// What its messages look like to a reader, who takes what the writer adds later: objects are open. `None` for a topic that carries any JSON.
+    pub fn shape(&self) -> Result<Option<Shape>, Vec<Problem>> {
+        let Some(schema) = &self.schema else { return Ok(None) };
+        // Types are named after their topics, whatever the file says: they become names in code.
+        let shape = Shape::read_printed(schema, &self.name.type_name())?.opened();
+        Ok((shape.root().node.kind != Kind::Any).then_some(shape))
     }
 }

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::contract::Contract;
 use crate::filter::Filter;
 use crate::language::{Language, Worker};
 use crate::name::{AppName, StageName, SubscriberName, TopicName};
@@ -31,6 +32,9 @@ pub struct Manifest {
     pub workers: BTreeMap<Language, Worker>,
     /// Every topic.
     pub topics: Vec<Topic>,
+    /// What others may rely on, for those who ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
     /// Other apps' topics that this app subscribes to, sorted by app.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub external: Vec<ExternalApp>,

@@ -46,6 +46,61 @@ const KEYWORDS: &[&str] = &[
     "where", "while", "yield",
 ];
 
+/// What is no name of a namespace in TypeScript or of a module in Python, beside the above.
+const FOREIGN: &[&str] = &[
+    "and",
+    "any",
+    "assert",
+    "bigint",
+    "boolean",
+    "case",
+    "catch",
+    "class",
+    "debugger",
+    "def",
+    "default",
+    "del",
+    "delete",
+    "elif",
+    "except",
+    "export",
+    "extends",
+    "finally",
+    "from",
+    "function",
+    "global",
+    "implements",
+    "import",
+    "instanceof",
+    "interface",
+    "is",
+    "lambda",
+    "never",
+    "new",
+    "nonlocal",
+    "not",
+    "null",
+    "number",
+    "object",
+    "or",
+    "package",
+    "pass",
+    "private",
+    "protected",
+    "public",
+    "raise",
+    "string",
+    "switch",
+    "symbol",
+    "this",
+    "throw",
+    "undefined",
+    "unknown",
+    "var",
+    "void",
+    "with",
+];
+
 fn parse_identifier(text: &str) -> Result<(), NameError> {
     let first = text.chars().next().ok_or(NameError::Empty)?;
     if !first.is_ascii_alphabetic() {
@@ -164,10 +219,10 @@ impl TopicName {
 }
 
 impl AppName {
-    /// The name as an identifier in code: `-` becomes `_`, and a keyword gets one behind it.
+    /// The name as an identifier in code: `-` becomes `_`, and a word of Rust, TypeScript or Python gets one behind it.
     pub fn identifier(&self) -> String {
         let mut out = self.0.replace('-', "_");
-        if KEYWORDS.binary_search(&out.as_str()).is_ok() {
+        if KEYWORDS.binary_search(&out.as_str()).is_ok() || FOREIGN.binary_search(&out.as_str()).is_ok() {
             out.push('_');
         }
         out
@@ -199,7 +254,12 @@ mod tests {
 
     #[test]
     fn keywords_are_sorted_so_that_binary_search_finds_them() {
-        assert!(KEYWORDS.is_sorted());
+        assert!(KEYWORDS.is_sorted() && FOREIGN.is_sorted());
+        for (name, identifier) in
+            [("shop-eu", "shop_eu"), ("type", "type_"), ("class", "class_"), ("self", "self_")]
+        {
+            assert_eq!(name.parse::<AppName>().unwrap().identifier(), identifier);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::language::Language;
 use crate::manifest::{Manifest, Policy, Settings};
 use crate::name::{AppName, SubscriberName, TopicName};
 use crate::quantity::{Size, Span};
-use crate::shape::Shape;
+use crate::shape::{Kind, Shape};
 
 /// An app. Topics are sorted by name, and so are each topic's subscribers.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,6 +149,15 @@ impl App {
         self.topics.iter().chain(self.external.iter().flat_map(|app| &app.topics))
     }
 
+    /// Likewise, each with what it is called beside all others: `user_created`, and `shop:user_created` for that of `shop`.
+    pub fn addressed(&self) -> impl Iterator<Item = (String, &Topic)> {
+        let own = self.topics.iter().map(|topic| (topic.name.to_string(), topic));
+        let external = self.external.iter().flat_map(|app| {
+            app.topics.iter().map(move |topic| (format!("{}:{}", app.name, topic.name), topic))
+        });
+        own.chain(external)
+    }
+
     /// The languages of its subscribers, each once.
     pub fn languages(&self) -> impl Iterator<Item = Language> {
         Language::ALL.into_iter().filter(|language| {
@@ -175,20 +184,55 @@ impl App {
             settings: self.settings.clone(),
             workers: self.languages().filter_map(|language| Some((language, language.worker()?))).collect(),
             topics: self.topics.iter().map(Topic::manifest).collect(),
+            contract: Some(self.contract()),
             external: self
-                .external
-                .iter()
-                .filter(|app| !app.topics.is_empty())
+                .publishers()
                 .map(|app| crate::manifest::ExternalApp {
                     app: app.name.clone(),
-                    topics: app.topics.iter().map(Topic::manifest).collect(),
+                    topics: app.topics.iter().map(Topic::received).collect(),
                 })
                 .collect(),
+        }
+    }
+
+    /// The other apps that it subscribes to a topic of.
+    pub fn publishers(&self) -> impl Iterator<Item = &ExternalApp> {
+        self.external.iter().filter(|app| !app.topics.is_empty())
+    }
+
+    /// What it promises to others about its topics.
+    pub fn contract(&self) -> Contract {
+        Contract {
+            less_contract: crate::contract::VERSION,
+            app: self.name.clone(),
+            topics: self.topics.iter().map(Topic::promise).collect(),
         }
     }
 }
 
 impl Topic {
+    /// What others may rely on.
+    fn promise(&self) -> crate::contract::Topic {
+        // Where a `message.rs` shows nothing, or what no schema says, nothing is promised.
+        let known = self.message.shape().filter(|shape| shape.root().node.kind != Kind::Any);
+        let schema = known.map(Shape::to_schema);
+        let sound = |schema: &serde_json::Value| Shape::read_printed(schema, &self.name.type_name()).is_ok();
+        crate::contract::Topic {
+            name: self.name.clone(),
+            docs: self.message.shape().and_then(|shape| shape.root().node.docs.clone()),
+            ordered: self.ordered,
+            max_message: self.max_message,
+            message_type: self.message.type_name().map(str::to_owned),
+            schema: schema.filter(sound),
+        }
+    }
+
+    /// For a topic of another app: what it has accepted is asked no more than what types can't hold.
+    fn received(&self) -> crate::manifest::Topic {
+        let schema = self.message.shape().map(|shape| shape.clone().unbounded().to_schema());
+        crate::manifest::Topic { schema, ..self.manifest() }
+    }
+
     fn manifest(&self) -> crate::manifest::Topic {
         let subscribers = self.subscribers.iter().map(|subscriber| crate::manifest::Subscriber {
             name: subscriber.name.clone(),

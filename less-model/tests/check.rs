@@ -68,9 +68,11 @@ fn every_code_is_printed_by_a_case_or_needs_a_real_folder() {
     let mut codes = BTreeSet::new();
     codes_in_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut codes);
     assert!(codes.len() > 25, "{codes:?}");
-    // Those about `less.lock` are shown by the tests in `lock.rs`.
-    let about_locks = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lock")).unwrap();
-    let paths = cases().into_iter().chain(about_locks.map(|entry| entry.unwrap().path()));
+    // Those about `less.lock` and contracts are shown by the tests in `lock.rs` and `contract.rs`.
+    let others = ["tests/lock", "tests/contract"]
+        .into_iter()
+        .flat_map(|folder| fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap());
+    let paths = cases().into_iter().chain(others.map(|entry| entry.unwrap().path()));
     let printed: String = paths.map(|path| fs::read_to_string(path).unwrap()).collect();
     codes.retain(|code| !printed.contains(&format!("[{code}]: ")));
     // Shown by the tests in `folders.rs`.

@@ -363,6 +363,7 @@ fn manifest(concurrency: u32) -> Result<Manifest, Anything> {
         subscribers: vec![subscriber],
     };
     Ok(Manifest {
+        contract: None,
         external: Vec::new(),
         version: VERSION,
         app: "bench".parse()?,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use less_model::manifest::{Manifest, TransportKind};
 use less_model::name::{SubscriberName, TopicName};
-use less_model::shape::{Misfit, Refusal, Shape};
+use less_model::shape::{Misfit, Problem, Refusal, Shape};
 
 use crate::clock::{Clock, millis};
 use crate::limits::{Limits, Order};
@@ -143,11 +143,10 @@ impl App {
         let found = self.described(self.addressed(topic)?)?;
         let fits =
             |check: Check| -> Fits { Arc::new(move |body| check(body).map_err(|error| problem(&error))) };
-        // Another app's topic accepts nothing here, and is only read.
-        let external = || shape(found);
         let (shape, check) = match self.topics.get(topic) {
             Some(carried) => (carried.shape.clone(), carried.check),
-            None => (external(), check::<crate::Value> as Check),
+            // Another app's topic accepts nothing here, and is only read; its type may be one that no schema of this app's could have.
+            None => (read_shape(found, Shape::read_printed), check::<crate::Value> as Check),
         };
         match shape {
             Some((type_name, Ok(shape))) => Some(Arc::new(move |body| {
@@ -279,8 +278,15 @@ fn check_shape(shape: &Shape, type_name: &str, body: &[u8]) -> Result<(), Publis
 }
 
 fn shape(topic: &less_model::manifest::Topic) -> Option<Named> {
+    read_shape(topic, Shape::read)
+}
+
+fn read_shape(
+    topic: &less_model::manifest::Topic,
+    read: fn(&serde_json::Value, &str) -> Result<Shape, Vec<Problem>>,
+) -> Option<Named> {
     let type_name = topic.message_type.clone().unwrap_or_else(|| topic.name.type_name());
-    let shape = Shape::read(topic.schema.as_ref()?, &type_name)
+    let shape = read(topic.schema.as_ref()?, &type_name)
         .map_err(|problems| problems.first().map_or_else(String::new, |problem| problem.message.clone()));
     Some((type_name, shape))
 }

@@ -175,6 +175,11 @@ impl Client {
         self.typed(Method::GET, "/_less/status", None).await
     }
 
+    /// What the app promises to others about its topics: a contract of a form that this version of Less may not know.
+    pub async fn contract(&self) -> Result<Value, PublishError> {
+        self.ask(Method::GET, "/_less/contract", None).await
+    }
+
     /// Dead letters of a subscriber, oldest first: at most `limit` after the one called `after`.
     pub async fn dead_letters(
         &self,

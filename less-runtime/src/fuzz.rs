@@ -353,6 +353,7 @@ fn app() -> App {
     };
     let topics = vec![topic("anything", None), topic("user_created", Some("UserCreated"))];
     let manifest = Manifest {
+        contract: None,
         external: Vec::new(),
         version: VERSION,
         app: "shop".parse().expect("a name"),

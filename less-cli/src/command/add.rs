@@ -1,5 +1,7 @@
 //! `less add`.
 
+mod external;
+
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -31,7 +33,8 @@ enum What {
     },
     /// Add a subscriber to a topic
     Subscriber {
-        /// `TOPIC/NAME`
+        /// `TOPIC/NAME`, or `APP:TOPIC/NAME` for a topic of another app
+        #[arg(value_name = "[APP:]TOPIC/NAME")]
         path: String,
         /// What to write it in [default: as the app's other subscribers are]
         #[arg(long)]
@@ -90,6 +93,9 @@ fn subscriber(project: &Project, path: &str, language: Option<Language>) -> anyh
         ui::user_error(format!("`{name}` can't be a subscriber's name: {error}\n{hint}"))
     })?;
     let app = project.read()?.app;
+    if let Some((other, topic)) = topic.split_once(':') {
+        return external::subscriber(project, &app, other, topic, &name, language);
+    }
     let found: Option<&Topic> = app.topics.iter().find(|candidate| candidate.name.as_str() == topic);
     let Some(topic) = found else {
         let hint = match nearest(topic, app.topics.iter().map(|topic| topic.name.as_str())) {
@@ -98,21 +104,23 @@ fn subscriber(project: &Project, path: &str, language: Option<Language>) -> anyh
         };
         return Err(ui::user_error(format!("there is no topic `{topic}`\n{hint}")));
     };
-    if let Some(same) = topic.subscribers.iter().find(|s| s.name.as_str().eq_ignore_ascii_case(name.as_str()))
-    {
-        return Err(ui::user_error(format!(
-            "`{}` has a subscriber `{}` already\n  --> {}\nhint: change that file, or choose another name",
-            topic.name, same.name, same.file
-        )));
-    }
+    is_new(topic, &name)?;
     let language = language.unwrap_or_else(|| usual(&app));
     let type_name = topic.message.type_name();
-    let text = templates::handler(language, type_name.is_some())
-        .replace("{{topic}}", topic.name.as_str())
-        .replace("{{type}}", type_name.unwrap_or_default());
+    let text = templates::handler(language, None, &topic.name, type_name);
     write(project, &format!("{}/{name}/{}", topic.folder, language.handler_files()[0]), &text)?;
     how_to_publish(language, &topic.name, type_name);
     Ok(ExitStatus::Success)
+}
+
+fn is_new(topic: &Topic, name: &SubscriberName) -> anyhow::Result<()> {
+    match topic.subscribers.iter().find(|s| s.name.as_str().eq_ignore_ascii_case(name.as_str())) {
+        Some(same) => Err(ui::user_error(format!(
+            "`{}` has a subscriber `{}` already\n  --> {}\nhint: change that file, or choose another name",
+            topic.name, same.name, same.file
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// What to write instead of a bad name.

@@ -3,8 +3,9 @@
 pub mod add;
 pub mod backup;
 pub mod build;
-mod check;
+pub mod check;
 mod config;
+pub mod contract;
 pub mod deploy;
 pub mod destroy;
 mod dev;
@@ -32,7 +33,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     match cli.command {
         Command::New(arguments) => new::run(folder, &arguments),
         Command::Add(arguments) => add::run(&Project::find(folder)?, &arguments),
-        Command::Check => check::run(&Project::find(folder)?),
+        Command::Check(arguments) => block_on(check::run(&Project::find(folder)?, &arguments)),
+        Command::Contract(arguments) => block_on(contract::run(&Project::find(folder)?, &arguments)),
         Command::Build(arguments) => block_on(build::run(&Project::find(folder)?, &arguments)),
         Command::Dev(arguments) => block_on(dev::run(&Project::find(folder)?, &arguments)),
         Command::Start(arguments) => block_on(start::run(&Project::find(folder)?, &arguments)),

@@ -16,8 +16,8 @@ fn text(app: &App, address: SocketAddr, took: Duration) -> String {
         format!("  {} is live on http://{address} ({:.1} s)", app.name, took.as_secs_f64()),
         String::new(),
     ];
-    for topic in &app.topics {
-        lines.push(format!("  {}", topic.name));
+    for (address, topic) in app.addressed() {
+        lines.push(format!("  {address}"));
         let subscribers = topic.subscribers.iter();
         lines.extend(
             subscribers.map(|subscriber| format!("    → {}  ({})", subscriber.name, subscriber.file)),

@@ -12,21 +12,20 @@ use less_runtime::client::Client;
 /// Modules that handlers of other languages share.
 const SHARED: &str = "less/shared";
 
-/// A topic's and a subscriber's name.
+/// A topic's address and a subscriber's name.
 type Names = (String, String);
 
 /// The subscribers whose processes have to be replaced after these files have changed; `None` where that would not do.
 pub(super) fn subscribers(app: &App, changed: &[PathBuf]) -> Option<BTreeSet<Names>> {
     let all = || {
-        app.topics.iter().flat_map(|topic| {
-            topic
-                .subscribers
-                .iter()
+        app.addressed().flat_map(|(address, topic)| {
+            let subscribers = topic.subscribers.iter();
+            subscribers
                 .filter(|subscriber| subscriber.language != Language::Rust)
-                .map(move |subscriber| (topic.name.as_str(), subscriber))
+                .map(move |subscriber| (address.clone(), subscriber))
         })
     };
-    let names = |(topic, subscriber): (&str, &Subscriber)| (topic.to_owned(), subscriber.name.to_string());
+    let names = |(address, subscriber): (String, &Subscriber)| (address, subscriber.name.to_string());
     let mut out = BTreeSet::new();
     for path in changed {
         if path.starts_with(SHARED) {
@@ -58,7 +57,9 @@ mod tests {
 
     fn concerned(changed: &[&str]) -> Option<Vec<String>> {
         let files = ["a/x/index.js", "a/y/__init__.py", "b/x/index.mjs", "b/z/mod.rs"];
-        let text = files.map(|file| format!("//- less/topics/{file}\n")).concat();
+        let own = files.map(|file| format!("//- less/topics/{file}\n")).concat();
+        let text =
+            own + "//- less/external_topics/shop/a/x/index.js\n//- less/external_topics/shop/a/z/mod.rs\n";
         let app = scan(&SourceTree::fixture(&text), "app").0;
         let changed: Vec<PathBuf> = changed.iter().map(PathBuf::from).collect();
         subscribers(&app, &changed)
@@ -73,7 +74,8 @@ mod tests {
             concerned(&["less/topics/a/x/deep/er.js", "less/topics/b/x/new.js"]),
             names(&["a/x", "b/x"])
         );
-        assert_eq!(concerned(&["less/shared/db.py"]), names(&["a/x", "a/y", "b/x"]));
+        assert_eq!(concerned(&["less/shared/db.py"]), names(&["a/x", "a/y", "b/x", "shop:a/x"]));
+        assert_eq!(concerned(&["less/external_topics/shop/a/x/index.js"]), names(&["shop:a/x"]));
     }
 
     #[test]
@@ -84,6 +86,8 @@ mod tests {
             "less/topics/a/message.schema.json",
             "src/lib.rs",
             "less/topics/a/x2/a.js",
+            "less/external_topics/shop/contract.json",
+            "less/external_topics/shop/a/z/mod.rs",
         ] {
             assert_eq!(concerned(&["less/topics/a/x/index.js", path]), None, "{path}");
         }

@@ -1,6 +1,6 @@
 //! The crate `less`: the typed API that the user's code imports.
 
-use less_model::tree::{App, MessageSource, Topic};
+use less_model::tree::{App, ExternalApp, MessageSource, Topic};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
@@ -11,15 +11,29 @@ pub(super) fn files(app: &App) -> Vec<(String, TokenStream)> {
     let mut files =
         vec![("less/src/lib.rs".to_owned(), lib(app)), ("less/src/topics/mod.rs".to_owned(), topics(app))];
     files.extend(app.topics.iter().map(|topic| (format!("less/src/topics/{}.rs", topic.name), one(topic))));
+    if app.publishers().next().is_some() {
+        files.push(("less/src/external_topics/mod.rs".to_owned(), external(app)));
+    }
+    for other in app.publishers() {
+        let folder = format!("less/src/external_topics/{}", other.name.identifier());
+        files.push((format!("{folder}/mod.rs"), external_app(other)));
+        files.extend(other.topics.iter().map(|topic| (format!("{folder}/{}.rs", topic.name), one(topic))));
+    }
     files
 }
 
 fn lib(app: &App) -> TokenStream {
     let title = format!(" What the app `{}` publishes, and what its handlers use.", app.name);
+    let external = app.publishers().next().map(|_| {
+        quote!(
+            pub mod external_topics;
+        )
+    });
     quote! {
         #![doc = #title]
         // Message types say `less::message`, and they are compiled in here.
         extern crate self as less;
+        #external
         pub mod topics;
         pub use less_runtime::{
             Context, Error, Message, Publish, PublishError, PublishManyError, Receipt, Result, Topic, Value, message, reject,
@@ -49,6 +63,42 @@ fn topics(app: &App) -> TokenStream {
     quote! {
         //! The app's topics.
         #(#items)*
+    }
+}
+
+/// Modules alone: nobody publishes to another app's topic.
+fn external(app: &App) -> TokenStream {
+    let modules = app.publishers().map(|other| {
+        let name = format_ident!("{}", other.name.identifier());
+        let docs = format!(" Topics of the app `{}`: `{}`.", other.name, other.folder);
+        let allow = allow_case(&other.name.identifier());
+        quote! {
+            #[doc = #docs]
+            #allow
+            pub mod #name;
+        }
+    });
+    quote! {
+        //! Topics of other apps that this app subscribes to.
+        #(#modules)*
+    }
+}
+
+fn external_app(other: &ExternalApp) -> TokenStream {
+    let modules = other.topics.iter().map(|topic| {
+        let name = format_ident!("{}", topic.name.as_str());
+        let docs = format!(" What the topic `{}:{}` carries.", other.name, topic.name);
+        let allow = allow_case(topic.name.as_str());
+        quote! {
+            #[doc = #docs]
+            #allow
+            pub mod #name;
+        }
+    });
+    let title = format!(" Topics of the app `{}`.", other.name);
+    quote! {
+        #![doc = #title]
+        #(#modules)*
     }
 }
 

@@ -1,16 +1,54 @@
 //! The crate with `main`: a table of handlers, a function per topic.
 
 use less_model::language::Language;
-use less_model::tree::{App, MessageSource, Subscriber, Topic};
+use less_model::tree::{App, ExternalApp, MessageSource, Subscriber, Topic};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
+use self::Owner::{Other, Own};
 use super::allow_case;
 
 pub(super) fn files(app: &App) -> Vec<(String, TokenStream)> {
     let mut files = vec![("app/src/main.rs".to_owned(), main(app))];
-    files.extend(app.topics.iter().map(|topic| (format!("app/src/{}.rs", module(topic)), one(topic))));
+    files.extend(app.topics.iter().map(|topic| (format!("app/src/{}.rs", module(topic)), one(topic, &Own))));
+    for other in app.publishers() {
+        let folder = format!("app/src/{}", external_module(other));
+        files.push((format!("{folder}/mod.rs"), external(other)));
+        let of = Other(other);
+        files.extend(
+            other.topics.iter().map(|topic| (format!("{folder}/{}.rs", module(topic)), one(topic, &of))),
+        );
+    }
     files
+}
+
+/// Whose topic it is.
+enum Owner<'a> {
+    /// This app's.
+    Own,
+    /// Another app's.
+    Other(&'a ExternalApp),
+}
+
+/// Prefixed, so that no app's name meets a crate's.
+fn external_module(other: &ExternalApp) -> Ident {
+    format_ident!("external_{}", other.name.identifier())
+}
+
+fn external(other: &ExternalApp) -> TokenStream {
+    let modules: Vec<Ident> = other.topics.iter().map(module).collect();
+    let declarations = other.topics.iter().zip(&modules).map(|(topic, module)| {
+        let allow = allow_case(topic.name.as_str());
+        quote!(#allow mod #module;)
+    });
+    let title = format!(" Handlers of topics of the app `{}`.", other.name);
+    quote! {
+        #![doc = #title]
+        #(#declarations)*
+        pub fn register(registry: &mut ::less::codegen::Registry) {
+            #(#modules::register(registry);)*
+        }
+    }
 }
 
 /// Prefixed, so that no topic's name meets a crate's.
@@ -20,6 +58,12 @@ fn module(topic: &Topic) -> Ident {
 
 fn main(app: &App) -> TokenStream {
     let modules: Vec<Ident> = app.topics.iter().map(module).collect();
+    let others: Vec<Ident> = app.publishers().map(external_module).collect();
+    let external = app.publishers().zip(&others).map(|(other, module)| {
+        let allow = allow_case(&other.name.identifier());
+        quote!(#allow mod #module;)
+    });
+    let all = modules.iter().chain(&others);
     let declarations = app.topics.iter().zip(&modules).map(|(topic, module)| {
         let allow = allow_case(topic.name.as_str());
         quote!(#allow mod #module;)
@@ -29,9 +73,10 @@ fn main(app: &App) -> TokenStream {
     quote! {
         #![doc = #title]
         #macros
+        #(#external)*
         #(#declarations)*
         fn main() -> ::std::process::ExitCode {
-            ::less::codegen::main(include_str!("../manifest.json"), &[#(#modules::register),*])
+            ::less::codegen::main(include_str!("../manifest.json"), &[#(#all::register),*])
         }
     }
 }
@@ -90,20 +135,26 @@ fn macros() -> TokenStream {
     }
 }
 
-fn one(topic: &Topic) -> TokenStream {
-    let name = topic.name.as_str();
+fn one(topic: &Topic, owner: &Owner) -> TokenStream {
+    let (address, folder, up) = match owner {
+        Own => (topic.name.to_string(), quote!(topics), "../../.."),
+        Other(other) => {
+            let module = format_ident!("{}", other.name.identifier());
+            (format!("{}:{}", other.name, topic.name), quote!(external_topics::#module), "../../../..")
+        }
+    };
     let message = match &topic.message {
         MessageSource::Any => quote!(::less::Value),
         MessageSource::Rust { type_name, .. } | MessageSource::Schema { type_name, .. } => {
             let (module, name) = (format_ident!("{}", topic.name.as_str()), format_ident!("{type_name}"));
-            quote!(::less::topics::#module::#name)
+            quote!(::less::#folder::#module::#name)
         }
     };
     let rust: Vec<&Subscriber> =
         topic.subscribers.iter().filter(|subscriber| subscriber.language == Language::Rust).collect();
     let modules = rust.iter().map(|subscriber| {
         let (name, path) =
-            (format_ident!("{}", subscriber.name.as_str()), format!("../../../{}", subscriber.file));
+            (format_ident!("{}", subscriber.name.as_str()), format!("{up}/{}", subscriber.file));
         let allow = allow_case(subscriber.name.as_str());
         quote! {
             #[path = #path]
@@ -120,12 +171,12 @@ fn one(topic: &Topic) -> TokenStream {
             quote!(.subscriber(#name, |message, _| self::#module::process(message)))
         }
     });
-    let title = format!(" The topic `{name}`.");
+    let title = format!(" The topic `{address}`.");
     quote! {
         #![doc = #title]
         #(#modules)*
         pub fn register(registry: &mut ::less::codegen::Registry) {
-            registry.topic::<#message>(#name) #(#rows)* .done();
+            registry.topic::<#message>(#address) #(#rows)* .done();
         }
     }
 }

@@ -6,6 +6,9 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::name::{MAX_LENGTH, NameError, TopicName};
 use crate::source::Folder;
 
+/// What gives a topic a type.
+const MESSAGES: [&str; 2] = ["message.rs", "message.schema.json"];
+
 /// `kind` is `topic` or `subscriber`.
 pub(crate) fn bad_name(kind: &str, name: &str, error: &NameError, path: String) -> Diagnostic {
     let diagnostic = Diagnostic::error("bad-name", format!("`{name}` is no name for a {kind}: {error}"));
@@ -59,28 +62,29 @@ pub(crate) fn names_differ_by_case<'a>(
 
 /// Tells topics whose message types would have the same name, and a name that no type can have.
 pub(crate) fn same_type_name(topics: &[(TopicName, &Folder)], out: &mut Vec<Diagnostic>) {
-    let mut seen: BTreeMap<String, &TopicName> = BTreeMap::new();
+    let mut seen: BTreeMap<String, (&TopicName, &str)> = BTreeMap::new();
     for (name, folder) in topics {
-        if !folder.contains_key("message.rs") {
-            continue;
-        }
+        let Some(file) = MESSAGES.into_iter().find(|file| folder.contains_key(*file)) else { continue };
         let type_name = name.type_name();
-        let place = |name: &TopicName| Place::path(format!("{}/{name}/message.rs", crate::scan::TOPICS));
+        let place =
+            |name: &TopicName, file: &str| Place::path(format!("{}/{name}/{file}", crate::scan::TOPICS));
         if type_name == "Self" {
             let message =
                 format!("the message type of topic `{name}` would be called `Self`, a keyword of Rust");
             out.push(
-                Diagnostic::error("bad-name", message).at(place(name)).hint("rename the topic's folder"),
+                Diagnostic::error("bad-name", message)
+                    .at(place(name, file))
+                    .hint("rename the topic's folder"),
             );
         }
-        let differs = |first: &&TopicName| !first.as_str().eq_ignore_ascii_case(name.as_str());
-        if let Some(first) = seen.insert(type_name.clone(), name).filter(differs) {
+        let differs = |(first, _): &(&TopicName, &str)| !first.as_str().eq_ignore_ascii_case(name.as_str());
+        if let Some((first, first_file)) = seen.insert(type_name.clone(), (name, file)).filter(differs) {
             let message =
                 format!("topics `{first}` and `{name}` would both have a message type `{type_name}`");
             out.push(
                 Diagnostic::error("same-type-name", message)
-                    .at(place(name))
-                    .note("first one is here", Some(place(first)))
+                    .at(place(name, file))
+                    .note("first one is here", Some(place(first, first_file)))
                     .hint("rename one folder; a message type is named after its topic"),
             );
         }

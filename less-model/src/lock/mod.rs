@@ -17,7 +17,10 @@ mod gone;
 mod place;
 mod print;
 mod read;
+mod received;
 mod tell;
+
+pub use self::received::{ContractChange, contract_changes, contract_review};
 
 /// The file's name, in the app's folder.
 pub const FILE: &str = "less.lock";
@@ -146,6 +149,10 @@ impl Message {
             MessageSource::Rust { shape, .. } => (Written::Rust, shape),
             MessageSource::Schema { shape, .. } => (Written::Schema, shape),
         };
+        Some(Self::from_shape(written, shape))
+    }
+
+    fn from_shape(written: Written, shape: &Shape) -> Self {
         let name = shape.root().name.clone();
         let schema = printed(&shape.clone().bare());
         let (schema, shape) = match Shape::read_printed(&schema, &name) {
@@ -153,7 +160,7 @@ impl Message {
             // What no schema can say is any JSON, as everything that a source does not show.
             Err(_) => (printed(&Shape::any(&name)), Shape::any(&name)),
         };
-        Some(Self { written, schema, shape })
+        Self { written, schema, shape }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is said of a change.
 
-use super::compare::{Change, Effect, Readers, What};
+use super::compare::{At, Change, Effect, Readers, What};
 use super::place::Places;
 use crate::diagnostic::Diagnostic;
 
@@ -10,9 +10,7 @@ const ACCEPT: &str = "less build --accept-breaking";
 /// An error for a change that breaks somebody, a warning for one that may.
 pub(super) fn change(change: &Change, places: &Places) -> Diagnostic {
     let topic = &places.topic.name;
-    let field =
-        if change.at.shown.is_empty() { "a message".to_owned() } else { format!("`{}`", change.at.shown) };
-    let message = format!("topic `{topic}`: {}", what(&change.what, &field));
+    let message = format!("topic `{topic}`: {}", what(&change.what, &field(&change.at)));
     let breaking = change.effect.stored || change.effect.readers == Readers::Broken;
     let told = if breaking {
         Diagnostic::error("breaking-change", message)
@@ -31,7 +29,13 @@ pub(super) fn change(change: &Change, places: &Places) -> Diagnostic {
     }
 }
 
-fn what(what: &What, field: &str) -> String {
+/// What has changed, as readers know it.
+pub(super) fn field(at: &At) -> String {
+    if at.shown.is_empty() { "a message".to_owned() } else { format!("`{}`", at.shown) }
+}
+
+/// The change itself, in a few words.
+pub(super) fn what(what: &What, field: &str) -> String {
     match what {
         What::Removed { required: true } => format!("{field} is gone, and it was required"),
         What::Removed { required: false } => format!("{field} is gone"),

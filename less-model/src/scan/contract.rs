@@ -1,9 +1,7 @@
 //! Another app's `contract.json`.
 
-use serde_json::Value;
-
 use super::schema::{offset, without_place};
-use crate::contract::{Contract, VERSION};
+use crate::contract::{Contract, ContractError};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::name::AppName;
 use crate::shape::Shape;
@@ -13,9 +11,9 @@ pub(super) fn read(path: &str, text: &str, app: &AppName) -> (Option<Contract>, 
     let again = || format!("get it again: `less contract add FILE`, or the URL of `{app}` while it runs");
     let wrong =
         |message: String| vec![Diagnostic::error("contract", message).at(Place::path(path)).hint(again())];
-    let value: Value = match serde_json::from_str(text) {
-        Ok(value) => value,
-        Err(error) => {
+    let contract = match Contract::read(text) {
+        Ok(contract) => contract,
+        Err(ContractError::NotJson(error)) => {
             let offset = offset(text, error.line(), error.column());
             let diagnostic =
                 Diagnostic::error("json-syntax", format!("this is no JSON: {}", without_place(&error)))
@@ -23,19 +21,9 @@ pub(super) fn read(path: &str, text: &str, app: &AppName) -> (Option<Contract>, 
                     .hint(again());
             return (None, vec![diagnostic]);
         }
-    };
-    match value["less_contract"].as_u64() {
-        Some(version) if version == u64::from(VERSION) => {}
-        Some(version) => {
-            let message =
-                format!("this contract has version {version}, this version of Less reads {VERSION}");
-            return (None, wrong(message));
+        Err(error @ (ContractError::Other | ContractError::Version(_) | ContractError::Form(_))) => {
+            return (None, wrong(error.to_string()));
         }
-        None => return (None, wrong("this is no contract: it has no `less_contract`".to_owned())),
-    }
-    let contract: Contract = match serde_json::from_value(value) {
-        Ok(contract) => contract,
-        Err(error) => return (None, wrong(format!("this is no contract: {error}"))),
     };
     if contract.app != *app {
         return (None, wrong(format!("this is the contract of `{}`, not of `{app}`", contract.app)));
@@ -43,16 +31,14 @@ pub(super) fn read(path: &str, text: &str, app: &AppName) -> (Option<Contract>, 
     (Some(contract), Vec::new())
 }
 
-/// What a topic's messages look like to a reader, who takes what the writer adds later: objects are open. `None` for a topic without a type.
+/// What a topic's messages look like to a reader, with the type's name. `None` for a topic without a type.
 pub(super) fn shape(
     path: &str,
     topic: &crate::contract::Topic,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<(String, Shape)> {
-    let schema = topic.schema.as_ref()?;
-    let type_name = topic.message_type.clone().unwrap_or_else(|| topic.name.type_name());
-    match Shape::read(schema, &type_name) {
-        Ok(shape) => Some((type_name, shape.opened())),
+    match topic.shape() {
+        Ok(shape) => Some((topic.name.type_name(), shape?)),
         Err(problems) => {
             diagnostics.extend(problems.into_iter().map(|problem| {
                 let message = format!("the type of topic `{}`: {}", topic.name, problem.message);

@@ -84,6 +84,8 @@ fn app(
         contract
     });
     let mut topics = Vec::new();
+    let names: Vec<&str> = folders(Some(folder)).map(|(name, _)| name).collect();
+    check::names_differ_by_case("topics", &path, names.iter().copied(), diagnostics);
     for (topic, folder) in folders(Some(folder)) {
         let path = format!("{path}/{topic}");
         match topic.parse::<TopicName>() {
@@ -94,7 +96,8 @@ fn app(
             Err(error) => diagnostics.push(check::bad_name("topic", topic, &error, path)),
         }
     }
-    if topics.is_empty() && folders(Some(folder)).next().is_none() {
+    same_type_name(&topics, diagnostics);
+    if topics.is_empty() && names.is_empty() {
         diagnostics.push(
             Diagnostic::warning("no-subscribers", format!("nothing here subscribes to a topic of `{name}`"))
                 .at(Place::path(&path))
@@ -102,6 +105,32 @@ fn app(
         );
     }
     ExternalApp { name, folder: path, contract, topics }
+}
+
+/// Tells types that code could not name: they come from a contract, which no scan has checked.
+fn same_type_name(topics: &[Topic], diagnostics: &mut Vec<Diagnostic>) {
+    let mut seen: BTreeMap<&str, &Topic> = BTreeMap::new();
+    for topic in topics {
+        let Some(type_name) = topic.message.type_name() else { continue };
+        let hint = "ask for another name of that topic in its own app";
+        let told = if type_name == "Self" {
+            let message = format!(
+                "the message type of topic `{}` would be called `Self`, a keyword of Rust",
+                topic.name
+            );
+            Diagnostic::error("bad-name", message)
+        } else if let Some(first) = seen.insert(type_name, topic) {
+            let message = format!(
+                "topics `{}` and `{}` would both have a message type `{type_name}`",
+                first.name, topic.name
+            );
+            Diagnostic::error("same-type-name", message)
+                .note("first one is here", Some(Place::path(&first.folder)))
+        } else {
+            continue;
+        };
+        diagnostics.push(told.at(Place::path(&topic.folder)).hint(hint));
+    }
 }
 
 /// Where a topic's folder is, and what is known of its app.
@@ -127,7 +156,7 @@ fn one(
                 format!("`{misplaced}` belongs to the app whose topic it is"),
             )
             .at(Place::path(format!("{path}/{misplaced}")))
-            .hint(format!("delete it; the types of `{app}` come with `less contract add`")),
+            .hint(format!("delete it; its types come with `less contract add {app}`")),
         );
     }
     let promised = match contract {
@@ -137,9 +166,11 @@ fn one(
                 let near = nearest(name.as_str(), contract.topics.iter().map(|topic| topic.name.as_str()));
                 let hint = match near {
                     Some(near) => {
-                        format!("did you mean `{near}`? `less contract add` brings the contract up to date")
+                        format!(
+                            "did you mean `{near}`? `less contract add {app}` brings the contract up to date"
+                        )
                     }
-                    None => format!("`less contract add` brings the contract of `{app}` up to date"),
+                    None => format!("`less contract add {app}` brings the contract up to date"),
                 };
                 let message = format!("the contract of `{app}` has no topic `{name}`");
                 diagnostics

@@ -9,6 +9,7 @@ use serde_json::Number;
 mod bare;
 mod check;
 mod format;
+mod lenient;
 pub(crate) mod pointer;
 mod read;
 #[cfg(feature = "parse")]
@@ -195,13 +196,6 @@ impl Shape {
         Self { types: vec![Named { name: name.to_owned(), node: Node::any() }] }
     }
 
-    /// The same for a reader who takes what the writer adds later: every object may have further properties.
-    #[must_use]
-    pub fn opened(mut self) -> Self {
-        self.types.iter_mut().for_each(|named| named.node.open());
-        self
-    }
-
     /// The message's own type.
     pub fn root(&self) -> &Named {
         &self.types[0]
@@ -224,36 +218,6 @@ impl Node {
     pub fn or_null(mut self) -> Self {
         self.nullable = true;
         self
-    }
-}
-
-impl Node {
-    fn open(&mut self) {
-        match &mut self.kind {
-            Kind::Any
-            | Kind::Null
-            | Kind::Boolean
-            | Kind::Integer(_)
-            | Kind::Number(_)
-            | Kind::Text(_)
-            | Kind::Choice(_)
-            | Kind::Ref(_) => {}
-            Kind::Array(array) => array.items.open(),
-            Kind::Map(values) => values.open(),
-            Kind::Object(object) => object.open_up(),
-            Kind::Union(union) => union.variants.iter_mut().for_each(|variant| variant.object.open_up()),
-            Kind::External(alternatives) => {
-                let contents = alternatives.iter_mut().filter_map(|one| one.content.as_mut());
-                contents.for_each(Self::open);
-            }
-        }
-    }
-}
-
-impl Object {
-    fn open_up(&mut self) {
-        self.open = true;
-        self.properties.iter_mut().for_each(|property| property.node.open());
     }
 }
 

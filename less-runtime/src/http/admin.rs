@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use http::StatusCode;
+use less_model::contract::Contract;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -167,6 +168,15 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Sta
 
 pub(super) async fn topics(State(shared): State<Arc<Shared>>) -> Json<Value> {
     Json(json!({"app": shared.app.manifest().app, "topics": shared.app.manifest().topics}))
+}
+
+/// `GET /_less/contract`: what other apps may rely on.
+pub(super) async fn contract(State(shared): State<Arc<Shared>>) -> Result<Json<Contract>, Problem> {
+    let contract = shared.app.manifest().contract.clone();
+    contract.map(Json).ok_or_else(|| {
+        let detail = "this app was built without a contract: build it anew with `less build`";
+        Problem::new(StatusCode::NOT_FOUND, "no-contract", detail)
+    })
 }
 
 pub(super) fn subscription(

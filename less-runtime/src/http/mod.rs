@@ -148,6 +148,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(metrics))
         .route("/_less/status", get(admin::status))
         .route("/_less/topics", get(admin::topics))
+        .route("/_less/contract", get(admin::contract))
         .route("/_less/topics/{id}/batch", post(publish::many))
         .route("/_less/dead-letters/{topic}/{subscriber}", get(admin::list))
         .route("/_less/dead-letters/{topic}/{subscriber}/release", post(admin::release))

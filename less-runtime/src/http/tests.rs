@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use less_model::contract::Contract;
 use less_model::manifest::{DEFAULT_RETENTION, Manifest, Policy, Settings, Subscriber, Topic, VERSION};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -174,6 +175,7 @@ async fn server(options: Options) -> Server {
     };
     let settings = Settings::default();
     let manifest = Manifest {
+        contract: Some(Contract { less_contract: 1, app: "shop".parse().unwrap(), topics: Vec::new() }),
         external: Vec::new(),
         version: VERSION,
         app: "shop".parse().unwrap(),
@@ -262,6 +264,13 @@ async fn a_message_that_fits_is_accepted_with_its_options() {
     assert_eq!(message.attributes["tenant"], "acme");
     assert_eq!(due - message.published_at, 30_000);
     assert_eq!(&message.body[..], GOOD.as_bytes(), "the body is kept as it came");
+}
+
+#[tokio::test]
+async fn the_contract_is_there_for_whoever_may_ask() {
+    let server = server(options()).await;
+    let contract = server.get("/_less/contract", "").await.json();
+    assert_eq!(contract, serde_json::json!({"less_contract": 1, "app": "shop", "topics": []}));
 }
 
 #[tokio::test]
@@ -358,7 +367,14 @@ async fn a_key_is_asked_for_everywhere_but_for_health() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(server.get(path, "").await.status, 200);
     }
-    for path in ["/metrics", "/_less/status", "/_less/topics", "/_less/tail?topic=user_created", "/nothing"] {
+    for path in [
+        "/metrics",
+        "/_less/status",
+        "/_less/topics",
+        "/_less/contract",
+        "/_less/tail?topic=user_created",
+        "/nothing",
+    ] {
         let answer = server.get(path, "").await;
         assert_eq!(answer.status, 401, "{path}");
         assert!(answer.head.contains("www-authenticate: bearer"));

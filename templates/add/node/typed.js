@@ -1,4 +1,4 @@
-/** @param {import('@chuva.io/less').{{type}}} message */
+/** @param {import('@chuva.io/less').{{module}}{{type}}} message */
 exports.process = async (message) => {
   console.log(message);
 };

@@ -1,4 +1,4 @@
-from less import {{type}}
+from {{module}} import {{type}}
 
 
 def process(message: {{type}}):

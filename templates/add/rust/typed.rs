@@ -1,4 +1,4 @@
-use less::topics::{{topic}}::{{type}};
+use {{module}}::{{type}};
 
 pub async fn process(message: {{type}}) -> less::Result<()> {
     println!("{message:?}");

@@ -1,6 +1,6 @@
 //! Message types in the languages of subscribers and publishers, and the packages that these languages publish with.
 
-use less_model::tree::App;
+use less_model::tree::{App, Topic};
 use serde_json::{Map, Value, json};
 
 use super::Files;
@@ -51,12 +51,12 @@ pub(super) fn files(app: &App) -> anyhow::Result<Files> {
     Ok(files)
 }
 
-/// The types of each topic, with names that no fixed part of a package has; `None` for a topic that carries any JSON.
-fn types(app: &App, reserved: &[&str]) -> Vec<Option<Types>> {
+/// The types of each topic of an app, with names that no fixed part of a package has; `None` for a topic that carries any JSON.
+fn types(topics: &[Topic], reserved: &[&str]) -> Vec<Option<Types>> {
     let taken = |name: &str| {
-        reserved.contains(&name) || app.topics.iter().any(|topic| topic.message.type_name() == Some(name))
+        reserved.contains(&name) || topics.iter().any(|topic| topic.message.type_name() == Some(name))
     };
-    app.topics
+    topics
         .iter()
         .map(|topic| {
             let (name, shape) = (topic.message.type_name()?, topic.message.shape()?);

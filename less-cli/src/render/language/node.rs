@@ -1,6 +1,6 @@
 //! `.less/node_modules/@chuva.io/less`: the package that JavaScript and TypeScript publish with.
 
-use less_model::tree::App;
+use less_model::tree::{App, ExternalApp};
 
 use super::names::Types;
 use super::{app_json, node_types, types};
@@ -67,7 +67,7 @@ pub(super) fn static_files() -> &'static [super::Static] {
 }
 
 pub(super) fn files(app: &App) -> anyhow::Result<Files> {
-    let types = types(app, &RESERVED);
+    let types = types(&app.topics, &RESERVED);
     let exported: Vec<(Option<String>, Vec<String>)> = types
         .iter()
         .map(|types| {
@@ -92,5 +92,24 @@ fn declarations(app: &App, types: &[Option<Types>]) -> String {
         let message = types.as_ref().map_or("Json", |types| types.root().name.as_str());
         out.extend([format!("  /** `{}` */\n  readonly {}: Topic<{message}>;\n", topic.folder, topic.name)]);
     }
-    out + "};\n"
+    out += "};\n";
+    let apps: String = app.publishers().filter_map(external).collect();
+    if !apps.is_empty() {
+        out.extend([
+            "\n/** Message types of other apps' topics that this app subscribes to. */\n",
+            "export namespace external_topics {\n",
+            &apps,
+            "}\n",
+        ]);
+    }
+    out
+}
+
+/// The types of another app's topics, in a namespace of its own: they may be called as this app's are.
+fn external(other: &ExternalApp) -> Option<String> {
+    let types = types(&other.topics, &RESERVED);
+    let inside: String = types.iter().flatten().map(node_types::declarations).collect();
+    let inside: String = inside.lines().map(|line| format!("    {line}\n")).collect();
+    let (folder, name) = (&other.folder, other.name.identifier());
+    (!inside.is_empty()).then(|| format!("  /** `{folder}` */\n  export namespace {name} {{\n{inside}  }}\n"))
 }

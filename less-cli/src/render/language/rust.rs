@@ -1,4 +1,4 @@
-//! Message types in Rust, for topics whose type is a `message.schema.json`. What fits the schema can be read into them.
+//! Message types in Rust, for topics whose type is a `message.schema.json` or in another app's contract. What fits the schema can be read into them.
 
 use less_model::shape::{Kind, Named, Node, Object, Property, Shape, Union};
 use proc_macro2::{Ident, Span, TokenStream};
@@ -69,7 +69,8 @@ impl Printer<'_> {
     fn alias(&self, at: usize, named: &Named, docs: &TokenStream) -> TokenStream {
         let name = ident(&named.name);
         let ty = self.ty(&named.node, Some(at));
-        if self.alias_circle(at) {
+        // A message's own type has to be a type of its own: another app's `message.rs` may hold a list.
+        if at == 0 || self.alias_circle(at) {
             let derives = derives();
             return quote!(#docs #derives pub struct #name(pub #ty););
         }

@@ -73,6 +73,7 @@ impl<'a> Walk<'a> {
                 old: self.old,
                 new: self.new,
                 exact: self.exact,
+                additions: self.additions,
                 seen: std::mem::take(&mut self.seen),
                 out: Vec::new(),
             };

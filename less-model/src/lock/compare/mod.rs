@@ -84,22 +84,47 @@ pub(super) enum Readers {
 
 /// The changes from one type to another; without a type any JSON fits.
 pub(super) fn messages(old: Option<&Message>, new: Option<&Message>, topic: &TopicName) -> Vec<Change> {
+    let exact = old.is_some_and(|message| match message.written {
+        Written::Rust => true,
+        Written::Schema => false,
+    });
+    walk(old, new, topic, exact, Additions::OfConcern)
+}
+
+/// The changes for those who read another app's topic by the old type; what is new is among them, whoever it concerns.
+pub(super) fn received(old: Option<&Message>, new: Option<&Message>, topic: &TopicName) -> Vec<Change> {
+    walk(old, new, topic, false, Additions::All)
+}
+
+fn walk(
+    old: Option<&Message>,
+    new: Option<&Message>,
+    topic: &TopicName,
+    exact: bool,
+    additions: Additions,
+) -> Vec<Change> {
     if let (Some(old), Some(new)) = (old, new)
         && old.schema == new.schema
     {
         return Vec::new();
     }
     let any = Shape::any(&topic.type_name());
-    let exact = old.is_some_and(|message| match message.written {
-        Written::Rust => true,
-        Written::Schema => false,
-    });
     let shape = |message: Option<&'_ Message>| message.map(|message| message.shape.clone());
     let (old, new) = (shape(old).unwrap_or_else(|| any.clone()), shape(new).unwrap_or(any));
-    let mut walk = Walk { old: &old, new: &new, exact, seen: HashSet::from([(0, 0)]), out: Vec::new() };
+    let seen = HashSet::from([(0, 0)]);
+    let mut walk = Walk { old: &old, new: &new, exact, additions, seen, out: Vec::new() };
     let at = At { owner: new.root().name.clone(), ..At::default() };
     walk.nodes(&old.root().node, &new.root().node, &at, Null::Compared);
     walk.out
+}
+
+/// Which new fields are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Additions {
+    /// Those that old messages lack, or that old types refuse.
+    OfConcern,
+    /// Every one.
+    All,
 }
 
 struct Walk<'a> {
@@ -107,6 +132,7 @@ struct Walk<'a> {
     new: &'a Shape,
     /// Whether a reader's types hold no more than the old bounds.
     exact: bool,
+    additions: Additions,
     /// Pairs of types that were compared: types may hold themselves.
     seen: HashSet<(usize, usize)>,
     out: Vec<Change>,

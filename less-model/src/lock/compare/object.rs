@@ -1,6 +1,6 @@
 //! Objects: fields that came, went, or may be missing.
 
-use super::{At, Null, Readers, Walk, What};
+use super::{Additions, At, Null, Readers, Walk, What};
 use crate::shape::{Object, Property};
 
 impl<'a> Walk<'a> {
@@ -25,7 +25,7 @@ impl<'a> Walk<'a> {
         for after in new.properties.iter().filter(|after| find(old, &after.name).is_none()) {
             let required = after.required;
             let readers = if old.open { Readers::Fine } else { Readers::New };
-            if required || readers != Readers::Fine {
+            if required || readers != Readers::Fine || self.additions == Additions::All {
                 self.tell(&at.field(&after.name), What::Added { required }, required, readers);
             }
         }

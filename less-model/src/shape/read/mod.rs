@@ -40,8 +40,7 @@ impl Shape {
     }
 
     /// Likewise, where the schema is one that a shape printed: a `message.rs` may hold what no schema's root does.
-    #[cfg(feature = "parse")]
-    pub(crate) fn read_printed(schema: &Value, name: &str) -> Result<Self, Vec<Problem>> {
+    pub fn read_printed(schema: &Value, name: &str) -> Result<Self, Vec<Problem>> {
         Self::read_as(schema, name, Root::Anything)
     }
 
@@ -56,7 +55,6 @@ impl Shape {
         reader.types[0].node = node;
         match of {
             Root::Message => reader.check_root(&at),
-            #[cfg(feature = "parse")]
             Root::Anything => {}
         }
         // References found on the way wait here: a definition that refers to itself is read once.
@@ -82,7 +80,6 @@ enum Root {
     /// What a message is: an object or a union of objects.
     Message,
     /// Any type.
-    #[cfg(feature = "parse")]
     Anything,
 }
 

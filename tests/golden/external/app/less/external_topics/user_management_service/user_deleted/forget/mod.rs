@@ -1,0 +1,4 @@
+pub async fn process(message: less::Value) -> less::Result<()> {
+    println!("{message}");
+    Ok(())
+}

@@ -1,0 +1,5 @@
+/// Called as the other app's, and another type.
+#[less::message]
+pub struct UserCreated {
+    pub friend: String,
+}
