@@ -198,7 +198,10 @@ mod tests {
         .unwrap();
         let stage = "prod".parse().unwrap();
         let names = |topology: &Topology| -> Vec<String> {
-            topology.subscribers().map(|(at, topic, s)| format!("{at} {} {}", topic.physical, s.queue)).collect()
+            topology
+                .subscribers()
+                .map(|(at, topic, s)| format!("{at} {} {}", topic.physical, s.queue))
+                .collect()
         };
         let queue = "friends-prod-users-created-suggest.fifo";
         let file = Topology::of(&manifest, &stage);

@@ -35,7 +35,7 @@ fn scan(sources: &str) -> (SourceTree, App) {
 fn needs(app: &App) -> Desired {
     let topology = Topology::of(&app.manifest(), &"prod".parse().unwrap());
     let mut desired = Desired::of(&topology, &site(), None);
-    for subscriber in desired.topics.iter_mut().flat_map(|topic| &mut topic.subscribers) {
+    for subscriber in desired.subscribers_mut() {
         let code = subscriber.subscriber.as_str().trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
         subscriber.set_code(&code);
     }

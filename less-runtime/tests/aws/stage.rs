@@ -67,6 +67,7 @@ pub(crate) fn topology(prefix: &str, layout: &Layout) -> Topology {
         app: "app".parse().expect("a name"),
         stage: "test".parse().expect("a name"),
         topics: topics.collect(),
+        external: Vec::new(),
     }
 }
 
