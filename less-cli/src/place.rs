@@ -96,29 +96,34 @@ impl OnAws {
         Ok(open(&self.connection, &self.topology, &self.layout, options, clock).await?)
     }
 
-    fn subscribers(&self) -> impl Iterator<Item = (&str, &str)> {
+    fn subscribers(&self) -> impl Iterator<Item = (String, &str)> {
         let topics = &self.layout.topics;
         let specs = self.layout.subscriptions.iter();
-        specs.map(move |spec| (topics[spec.topic.0 as usize].name.as_str(), spec.subscriber.as_str()))
+        specs.map(move |spec| (topics[spec.topic.0 as usize].address(), spec.subscriber.as_str()))
     }
 
     fn subscription(&self, topic: &str, subscriber: &str) -> anyhow::Result<SubscriptionIndex> {
         let mut all = (0..).zip(self.subscribers());
-        let found = all.find(|(_, one)| *one == (topic, subscriber));
+        let found = all.find(|(_, (t, s))| t == topic && *s == subscriber);
         let missing = || user_error(format!("topic `{topic}` has no subscriber `{subscriber}`"));
         found.map(|(index, _)| SubscriptionIndex(index)).ok_or_else(missing)
     }
 
     /// The name of a subscriber's queue.
     pub fn queue(&self, topic: &str, subscriber: &str) -> Option<&str> {
-        let topic = self.topology.topics.iter().find(|placed| placed.name.as_str() == topic)?;
-        let placed = topic.subscribers.iter().find(|placed| placed.name.as_str() == subscriber)?;
+        let mut all = self.topology.subscribers();
+        let (_, _, placed) = all.find(|(address, _, s)| address == topic && s.name.as_str() == subscriber)?;
         Some(&placed.queue)
     }
 
     async fn watch(&self, topic: &str, subscriber: Option<&str>) -> anyhow::Result<Watch> {
         let placed = self.topology.topics.iter().find(|placed| placed.name.as_str() == topic);
         let placed = placed.ok_or_else(|| {
+            if let Some((app, name)) = topic.split_once(':') {
+                return user_error(format!(
+                    "`{topic}` is a topic of app `{app}`, and is watched there\nhint: in the folder of that app: `less tail {name}`, with the stage that it has there"
+                ));
+            }
             let near = less_model::name::nearest(topic, self.topology.topics.iter().map(|t| t.name.as_str()));
             let near = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
             unknown(&format!("there is no topic `{topic}`{near}"))
@@ -156,10 +161,9 @@ impl Place {
             Self::App(client) => {
                 client.status().await?.subscribers.into_iter().map(|s| (s.topic, s.subscriber)).collect()
             }
-            Self::Aws(aws) => aws
-                .subscribers()
-                .map(|(topic, subscriber)| (topic.to_owned(), subscriber.to_owned()))
-                .collect(),
+            Self::Aws(aws) => {
+                aws.subscribers().map(|(topic, subscriber)| (topic, subscriber.to_owned())).collect()
+            }
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use less_model::elsewhere::is_account;
 use less_model::manifest::{AwsLayer, Manifest, TransportKind};
 use less_model::name::StageName;
 use less_model::topology::Topology;
@@ -9,7 +10,7 @@ use less_model::tree::App;
 use less_runtime::transport::aws::{Connection, Purpose, Site, connect};
 
 use crate::project::Project;
-use crate::ui::user_error;
+use crate::ui::{self, user_error};
 
 /// A stage on AWS.
 pub struct Stage {
@@ -54,8 +55,18 @@ pub fn named(stage: Option<&str>) -> anyhow::Result<StageName> {
 }
 
 fn account(text: &str) -> Result<String, &'static str> {
-    let digits = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if digits { Ok(text.to_owned()) } else { Err("an account has 12 digits") }
+    if is_account(text) { Ok(text.to_owned()) } else { Err("an account has 12 digits") }
+}
+
+/// What an app's topics and queues are called in a stage, and where other apps' are, as the environment and `less.toml` say.
+pub fn whole_topology(manifest: &Manifest, stage: &StageName) -> anyhow::Result<Topology> {
+    Topology::resolve(manifest, stage, |name| std::env::var(name).ok()).map_err(|mut errors| {
+        let last = errors.pop().map_or_else(String::new, |error| error.to_string());
+        for error in errors {
+            ui::error(&error.to_string());
+        }
+        user_error(last)
+    })
 }
 
 impl Stage {
@@ -99,6 +110,11 @@ impl Stage {
     /// What its topics and queues are called.
     pub fn topology(&self) -> Topology {
         Topology::of(&self.manifest, &self.name)
+    }
+
+    /// The same with where other apps are, as the environment says.
+    pub fn whole_topology(&self) -> anyhow::Result<Topology> {
+        whole_topology(&self.manifest, &self.name)
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Source {
     Flag(&'static str),
     /// An environment variable.
     Env(&'static str),
+    /// The environment variable that is named after another app.
+    AppEnv(String),
     /// The stage's table in `less.toml`.
     Stage(StageName),
     /// The top level of `less.toml`.
@@ -40,6 +42,7 @@ impl fmt::Display for Source {
         match self {
             Self::Flag(flag) => f.write_str(flag),
             Self::Env(name) => f.write_str(name),
+            Self::AppEnv(name) => f.write_str(name),
             Self::Stage(stage) => write!(f, "less.toml [stages.{stage}]"),
             Self::File => f.write_str("less.toml"),
             Self::Default => f.write_str("default"),

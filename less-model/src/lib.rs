@@ -6,6 +6,7 @@
 pub mod config;
 pub mod contract;
 pub mod diagnostic;
+pub mod elsewhere;
 pub mod filter;
 pub mod language;
 pub mod manifest;

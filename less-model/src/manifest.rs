@@ -305,6 +305,9 @@ pub struct AwsLayer {
     /// The KMS key that encrypts topics and queues (id, ARN or `alias/…`); SQS's own without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_key: Option<String>,
+    /// Other accounts that may subscribe queues of theirs to this app's topics, 12 digits each. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscriber_accounts: Vec<String>,
 }
 
 impl AwsLayer {

@@ -2,6 +2,7 @@
 //!
 //! Nothing else derives such names, and they are a function of the app, the stage and the folders' names alone: no record can go stale.
 
+use crate::elsewhere::{Elsewhere, ElsewhereError};
 use crate::filter::Filter;
 use crate::manifest::{Manifest, Topic};
 use crate::name::{AppName, StageName, SubscriberName, TopicName};
@@ -23,6 +24,26 @@ pub struct Topology {
     pub stage: StageName,
     /// Its topics, sorted by name.
     pub topics: Vec<PlacedTopic>,
+    /// Other apps' topics that it subscribes to, sorted by app and name.
+    pub external: Vec<PlacedExternal>,
+}
+
+/// Another app's topic, with this app's subscribers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlacedExternal {
+    /// The other app.
+    pub app: AppName,
+    /// Where it is.
+    pub at: Elsewhere,
+    /// The topic: what it is called is the other app's, what its subscribers' queues are called is this app's.
+    pub topic: PlacedTopic,
+}
+
+impl PlacedExternal {
+    /// What the topic is called beside this app's own ones: `app:topic`.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.app, self.topic.name)
+    }
 }
 
 /// A topic.
@@ -45,9 +66,9 @@ pub struct PlacedTopic {
 pub struct PlacedSubscriber {
     /// Its name.
     pub name: SubscriberName,
-    /// The SQS queue's name: `<app>-<stage>-<topic>-<subscriber>`.
+    /// The SQS queue's name: `<app>-<stage>-<topic>-<subscriber>`, and `<app>-<stage>-<other app>-<topic>-<subscriber>` of another app's topic.
     pub queue: String,
-    /// The queue of its dead letters: `<app>-<stage>-<topic>-<subscriber>-dlq`.
+    /// The queue of its dead letters: the same with `-dlq`.
     pub dead_letters: String,
     /// After how many receives SQS itself makes a message a dead letter: more than the subscriber's own attempts, which decide. Handing a message
     /// back and holding it until it is due are receives as well.
@@ -57,21 +78,64 @@ pub struct PlacedSubscriber {
 }
 
 impl Topology {
-    /// The topology of an app in a stage.
+    /// The topology of an app in a stage, with other apps where `less.toml` says that they are. That says nothing about the names of this app's own
+    /// topics and queues.
     pub fn of(manifest: &Manifest, stage: &StageName) -> Self {
+        Self::seen(manifest, stage, |app| Elsewhere::of(&manifest.settings, stage, app))
+    }
+
+    /// The same with other apps where the environment says that they are; all problems are returned.
+    pub fn resolve(
+        manifest: &Manifest,
+        stage: &StageName,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Vec<ElsewhereError>> {
+        let mut errors = Vec::new();
+        let topology = Self::seen(manifest, stage, |app| {
+            Elsewhere::resolve(&manifest.settings, stage, app, &env).unwrap_or_else(|error| {
+                errors.push(error);
+                Elsewhere::of(&manifest.settings, stage, app)
+            })
+        });
+        if errors.is_empty() { Ok(topology) } else { Err(errors) }
+    }
+
+    fn seen(manifest: &Manifest, stage: &StageName, mut at: impl FnMut(&AppName) -> Elsewhere) -> Self {
         let prefix = format!("{}-{stage}", manifest.app);
+        let mut external = Vec::new();
+        for other in &manifest.external {
+            let at = at(&other.app);
+            let queues = format!("{prefix}-{}", other.app);
+            let topics = format!("{}-{}", other.app, at.stage.value);
+            external.extend(other.topics.iter().map(|topic| PlacedExternal {
+                app: other.app.clone(),
+                at: at.clone(),
+                topic: place(&topics, &queues, topic),
+            }));
+        }
         Self {
             app: manifest.app.clone(),
             stage: stage.clone(),
-            topics: manifest.topics.iter().map(|topic| place(&prefix, topic)).collect(),
+            topics: manifest.topics.iter().map(|topic| place(&prefix, &prefix, topic)).collect(),
+            external,
         }
+    }
+
+    /// Every subscriber, in the order of a layout's subscriptions: the address of its topic, the topic and itself.
+    pub fn subscribers(&self) -> impl Iterator<Item = (String, &PlacedTopic, &PlacedSubscriber)> {
+        let own = self.topics.iter().map(|topic| (topic.name.to_string(), topic));
+        let external = self.external.iter().map(|other| (other.address(), &other.topic));
+        own.chain(external).flat_map(|(address, topic)| {
+            topic.subscribers.iter().map(move |subscriber| (address.clone(), topic, subscriber))
+        })
     }
 }
 
-fn place(prefix: &str, topic: &Topic) -> PlacedTopic {
+/// A topic called `<topics>-<topic>`, whose subscribers' queues are called `<queues>-<topic>-<subscriber>`.
+fn place(topics: &str, queues: &str, topic: &Topic) -> PlacedTopic {
     let end = if topic.ordered { FIFO } else { "" };
     let subscribers = topic.subscribers.iter().map(|subscriber| {
-        let base = format!("{prefix}-{}-{}", topic.name, subscriber.name);
+        let base = format!("{queues}-{}-{}", topic.name, subscriber.name);
         PlacedSubscriber {
             name: subscriber.name.clone(),
             queue: fit(&base, end),
@@ -82,7 +146,7 @@ fn place(prefix: &str, topic: &Topic) -> PlacedTopic {
     });
     PlacedTopic {
         name: topic.name.clone(),
-        physical: fit(&format!("{prefix}-{}", topic.name), end),
+        physical: fit(&format!("{topics}-{}", topic.name), end),
         ordered: topic.ordered,
         max_message: topic.max_message,
         subscribers: subscribers.collect(),
@@ -118,6 +182,35 @@ mod tests {
     fn names_say_app_stage_topic_and_subscriber() {
         assert_eq!(fit("shop-prod-order_placed", ""), "shop-prod-order_placed");
         assert_eq!(fit("shop-prod-order_placed-mail", "-dlq.fifo"), "shop-prod-order_placed-mail-dlq.fifo");
+    }
+
+    #[test]
+    fn a_queue_of_another_app_s_topic_is_this_app_s_and_the_topic_is_the_other_s() {
+        let manifest = serde_json::from_value(serde_json::json!({
+            "version": crate::manifest::VERSION, "app": "friends", "topics": [],
+            "settings": { "stages": { "prod": { "external": { "users": { "stage": "live" } } } } },
+            "external": [{ "app": "users", "topics": [{
+                "name": "created", "ordered": true,
+                "retention": "7d", "max_message": "256KiB",
+                "subscribers": [{ "name": "suggest", "language": "node", "file": "f", "policy": crate::manifest::Policy::default() }]
+            }] }]
+        }))
+        .unwrap();
+        let stage = "prod".parse().unwrap();
+        let names = |topology: &Topology| -> Vec<String> {
+            topology
+                .subscribers()
+                .map(|(at, topic, s)| format!("{at} {} {}", topic.physical, s.queue))
+                .collect()
+        };
+        let queue = "friends-prod-users-created-suggest.fifo";
+        let file = Topology::of(&manifest, &stage);
+        assert_eq!(names(&file), [format!("users:created users-live-created.fifo {queue}")]);
+        let env = |name: &str| (name == "USERS").then(|| "test".to_owned());
+        let env = Topology::resolve(&manifest, &stage, env).unwrap();
+        assert_eq!(names(&env), [format!("users:created users-test-created.fifo {queue}")]);
+        let wrong = |_: &str| Some("?".to_owned());
+        assert_eq!(Topology::resolve(&manifest, &stage, wrong).unwrap_err().len(), 1);
     }
 
     #[test]

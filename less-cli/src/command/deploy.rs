@@ -2,16 +2,17 @@
 
 use less_model::config::DEFAULT_LISTEN;
 use less_model::diagnostic::Diagnostic;
-use less_runtime::transport::aws::provision::apply;
+use less_runtime::transport::aws::provision::{Observed, ProvisionError, apply};
 
 use super::build::{Failure, generate, status};
 use crate::cargo::BuildOptions;
 use crate::cli::ExitStatus;
 use crate::deploy::orphan::Orphans;
-use crate::deploy::plan::{Plan, plan};
+use crate::deploy::plan::{Plan, plan as make_plan};
 use crate::deploy::progress::Progress;
 use crate::deploy::remove::{Messages, Removed, remove};
 use crate::deploy::target::{self, StageArg, Target};
+use crate::deploy::wait::{self, WaitArg};
 use crate::deploy::{ask, errors, show};
 use crate::lock::{self, Locking};
 use crate::program;
@@ -28,6 +29,8 @@ pub struct Args {
     yes: bool,
     #[command(flatten)]
     orphaned: Orphaned,
+    #[command(flatten)]
+    wait: WaitArg,
     /// Do not generate and compile before
     #[arg(long)]
     no_build: bool,
@@ -62,9 +65,21 @@ async fn deploy(project: &Project, arguments: &Args) -> Result<(), Failure> {
     if arguments.no_build {
         unbroken(&target)?;
     }
-    let observed = target::look(&target).await?;
-    let plan = plan(&target.read.app, &target.desired, &observed);
+    let mut observed = target::look(&target).await?;
+    let mut plan = make_plan(&target.read.app, &target.desired, &observed);
     ui::note(&show::text(&plan));
+    let mut agreed = arguments.yes;
+    if let Some(patience) = arguments.wait.patience().filter(|_| plan.only_awaits()) {
+        if !ask::confirm(&question(&plan, &pruned(&plan, arguments)), agreed)? {
+            return Err(unchanged());
+        }
+        agreed = true;
+        begin(&target, &observed, &plan).await?;
+        wait::wait(&target, &plan.awaited, patience).await?;
+        observed = target::look(&target).await?;
+        plan = make_plan(&target.read.app, &target.desired, &observed);
+        ui::note(&show::text(&plan));
+    }
     if !plan.refused.is_empty() {
         ui::diagnostics(&plan.refused, &target.read.tree);
         return Err(Failure::User);
@@ -76,13 +91,11 @@ async fn deploy(project: &Project, arguments: &Args) -> Result<(), Failure> {
     if plan.is_empty() && prune.is_empty() {
         ui::say("There is nothing to change");
     } else {
-        if !ask::confirm(&question(&plan, &prune), arguments.yes)? {
-            ui::say("Nothing was changed");
-            return Err(Failure::User);
+        if !ask::confirm(&question(&plan, &prune), agreed)? {
+            return Err(unchanged());
         }
         ui::say("Deploying... 🚀");
-        let steps = plan.create.len() + plan.change.len();
-        let progress = Progress::of(steps + prune.subscribers.len() + prune.topics.len());
+        let progress = Progress::of(plan.steps() + prune.subscribers.len() + prune.topics.len());
         let report = |kind, name: &str, done| progress.report(kind, name, done);
         let applied = apply(&target.connection, &target.desired, &observed, &report).await;
         applied.map_err(|failed| incomplete(&failed, &target))?;
@@ -97,6 +110,25 @@ async fn deploy(project: &Project, arguments: &Args) -> Result<(), Failure> {
     ui::say("Deployment complete ✅");
     resources(&target);
     Ok(())
+}
+
+fn unchanged() -> Failure {
+    ui::say("Nothing was changed");
+    Failure::User
+}
+
+/// Makes what needs none of the topics that are waited for: their apps may be waiting for topics of this one.
+async fn begin(target: &Target, observed: &Observed, plan: &Plan) -> Result<(), Failure> {
+    let desired = wait::without(&target.desired, &plan.awaited);
+    let first = make_plan(&target.read.app, &desired, observed);
+    if first.is_empty() {
+        return Ok(());
+    }
+    ui::say("Deploying what needs no other app... 🚀");
+    let progress = Progress::of(first.steps());
+    let report = |kind, name: &str, done| progress.report(kind, name, done);
+    let applied = apply(&target.connection, &desired, observed, &report).await;
+    applied.map_err(|failed| incomplete(&failed, target))
 }
 
 /// Refuses what `less build` would refuse: whoever built the program may have had another lock.
@@ -126,7 +158,8 @@ fn pruned(plan: &Plan, arguments: &Args) -> Orphans {
 fn question(plan: &Plan, prune: &Orphans) -> String {
     let site = &plan.of.site;
     let mut parts = Vec::new();
-    for (many, what) in [(plan.create.len(), "make"), (plan.change.len(), "change")] {
+    let counts = [(plan.create.len(), "make"), (plan.change.len(), "change"), (plan.end.len(), "end")];
+    for (many, what) in counts {
         if many > 0 {
             parts.push(format!("{what} {many}"));
         }
@@ -141,10 +174,7 @@ fn question(plan: &Plan, prune: &Orphans) -> String {
     format!("{} in account {}, {}", parts.join(", "), site.account, site.region)
 }
 
-fn incomplete(
-    failed: &[less_runtime::transport::aws::provision::ProvisionError],
-    target: &Target,
-) -> Failure {
+fn incomplete(failed: &[ProvisionError], target: &Target) -> Failure {
     errors::print(failed, &target.stage);
     Failure::Surroundings(anyhow::anyhow!(
         "the deployment is not complete\nhint: `less deploy --stage {}` goes on from here",

@@ -48,7 +48,8 @@ pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<Exi
 
 fn cloudformation(folder: Option<&Path>, stage: Option<&str>) -> anyhow::Result<ExitStatus> {
     let stage = Stage::find(folder, stage)?;
-    let mut desired = Desired::of(&stage.topology(), &anywhere(), stage.aws.kms_key.as_deref());
+    let mut desired = Desired::of(&stage.whole_topology()?, &anywhere(), stage.aws.kms_key.as_deref())
+        .open_to(&stage.aws.subscriber_accounts);
     // The same tags as `less deploy` writes, or it would find something to change.
     code::note(&stage.project.root, &stage.app, &mut desired)?;
     let template = template(&desired);

@@ -3,6 +3,7 @@
 use super::build::Failure;
 use crate::cli::ExitStatus;
 use crate::deploy::target::{self, StageArg};
+use crate::deploy::wait::{self, WaitArg};
 use crate::deploy::{plan, show};
 use crate::project::Project;
 use crate::ui;
@@ -15,6 +16,8 @@ pub struct Args {
     /// As JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    wait: WaitArg,
 }
 
 /// As `diff` does it: 0 where nothing would change, 1 where something would, 2 where that can't be told or can't be done.
@@ -32,8 +35,13 @@ pub(super) async fn run(folder: Option<&std::path::Path>, arguments: &Args) -> a
 
 async fn show(folder: Option<&std::path::Path>, arguments: &Args) -> Result<bool, Failure> {
     let target = target::open(&Project::find(folder)?, &arguments.stage, false).await?;
-    let observed = target::look(&target).await?;
-    let plan = plan::plan(&target.read.app, &target.desired, &observed);
+    let mut observed = target::look(&target).await?;
+    let mut plan = plan::plan(&target.read.app, &target.desired, &observed);
+    if let Some(patience) = arguments.wait.patience().filter(|_| plan.only_awaits()) {
+        wait::wait(&target, &plan.awaited, patience).await?;
+        observed = target::look(&target).await?;
+        plan = plan::plan(&target.read.app, &target.desired, &observed);
+    }
     ui::data(&if arguments.json {
         serde_json::to_string_pretty(&show::json(&plan))?
     } else {

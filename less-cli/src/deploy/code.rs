@@ -15,12 +15,11 @@ const BYTES: usize = 16;
 
 /// Notes the fingerprint of every subscriber's folder.
 pub fn note(root: &Path, app: &App, desired: &mut Desired) -> anyhow::Result<()> {
-    for (topic, wanted) in app.topics.iter().zip(&mut desired.topics) {
-        for (subscriber, wanted) in topic.subscribers.iter().zip(&mut wanted.subscribers) {
-            let folder = root.join(&subscriber.folder);
-            let code = fingerprint(&folder).with_context(|| format!("can't read {}", folder.display()))?;
-            wanted.set_code(&code);
-        }
+    let subscribers = app.all_topics().flat_map(|topic| &topic.subscribers);
+    for (subscriber, wanted) in subscribers.zip(desired.subscribers_mut()) {
+        let folder = root.join(&subscriber.folder);
+        let code = fingerprint(&folder).with_context(|| format!("can't read {}", folder.display()))?;
+        wanted.set_code(&code);
     }
     Ok(())
 }

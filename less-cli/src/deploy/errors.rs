@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use less_model::name::StageName;
-use less_runtime::transport::aws::provision::ProvisionError;
+use less_runtime::transport::aws::provision::{ProvisionError, SUBSCRIBE_ELSEWHERE};
 
 use crate::ui;
 
@@ -43,7 +43,14 @@ fn texts(errors: &[ProvisionError], stage: &StageName) -> Vec<String> {
         };
         let denied = ["AccessDenied", "AuthorizationError", "AccessDeniedException"];
         let hint = if denied.iter().any(|code| cause.starts_with(code)) {
-            format!("\nhint: `less iam --stage {stage}` prints the policy that deploying needs")
+            let both = if action == SUBSCRIBE_ELSEWHERE {
+                format!(
+                    "\nhint: the topic's account has to allow it: `less iam external --stage {stage}` prints what its topic's policy needs"
+                )
+            } else {
+                String::new()
+            };
+            format!("{both}\nhint: `less iam --stage {stage}` prints the policy that deploying needs")
         } else {
             String::new()
         };

@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod code;
 pub mod errors;
+pub mod external;
 pub mod orphan;
 pub mod plan;
 pub mod progress;
@@ -11,3 +12,4 @@ pub mod show;
 pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod wait;

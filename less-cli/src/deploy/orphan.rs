@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use less_runtime::transport::aws::Site;
 use less_runtime::transport::aws::provision::{
-    Backlog, Desired, Observed, ObservedQueue, TAG_CODE, TAG_SUBSCRIBER, TAG_TAIL, TAG_TOPIC, Tags, is_ours,
+    Backlog, Desired, Observed, ObservedQueue, TAG_CODE, TAG_EXTERNAL, TAG_SUBSCRIBER, TAG_TAIL, TAG_TOPIC,
+    Tags, is_ours,
 };
 use serde::Serialize;
 
@@ -20,7 +21,7 @@ pub struct Orphans {
 /// A subscriber without a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OrphanSubscriber {
-    /// Its topic.
+    /// Its topic; `app:topic` of another app's.
     pub topic: String,
     /// Its name.
     pub subscriber: String,
@@ -103,7 +104,7 @@ fn beside(desired: &Desired, observed: &Observed) -> Orphans {
     let needed: BTreeSet<&str> = needed.chain(desired.topics.iter().map(|topic| &*topic.name)).collect();
     let mut subscribers: BTreeMap<(String, String), OrphanSubscriber> = BTreeMap::new();
     for (name, queue) in observed.queues.iter().filter(|(name, _)| !needed.contains(&***name)) {
-        let key = (tag(&queue.tags, TAG_TOPIC, name), tag(&queue.tags, TAG_SUBSCRIBER, name));
+        let key = (address(&queue.tags, name), tag(&queue.tags, TAG_SUBSCRIBER, name));
         let found = subscribers.entry(key.clone()).or_insert_with(|| OrphanSubscriber {
             topic: key.0,
             subscriber: key.1,
@@ -146,11 +147,20 @@ pub fn everything(desired: &Desired, observed: &Observed) -> Orphans {
     // Somebody else's may bear a name that we need.
     observed.topics.retain(|_, topic| ours(&topic.tags));
     observed.queues.retain(|_, queue| ours(&queue.tags));
-    beside(&Desired { topics: Vec::new(), ..desired.clone() }, &observed)
+    beside(&Desired { topics: Vec::new(), external: Vec::new(), ..desired.clone() }, &observed)
 }
 
 fn orphan_queue(name: &str, queue: &ObservedQueue) -> OrphanQueue {
     OrphanQueue { name: name.to_owned(), url: queue.url.clone(), backlog: queue.backlog() }
+}
+
+/// The topic that leads to a queue.
+fn address(tags: &Tags, name: &str) -> String {
+    let topic = tag(tags, TAG_TOPIC, name);
+    match tags.get(TAG_EXTERNAL) {
+        Some(app) => format!("{app}:{topic}"),
+        None => topic,
+    }
 }
 
 /// Without the tag, which somebody took away, the physical name has to do.
@@ -165,6 +175,7 @@ fn is_dead_letters(name: &str) -> bool {
 
 fn leading_to(site: &Site, observed: &Observed, queue: &str) -> Vec<String> {
     let arn = site.queue_arn(queue);
-    let all = observed.topics.values().flat_map(|topic| &topic.subscriptions);
+    let own = observed.topics.values().flat_map(|topic| &topic.subscriptions);
+    let all = own.chain(observed.external.values().flat_map(|other| &other.subscriptions));
     all.filter(|found| found.endpoint == arn).map(|found| found.arn.clone()).collect()
 }

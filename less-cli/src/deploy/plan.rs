@@ -6,11 +6,12 @@ use less_model::diagnostic::{Diagnostic, Place};
 use less_model::manifest::{DEFAULT_MAX_MESSAGE, Start};
 use less_model::tree::{App, Subscriber};
 use less_runtime::transport::aws::provision::{
-    Attributes, Change, Desired, DesiredQueue, DesiredSubscriber, DesiredTopic, Kind, Observed, TAG_CODE,
-    Tags, attribute_changes, is_ours, tag_changes,
+    Attributes, Change, Desired, DesiredQueue, DesiredSubscriber, DesiredTopic, Kind, Observed,
+    ObservedSubscription, Source, TAG_CODE, Tags, attribute_changes, is_ours, tag_changes,
 };
 use serde::Serialize;
 
+use super::external::{self, Allowance};
 use super::orphan::{self, Orphans};
 
 /// Most subscribers that a FIFO topic, or one with messages over 256 KiB, can have.
@@ -33,7 +34,13 @@ pub struct Plan {
     pub orphaned: Orphans,
     /// What looks like an orphan under another name.
     pub renamed: Vec<Renamed>,
-    /// What AWS can't do, each with the way to do it.
+    /// Subscriptions that lead from where another app's topic was before: they end.
+    pub end: Vec<Item>,
+    /// What other accounts have to allow.
+    pub allow: Vec<Allowance>,
+    /// ARNs of other apps' topics that are not there, or that nothing here may look at yet.
+    pub awaited: Vec<String>,
+    /// What AWS can't do, each with the way to do it; what is awaited is among it.
     pub refused: Vec<Diagnostic>,
 }
 
@@ -44,7 +51,7 @@ pub struct Item {
     pub kind: Kind,
     /// Its physical name; a subscription's is its queue's.
     pub name: String,
-    /// The topic.
+    /// The topic; `app:topic` of another app's.
     pub topic: String,
     /// The subscriber.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,7 +92,17 @@ impl Item {
 impl Plan {
     /// Whether deploying would change nothing. Orphans stay as they are.
     pub fn is_empty(&self) -> bool {
-        self.create.is_empty() && self.change.is_empty()
+        self.create.is_empty() && self.change.is_empty() && self.end.is_empty()
+    }
+
+    /// How many things deploying would do.
+    pub fn steps(&self) -> usize {
+        self.create.len() + self.change.len() + self.end.len()
+    }
+
+    /// Whether nothing stands in the way but other apps' topics that are to come.
+    pub fn only_awaits(&self) -> bool {
+        !self.awaited.is_empty() && self.awaited.len() == self.refused.len()
     }
 }
 
@@ -98,14 +115,29 @@ pub fn plan(app: &App, desired: &Desired, observed: &Observed) -> Plan {
         keep: Vec::new(),
         orphaned: orphan::find(desired, observed),
         renamed: Vec::new(),
+        end: Vec::new(),
+        allow: Vec::new(),
+        awaited: Vec::new(),
         refused: limits(app),
     };
+    plan.refused.extend(same_names(desired));
     for (topic, source) in desired.topics.iter().zip(&app.topics) {
         plan.topic(topic, observed);
         for (subscriber, source) in topic.subscribers.iter().zip(&source.subscribers) {
-            plan.queue(topic, subscriber, Kind::DeadLetters, observed);
-            plan.queue(topic, subscriber, Kind::Queue, observed);
-            plan.subscription(topic, subscriber, source, observed);
+            plan.subscriber(Source::Own(topic), subscriber, source, observed);
+        }
+    }
+    let folders = app.external.iter().flat_map(|other| other.topics.iter().map(move |topic| (other, topic)));
+    for (other, (folder, source)) in desired.external.iter().zip(folders) {
+        let before = plan.create.len();
+        for (subscriber, source) in other.subscribers.iter().zip(&source.subscribers) {
+            plan.subscriber(Source::External(other), subscriber, source, observed);
+        }
+        let is_new = plan.create[before..].iter().any(|item| item.kind == Kind::Subscription);
+        plan.allow.extend(external::allowance(desired, other, is_new));
+        let awaited = external::judge(desired, other, folder, source, observed, &mut plan.refused);
+        if awaited {
+            plan.awaited.push(other.arn.clone());
         }
     }
     plan.refuse_other_order(app);
@@ -125,13 +157,19 @@ impl Plan {
         self.compare(item, &wanted.attributes, &wanted.tags, found);
     }
 
-    fn queue(
+    fn subscriber(
         &mut self,
-        topic: &DesiredTopic,
+        topic: Source<'_>,
         subscriber: &DesiredSubscriber,
-        kind: Kind,
+        source: &Subscriber,
         observed: &Observed,
     ) {
+        self.queue(topic, subscriber, Kind::DeadLetters, observed);
+        self.queue(topic, subscriber, Kind::Queue, observed);
+        self.subscription(topic, subscriber, source, observed);
+    }
+
+    fn queue(&mut self, topic: Source<'_>, subscriber: &DesiredSubscriber, kind: Kind, observed: &Observed) {
         let wanted: &DesiredQueue =
             if kind == Kind::Queue { &subscriber.queue } else { &subscriber.dead_letters };
         let found = observed.queues.get(&wanted.name).map(|found| (&found.attributes, &found.tags));
@@ -156,14 +194,17 @@ impl Plan {
 
     fn subscription(
         &mut self,
-        topic: &DesiredTopic,
+        topic: Source<'_>,
         subscriber: &DesiredSubscriber,
         source: &Subscriber,
         observed: &Observed,
     ) {
         let item = item(Kind::Subscription, &subscriber.queue.name, topic, subscriber);
-        let mut all = observed.topics.get(&topic.name).into_iter().flat_map(|found| &found.subscriptions);
-        if let Some(found) = all.find(|found| found.endpoint == subscriber.queue.arn) {
+        let leads_here = |found: &&ObservedSubscription| found.endpoint == subscriber.queue.arn;
+        let others = observed.external.iter().filter(|(arn, _)| *arn != topic.arn());
+        let ended = others.flat_map(|(_, found)| &found.subscriptions).filter(leads_here).count();
+        self.end.extend(std::iter::repeat_n(item.clone(), ended));
+        if let Some(found) = subscriptions(topic, observed).iter().find(leads_here) {
             let changes = attribute_changes(&subscriber.subscription, &found.attributes);
             return self.sort(item, changes);
         }
@@ -218,11 +259,38 @@ impl Plan {
     }
 }
 
-fn item(kind: Kind, name: &str, topic: &DesiredTopic, subscriber: &DesiredSubscriber) -> Item {
+/// What there is of a topic's subscriptions.
+fn subscriptions<'a>(topic: Source<'_>, observed: &'a Observed) -> &'a [ObservedSubscription] {
+    match topic {
+        Source::Own(topic) => observed.topics.get(&topic.name).map(|found| &*found.subscriptions),
+        Source::External(other) => observed.external.get(&other.arn).map(|found| &*found.subscriptions),
+    }
+    .unwrap_or_default()
+}
+
+/// Queues that would be called the same: a subscriber `dlq` of another app's topic, and dead letters of a topic that is called as that app.
+fn same_names(desired: &Desired) -> Vec<Diagnostic> {
+    let queues = desired.subscribers().flat_map(|(topic, subscriber)| {
+        let label = format!("`{}/{}`", topic.address(), subscriber.subscriber);
+        let letters = (&subscriber.dead_letters.name, format!("the dead letters of {label}"));
+        [(&subscriber.queue.name, label), letters]
+    });
+    let mut seen = BTreeMap::new();
+    let mut refused = Vec::new();
+    for (name, label) in queues {
+        if let Some(first) = seen.insert(name, label.clone()) {
+            let message = format!("{first} and {label} would have the same queue, `{name}`");
+            refused.push(Diagnostic::error("same-queue", message).hint("rename one of the two subscribers"));
+        }
+    }
+    refused
+}
+
+fn item(kind: Kind, name: &str, topic: Source<'_>, subscriber: &DesiredSubscriber) -> Item {
     Item {
         kind,
         name: name.to_owned(),
-        topic: topic.topic.to_string(),
+        topic: topic.address(),
         subscriber: Some(subscriber.subscriber.to_string()),
     }
 }
@@ -316,14 +384,15 @@ fn renamed(plan: &Plan, desired: &Desired) -> Vec<Renamed> {
             continue;
         }
         let same = desired.subscribers().find(|(topic, subscriber)| {
-            topic.topic.as_str() == orphan.topic
+            topic.address() == orphan.topic
+                && subscriber.subscriber.as_str() != orphan.subscriber
                 && new.contains(&*subscriber.queue.name)
                 && !taken.contains(&*subscriber.queue.name)
                 && code(subscriber) == orphan.code
         });
         if let Some((topic, subscriber)) = same {
             taken.insert(&subscriber.queue.name);
-            let to = format!("{}/{}", topic.topic, subscriber.subscriber);
+            let to = format!("{}/{}", topic.address(), subscriber.subscriber);
             renamed.push(Renamed { from: orphan.label(), to, waiting: orphan.waiting() });
         }
     }

@@ -23,6 +23,7 @@ impl Progress {
         let word = match done {
             Done::Created => "created",
             Done::Changed => "changed",
+            Done::Ended => "ended the old",
             Done::Waiting => {
                 ui::say(&format!(
                     "  {kind} {name} was deleted less than a minute ago; AWS makes it again after that, waiting"

@@ -31,7 +31,12 @@ pub fn text(plan: &Plan) -> String {
             lines.push(format!("        {}: {old} → {new}", change.attribute));
         }
     }
+    for item in &plan.end {
+        let says = format!("{}, from where the topic was before", item.name);
+        lines.push(row('-', "subscription", &item.label(), &says));
+    }
     lines.extend(orphans(&plan.orphaned, '?'));
+    lines.extend(plan.allow.iter().map(|allow| format!("  ! {}", allow.text())));
     for renamed in &plan.renamed {
         let waiting = match renamed.waiting {
             0 => "nothing waits under the old name".to_owned(),
@@ -51,6 +56,9 @@ pub fn text(plan: &Plan) -> String {
         format!("{} to change", plan.change.len()),
         format!("{} to keep", plan.keep.len()),
     ];
+    if !plan.end.is_empty() {
+        counts.push(format!("{} to end", plan.end.len()));
+    }
     if orphaned > 0 {
         counts.push(format!("{orphaned} orphaned"));
     }
@@ -171,6 +179,8 @@ pub fn json(plan: &Plan) -> Value {
         "create": plan.create,
         "change": plan.change,
         "keep": plan.keep,
+        "end": plan.end,
+        "allow": plan.allow,
         "orphaned": plan.orphaned,
         "renamed": plan.renamed,
         "refused": plan.refused.iter().map(refused).collect::<Vec<_>>(),

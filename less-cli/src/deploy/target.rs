@@ -3,7 +3,6 @@
 use less_model::diagnostic::Diagnostic;
 use less_model::manifest::{Layer, TransportKind};
 use less_model::name::StageName;
-use less_model::topology::Topology;
 use less_model::tree::App;
 use less_runtime::transport::TransportError;
 use less_runtime::transport::aws::provision::{Desired, Observed, observe_all};
@@ -45,14 +44,15 @@ pub async fn open(project: &Project, stage: &StageArg, quiet: bool) -> Result<Ta
         return Err(Failure::User);
     }
     let (stage, layer) = stage_on_aws(&read.app, stage)?;
+    let topology = crate::stage::whole_topology(&read.app.manifest(), &stage)?;
     let connection = connect(&layer.aws, Purpose::Deploy).await.map_err(|error| match error {
         error @ (TransportError::NoRegion | TransportError::OtherAccount { .. }) => {
             ui::user_error(error.to_string())
         }
         error => error.into(),
     })?;
-    let topology = Topology::of(&read.app.manifest(), &stage);
-    let mut desired = Desired::of(&topology, &connection.site, layer.aws.kms_key.as_deref());
+    let mut desired = Desired::of(&topology, &connection.site, layer.aws.kms_key.as_deref())
+        .open_to(&layer.aws.subscriber_accounts);
     code::note(&project.root, &read.app, &mut desired)?;
     Ok(Target { read, stage, connection, desired })
 }

@@ -1,12 +1,15 @@
 //! Plans, as data and as text.
 
+mod external;
+
 use less_model::diagnostic::plain;
 use less_model::source::SourceTree;
 use less_model::topology::Topology;
 use less_model::tree::App;
 use less_runtime::transport::aws::Site;
 use less_runtime::transport::aws::provision::{
-    Attributes, Desired, Observed, ObservedQueue, ObservedSubscription, ObservedTopic,
+    Attributes, Desired, Observed, ObservedExternal, ObservedQueue, ObservedSubscription, ObservedTopic,
+    OtherTopic,
 };
 
 use super::plan::{Plan, plan};
@@ -33,9 +36,14 @@ fn scan(sources: &str) -> (SourceTree, App) {
 
 /// What an app needs in stage `prod`. The code of a subscriber is its name up to the first digit.
 fn needs(app: &App) -> Desired {
-    let topology = Topology::of(&app.manifest(), &"prod".parse().unwrap());
+    needs_with(app, |_| None)
+}
+
+/// The same in this environment.
+fn needs_with(app: &App, env: impl Fn(&str) -> Option<String>) -> Desired {
+    let topology = Topology::resolve(&app.manifest(), &"prod".parse().unwrap(), env).unwrap();
     let mut desired = Desired::of(&topology, &site(), None);
-    for subscriber in desired.topics.iter_mut().flat_map(|topic| &mut topic.subscribers) {
+    for subscriber in desired.subscribers_mut() {
         let code = subscriber.subscriber.as_str().trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
         subscriber.set_code(&code);
     }
@@ -62,13 +70,22 @@ fn deployed(desired: &Desired) -> Observed {
             subscriptions: subscriptions.collect(),
         };
         observed.topics.insert(topic.name.clone(), made);
-        for queue in
-            topic.subscribers.iter().flat_map(|subscriber| [&subscriber.queue, &subscriber.dead_letters])
-        {
-            let url = format!("https://sqs.eu-west-1.amazonaws.com/111122223333/{}", queue.name);
-            let made = ObservedQueue { url, attributes: found(&queue.attributes), tags: queue.tags.clone() };
-            observed.queues.insert(queue.name.clone(), made);
-        }
+    }
+    for other in &desired.external {
+        let subscriptions = other.subscribers.iter().map(|subscriber| ObservedSubscription {
+            arn: format!("{}:1", other.arn),
+            endpoint: subscriber.queue.arn.clone(),
+            attributes: found(&subscriber.subscription),
+        });
+        let found = ObservedExternal { topic: OtherTopic::There, subscriptions: subscriptions.collect() };
+        observed.external.insert(other.arn.clone(), found);
+    }
+    for queue in
+        desired.subscribers().flat_map(|(_, subscriber)| [&subscriber.queue, &subscriber.dead_letters])
+    {
+        let url = format!("https://sqs.eu-west-1.amazonaws.com/111122223333/{}", queue.name);
+        let made = ObservedQueue { url, attributes: found(&queue.attributes), tags: queue.tags.clone() };
+        observed.queues.insert(queue.name.clone(), made);
     }
     observed
 }
@@ -336,6 +353,8 @@ fn programs_read_the_plan_as_json() {
             "create": [item("dead_letters", "-dlq"), item("queue", ""), item("subscription", "")],
             "change": [],
             "keep": [{"kind": "topic", "name": "shop-prod-order", "topic": "order"}],
+            "end": [],
+            "allow": [],
             "orphaned": {
                 "subscribers": [{
                     "topic": "order",

@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 
 use less_runtime::transport::aws::Site;
-use less_runtime::transport::aws::provision::{Attributes, Desired, DesiredQueue, Tags, Value as Attribute};
+use less_runtime::transport::aws::provision::{
+    Attributes, Desired, DesiredQueue, DesiredSubscriber, Source, Tags, Value as Attribute,
+};
 use serde_json::{Map, Value, json};
 
 /// Most resources of a stack.
@@ -28,12 +30,16 @@ pub fn template(desired: &Desired) -> Value {
     let mut template = Template::default();
     for topic in &desired.topics {
         template.ids.insert(topic.arn.clone(), reference(&id(&[topic.topic.as_str(), "topic"])));
-        for subscriber in &topic.subscribers {
-            let name = subscriber.subscriber.as_str();
-            for (queue, kind) in [(&subscriber.queue, "queue"), (&subscriber.dead_letters, "dead_letters")] {
-                let arn = json!({"Fn::GetAtt": [id(&[topic.topic.as_str(), name, kind]), "Arn"]});
-                template.ids.insert(queue.arn.clone(), arn);
-            }
+    }
+    // Another app's topic is in no template of this one.
+    for other in &desired.external {
+        template.ids.insert(other.arn.clone(), substituted(&other.arn));
+    }
+    for (source, subscriber) in desired.subscribers() {
+        let name = subscriber.subscriber.as_str();
+        for (queue, kind) in [(&subscriber.queue, "queue"), (&subscriber.dead_letters, "dead_letters")] {
+            let arn = json!({"Fn::GetAtt": [id(&[&source.address(), name, kind]), "Arn"]});
+            template.ids.insert(queue.arn.clone(), arn);
         }
     }
     for topic in &desired.topics {
@@ -46,23 +52,9 @@ pub fn template(desired: &Desired) -> Value {
         let document = template.document(&topic.attributes, "Policy");
         let policy = [("Topics", json!([reference(&topic_id)])), ("PolicyDocument", document)];
         template.add(&id(&[name, "topic_policy"]), "AWS::SNS::TopicPolicy", object(policy), &[]);
-        for subscriber in &topic.subscribers {
-            let part = |kind| id(&[name, subscriber.subscriber.as_str(), kind]);
-            template.queue(&part("dead_letters"), &part("dead_letters_policy"), &subscriber.dead_letters);
-            template.queue(&part("queue"), &part("queue_policy"), &subscriber.queue);
-            let mut properties = template.properties(&subscriber.subscription);
-            if !properties.contains_key("FilterPolicy") {
-                properties.remove("FilterPolicyScope");
-            }
-            properties.extend(object([
-                ("TopicArn", reference(&topic_id)),
-                ("Protocol", json!("sqs")),
-                ("Endpoint", template.ids[&subscriber.queue.arn].clone()),
-            ]));
-            // Before there are policies, SNS could put nothing into the queues.
-            let after = [part("queue_policy"), part("dead_letters_policy")];
-            template.add(&part("subscription"), "AWS::SNS::Subscription", properties, &after);
-        }
+    }
+    for (source, subscriber) in desired.subscribers() {
+        template.subscriber(desired, source, subscriber);
     }
     json!({
         "AWSTemplateFormatVersion": "2010-09-09",
@@ -85,6 +77,32 @@ impl Template {
             resource["DependsOn"] = json!(after);
         }
         self.resources.insert(id.to_owned(), resource);
+    }
+
+    /// A subscriber's two queues and its subscription.
+    fn subscriber(&mut self, desired: &Desired, source: Source<'_>, subscriber: &DesiredSubscriber) {
+        let address = source.address();
+        let part = |kind| id(&[&address, subscriber.subscriber.as_str(), kind]);
+        self.queue(&part("dead_letters"), &part("dead_letters_policy"), &subscriber.dead_letters);
+        self.queue(&part("queue"), &part("queue_policy"), &subscriber.queue);
+        let mut properties = self.properties(&subscriber.subscription);
+        if !properties.contains_key("FilterPolicy") {
+            properties.remove("FilterPolicyScope");
+        }
+        properties.extend(object([
+            ("TopicArn", self.ids[source.arn()].clone()),
+            ("Protocol", json!("sqs")),
+            ("Endpoint", self.ids[&subscriber.queue.arn].clone()),
+        ]));
+        match source {
+            Source::External(other) if other.site.region != desired.site.region => {
+                properties.insert("Region".to_owned(), json!(other.site.region));
+            }
+            Source::Own(_) | Source::External(_) => {}
+        }
+        // Before there are policies, SNS could put nothing into the queues.
+        let after = [part("queue_policy"), part("dead_letters_policy")];
+        self.add(&part("subscription"), "AWS::SNS::Subscription", properties, &after);
     }
 
     /// A queue and its policy. A queue outlives the stack: there may be messages in it.
@@ -119,7 +137,11 @@ impl Template {
 
     fn document(&self, attributes: &Attributes, name: &str) -> Value {
         match attributes.get(name) {
-            Some(Attribute::Json(json)) => self.referring(json),
+            Some(Attribute::Json(json)) => filled(json, &|text| {
+                // What is named beside this template's own resources, such as accounts, is in its partition.
+                let named = || text.strip_prefix(PARTITION).map(in_partition);
+                self.ids.get(text).cloned().or_else(named)
+            }),
             Some(Attribute::Text(_)) | None => Value::Null,
         }
     }
@@ -145,9 +167,15 @@ fn filled(document: &Value, replace: &dyn Fn(&str) -> Option<Value>) -> Value {
 /// An ARN that CloudFormation completes; any other text as it is.
 fn substituted(text: &str) -> Value {
     match text.strip_prefix(PARTITION) {
-        Some(rest) => json!({"Fn::Sub": format!("arn:${{AWS::Partition}}:{rest}")}),
-        None => json!(text),
+        // Where all of it is known already, there is nothing to fill in.
+        _ if !text.contains("${") => json!(text),
+        Some(rest) => in_partition(rest),
+        None => json!({"Fn::Sub": text}),
     }
+}
+
+fn in_partition(rest: &str) -> Value {
+    json!({"Fn::Sub": format!("arn:${{AWS::Partition}}:{rest}")})
 }
 
 fn typed(text: &str) -> Value {

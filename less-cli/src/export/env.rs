@@ -10,10 +10,8 @@ use serde_json::json;
 pub fn variables(topology: &Topology, site: &Site) -> Vec<(&'static str, String)> {
     let topics: BTreeMap<&str, String> =
         topology.topics.iter().map(|topic| (topic.name.as_str(), site.topic_arn(&topic.physical))).collect();
-    let queues = topology.topics.iter().flat_map(|topic| {
-        topic.subscribers.iter().map(move |subscriber| {
-            (format!("{}/{}", topic.name, subscriber.name), queue_url(site, &subscriber.queue))
-        })
+    let queues = topology.subscribers().map(|(address, _, subscriber)| {
+        (format!("{address}/{}", subscriber.name), queue_url(site, &subscriber.queue))
     });
     let queues: BTreeMap<String, String> = queues.collect();
     vec![

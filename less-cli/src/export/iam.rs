@@ -1,8 +1,10 @@
 //! Least-privilege policies: for who deploys, publishes, works, and looks after dead letters.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use less_model::topology::{PlacedSubscriber, Topology};
+use less_model::topology::{PlacedExternal, PlacedSubscriber, Topology};
+use less_runtime::transport::aws::provision::{Desired, Value as Attribute, subscriber_statements};
 use less_runtime::transport::aws::{Site, partition};
 use serde_json::{Map, Value, json};
 
@@ -10,7 +12,7 @@ use serde_json::{Map, Value, json};
 pub const MAX_POLICY: usize = 6_144;
 
 /// Whom a policy is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// `less plan`, `less deploy`, `less destroy`
     Deployer,
@@ -63,6 +65,28 @@ pub fn policies(role: Role, topology: &Topology, site: &Site, kms_key: Option<&s
     documents(statements)
 }
 
+/// What lets other apps' topics send to this app's queues, by the topics' addresses: the queues' policies, which `less deploy` sets, and of a topic in
+/// another account the statements that its policy needs.
+pub fn external(desired: &Desired) -> Map<String, Value> {
+    let topics = desired.external.iter().map(|other| {
+        let queues = other.subscribers.iter().flat_map(|found| [&found.queue, &found.dead_letters]);
+        let policies: Map<String, Value> = queues
+            .filter_map(|queue| match queue.attributes.get("Policy")? {
+                Attribute::Json(policy) => Some((queue.name.clone(), policy.clone())),
+                Attribute::Text(_) => None,
+            })
+            .collect();
+        let mut shown = json!({"topic": other.arn, "queue_policies": policies});
+        let account = &desired.site.account;
+        if other.site.account != *account {
+            shown["topic_policy"] =
+                document(&subscriber_statements(&other.arn, std::slice::from_ref(account)));
+        }
+        (other.address(), shown)
+    });
+    topics.collect()
+}
+
 fn allow(sid: &'static str, actions: &[&'static str], resources: Vec<String>) -> Statement {
     Statement { sid, actions: actions.to_vec(), resources, condition: None }
 }
@@ -78,8 +102,7 @@ impl App<'_> {
     }
 
     fn queues(&self, name: fn(&PlacedSubscriber) -> &str) -> Vec<String> {
-        let subscribers = self.topology.topics.iter().flat_map(|topic| &topic.subscribers);
-        subscribers.map(|subscriber| self.site.queue_arn(name(subscriber))).collect()
+        self.topology.subscribers().map(|(_, _, subscriber)| self.site.queue_arn(name(subscriber))).collect()
     }
 
     /// By the stage's prefix: who deploys makes what is not there yet, and removes what left the tree.
@@ -89,7 +112,8 @@ impl App<'_> {
         all.truncate(54);
         all.push('*');
         let (topics, queues) = (self.site.topic_arn(&all), self.site.queue_arn(&all));
-        vec![
+        let mut statements = self.subscribe();
+        statements.extend([
             allow(
                 "MakeTopics",
                 &[
@@ -125,6 +149,40 @@ impl App<'_> {
             // Lists have no resource of their own: an account in a region is the narrowest that AWS takes.
             allow("FindTopicsThatLeft", &["sns:ListTopics"], vec![self.site.topic_arn("*")]),
             allow("FindQueuesThatLeft", &["sqs:ListQueues"], vec![self.site.queue_arn("*")]),
+        ]);
+        statements
+    }
+
+    /// What who deploys does with other apps' topics.
+    fn subscribe(&self) -> Vec<Statement> {
+        let sites = self.topology.external.iter().map(|other| {
+            let site = Site {
+                region: other.at.region.clone().unwrap_or_else(|| self.site.region.clone()),
+                account: other.at.account.clone().unwrap_or_else(|| self.site.account.clone()),
+            };
+            (site, other)
+        });
+        let sites: Vec<(Site, &PlacedExternal)> = sites.collect();
+        let arns: Vec<String> = sites.iter().map(|(site, at)| site.topic_arn(&at.topic.physical)).collect();
+        // Whether a topic is FIFO is part of its name: where the one is missing, the other is looked for.
+        let other_order =
+            |arn: &String| arn.strip_suffix(".fifo").map_or_else(|| format!("{arn}.fifo"), str::to_owned);
+        let both = arns.iter().flat_map(|arn| [arn.clone(), other_order(arn)]).collect();
+        let theirs = arns.iter().map(|arn| format!("{arn}:*")).collect();
+        let regions: BTreeSet<String> = sites.into_iter().map(|(site, _)| site.region).collect();
+        let lists = regions
+            .into_iter()
+            .map(|region| Site { region, account: self.site.account.clone() }.topic_arn("*"));
+        vec![
+            allow("LookAtOtherApps", &["sns:GetTopicAttributes"], both),
+            allow("SubscribeToOtherApps", &["sns:ListSubscriptionsByTopic", "sns:Subscribe"], arns),
+            // A subscription's ARN is its topic's and an id.
+            allow(
+                "KeepThoseSubscriptions",
+                &["sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"],
+                theirs,
+            ),
+            allow("FindThoseSubscriptions", &["sns:ListSubscriptions"], lists.collect()),
         ]
     }
 
@@ -287,7 +345,12 @@ mod tests {
             subscribers: (0..subscribers).map(|s| subscriber(n, s)).collect(),
         };
         let topics = (0..topics).map(topic).collect();
-        Topology { app: "shop".parse().unwrap(), stage: "prod".parse().unwrap(), topics }
+        Topology {
+            app: "shop".parse().unwrap(),
+            stage: "prod".parse().unwrap(),
+            topics,
+            external: Vec::new(),
+        }
     }
 
     fn site() -> Site {

@@ -7,6 +7,7 @@ use toml::Spanned;
 use super::other_app;
 use super::table::{Doc, Table};
 use crate::diagnostic::Diagnostic;
+use crate::elsewhere::{is_account, is_region};
 use crate::manifest::{AwsLayer, HttpLayer, Layer, Policy, Settings, TransportKind};
 use crate::name::{AppName, StageName, nearest};
 use crate::quantity::Size;
@@ -22,10 +23,20 @@ pub(super) struct File {
 }
 
 const KEYS: [&str; 7] = ["name", "listen", "data", "http", "defaults", "stages", "external"];
-const STAGE_KEYS: [&str; 9] =
-    ["listen", "data", "http", "url", "transport", "region", "account", "kms_key", "external"];
+const STAGE_KEYS: [&str; 10] = [
+    "listen",
+    "data",
+    "http",
+    "url",
+    "transport",
+    "region",
+    "account",
+    "kms_key",
+    "subscriber_accounts",
+    "external",
+];
 /// Those of them that only a stage on AWS has a use for.
-const AWS_KEYS: [&str; 3] = ["region", "account", "kms_key"];
+const AWS_KEYS: [&str; 4] = ["region", "account", "kms_key", "subscriber_accounts"];
 const HTTP_KEYS: [&str; 3] = ["hosts", "max_body", "max_connections"];
 
 /// Reads the file's text.
@@ -139,20 +150,29 @@ fn aws(doc: &mut Doc, table: Table, is_aws: bool) -> AwsLayer {
             let sound = |c: char| c.is_ascii_alphanumeric() || "-_/:".contains(c);
             !text.is_empty() && text.len() <= 2048 && text.chars().all(sound)
         }),
+        subscriber_accounts: accounts(doc, table, "subscriber_accounts"),
     }
 }
 
+fn accounts(doc: &mut Doc, table: Table, key: &str) -> Vec<String> {
+    let texts = doc.texts(table, key).unwrap_or_default();
+    let span = table.entries.get(key).map(toml::Spanned::span).unwrap_or_default();
+    let (mut sound, wrong): (Vec<String>, Vec<String>) = texts.into_iter().partition(|text| is_account(text));
+    for text in wrong {
+        let message = format!("`{key}` are accounts of 12 digits each, in quotes, not `{text}`");
+        doc.error("bad-value", message, span.clone());
+    }
+    sound.sort();
+    sound.dedup();
+    sound
+}
+
 pub(super) fn region(doc: &mut Doc, table: Table) -> Option<String> {
-    checked(doc, table, "region", "a region such as `eu-west-1`", |text| {
-        let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        (5..=32).contains(&text.len()) && text.contains('-') && text.chars().all(sound)
-    })
+    checked(doc, table, "region", "a region such as `eu-west-1`", is_region)
 }
 
 pub(super) fn account(doc: &mut Doc, table: Table) -> Option<String> {
-    checked(doc, table, "account", "the 12 digits of an account, in quotes", |text| {
-        text.len() == 12 && text.chars().all(|c| c.is_ascii_digit())
-    })
+    checked(doc, table, "account", "the 12 digits of an account, in quotes", is_account)
 }
 
 fn checked(doc: &mut Doc, table: Table, key: &str, expected: &str, fits: fn(&str) -> bool) -> Option<String> {

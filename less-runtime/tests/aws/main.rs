@@ -4,6 +4,7 @@
 
 mod canary;
 mod conformance;
+mod external;
 mod faults;
 mod fifo;
 mod leases;

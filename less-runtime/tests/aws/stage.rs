@@ -34,12 +34,17 @@ pub(crate) fn account() -> String {
 
 /// A connection to a server, as an account.
 pub(crate) async fn connection(url: &str, account: String, purpose: Purpose) -> Connection {
+    connection_in("eu-west-1", url, account, purpose).await
+}
+
+/// The same in some region.
+pub(crate) async fn connection_in(region: &str, url: &str, account: String, purpose: Purpose) -> Connection {
     let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .endpoint_url(url)
-        .region(Region::new("eu-west-1"))
+        .region(Region::new(region.to_owned()))
         .credentials_provider(Credentials::new(&account, "x", None, None, "test"));
     let sdk = aws::patient(loader, purpose).load().await;
-    Connection::new(sdk, Site { region: "eu-west-1".to_owned(), account })
+    Connection::new(sdk, Site { region: region.to_owned(), account })
 }
 
 /// The topology of a layout, below names that begin so.
@@ -67,6 +72,7 @@ pub(crate) fn topology(prefix: &str, layout: &Layout) -> Topology {
         app: "app".parse().expect("a name"),
         stage: "test".parse().expect("a name"),
         topics: topics.collect(),
+        external: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod basics;
 mod cut_off;
+mod external;
 mod nothing_lost;
 mod scale;
 mod stage;

@@ -50,7 +50,20 @@ fn account() -> String {
 impl Stage {
     /// App `shop` with these subscribers (`topic/subscriber`), to be deployed on the server that the variable names.
     pub(crate) fn on(variable: &str, subscribers: &[&str]) -> Self {
-        let (url, account) = (server(variable), account());
+        Self::at(server(variable), account(), "shop", subscribers)
+    }
+
+    /// Another app on the same server, in the same account.
+    pub(crate) fn beside(&self, app: &str, subscribers: &[&str]) -> Self {
+        Self::at(self.url.clone(), self.account.clone(), app, subscribers)
+    }
+
+    /// Another app on the same server, in an account of its own.
+    pub(crate) fn far_from(&self, app: &str, subscribers: &[&str]) -> Self {
+        Self::at(self.url.clone(), account(), app, subscribers)
+    }
+
+    fn at(url: String, account: String, app: &str, subscribers: &[&str]) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime can be made");
         let sdk = runtime.block_on(
@@ -63,7 +76,7 @@ impl Stage {
         let site = Site { region: REGION.to_owned(), account: account.clone() };
         let folder = tempfile::tempdir().expect("a folder can be made");
         let stage = Self { folder, account, url, runtime, connection: Connection::new(sdk, site) };
-        stage.write("less.toml", &settings("shop", "prod"));
+        stage.write("less.toml", &settings(app, "prod"));
         for subscriber in subscribers {
             stage.add(subscriber);
         }
@@ -74,6 +87,12 @@ impl Stage {
     pub(crate) fn add(&self, subscriber: &str) {
         let code = format!("exports.process = async () => {{ /* {subscriber} */ }};\n");
         self.write(&format!("less/topics/{subscriber}/index.js"), &code);
+    }
+
+    /// Adds a subscriber to another app's topic, `app/topic/subscriber`.
+    pub(crate) fn add_external(&self, subscriber: &str) {
+        let code = format!("exports.process = async () => {{ /* {subscriber} */ }};\n");
+        self.write(&format!("less/external_topics/{subscriber}/index.js"), &code);
     }
 
     pub(crate) fn write(&self, path: &str, text: &str) {
@@ -143,6 +162,18 @@ impl Stage {
     pub(crate) fn url(&self, queue: &str) -> String {
         let url = self.wait(self.connection.sqs.get_queue_url().queue_name(queue).send());
         url.expect("it exists").queue_url.expect("a queue has a URL")
+    }
+
+    /// Where the subscriptions of a topic lead, by the queues' names, sorted.
+    pub(crate) fn subscribed(&self, topic: &str) -> Vec<String> {
+        let listed = self.connection.sns.list_subscriptions_by_topic();
+        let listed = self.wait(listed.topic_arn(self.connection.site.topic_arn(topic)).send());
+        let listed = listed.expect("they can be listed");
+        let queue = |endpoint: &str| endpoint.rsplit(':').next().unwrap_or_default().to_owned();
+        let mut queues: Vec<String> =
+            listed.subscriptions().iter().filter_map(|found| found.endpoint().map(queue)).collect();
+        queues.sort();
+        queues
     }
 
     /// The names of all queues and topics in the account, sorted.

@@ -48,6 +48,18 @@ impl Connection {
         let sqs = aws_sdk_sqs::config::Builder::from(&sdk).retry_classifier(TooMany).build();
         Self { sns: aws_sdk_sns::Client::from_conf(sns), sqs: aws_sdk_sqs::Client::from_conf(sqs), site, sdk }
     }
+
+    /// SNS where a topic or a subscription is: it answers for its own region alone.
+    #[cfg(feature = "deploy")]
+    pub(super) fn sns_of(&self, arn: &str) -> aws_sdk_sns::Client {
+        match Site::of_arn(arn) {
+            Some(site) if site.region != self.site.region => {
+                let config = aws_sdk_sns::config::Builder::from(&self.sdk).retry_classifier(TooMany);
+                aws_sdk_sns::Client::from_conf(config.region(Region::new(site.region)).build())
+            }
+            _ => self.sns.clone(),
+        }
+    }
 }
 
 /// Connects as the environment says (credentials, `AWS_ENDPOINT_URL`, region where `layer` has none), and asks which account that is.

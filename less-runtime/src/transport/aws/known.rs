@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use less_model::elsewhere::{is_account, is_region};
+
 use super::Site;
 
 /// Topics' ARNs, and queues' URLs.
@@ -12,7 +14,8 @@ pub struct Known {
 }
 
 impl Known {
-    /// Reads `LESS_TOPIC_ARNS` (`{"<topic>": "<arn>"}`) and `LESS_QUEUE_URLS` (`{"<topic>/<subscriber>": "<url>"}`); `None` where neither is set.
+    /// Reads `LESS_TOPIC_ARNS` (`{"<topic>": "<arn>"}`) and `LESS_QUEUE_URLS` (`{"<topic>/<subscriber>": "<url>"}`, of another app's topic
+    /// `"<app>:<topic>/<subscriber>"`); `None` where neither is set.
     pub fn from_env(env: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
         let read = |name: &str| match env(name).filter(|text| !text.is_empty()) {
             None => Ok(None),
@@ -29,10 +32,12 @@ impl Known {
         Ok(Some(Self { topics: topics.unwrap_or_default(), queues: queues.unwrap_or_default() }))
     }
 
-    /// Region and account, which every ARN names.
+    /// Region and account, which every ARN names, and the URLs that SQS gives.
     pub(super) fn site(&self) -> Option<Site> {
-        let mut parts = self.topics.values().next()?.split(':').skip(3);
-        Some(Site { region: parts.next()?.to_owned(), account: parts.next()?.to_owned() })
+        match self.topics.values().next() {
+            Some(arn) => Site::of_arn(arn),
+            None => self.queues.values().next().and_then(|url| site_of_url(url)),
+        }
     }
 
     /// A topic's ARN.
@@ -44,6 +49,14 @@ impl Known {
     pub(super) fn queue(&self, topic: &str, subscriber: &str) -> Option<&str> {
         self.queues.get(&format!("{topic}/{subscriber}")).map(String::as_str)
     }
+}
+
+/// `https://sqs.<region>.<suffix>/<account>/<name>`.
+fn site_of_url(url: &str) -> Option<Site> {
+    let (host, path) = url.strip_prefix("https://sqs.")?.split_once('/')?;
+    let (region, account) = (host.split('.').next()?, path.split('/').next()?);
+    let sound = is_region(region) && is_account(account);
+    sound.then(|| Site { region: region.to_owned(), account: account.to_owned() })
 }
 
 /// The URL of another queue of the same account and region.
@@ -68,7 +81,12 @@ mod tests {
         };
         let known = Known::from_env(env).unwrap().unwrap();
         let site = Site { region: "eu-west-1".to_owned(), account: "123456789012".to_owned() };
-        assert_eq!(known.site(), Some(site));
+        assert_eq!(known.site().as_ref(), Some(&site));
+        // An app that only subscribes to others' topics has none of its own.
+        let queues = Known { topics: BTreeMap::new(), ..known.clone() };
+        assert_eq!(queues.site(), Some(site));
+        let here = [("a/b".to_owned(), "http://127.0.0.1:4566/123456789012/q".to_owned())].into();
+        assert_eq!(Known { topics: BTreeMap::new(), queues: here }.site(), None);
         assert_eq!(known.topic("a"), Some("arn:aws:sns:eu-west-1:123456789012:shop-prod-a"));
         let url = known.queue("a", "b").unwrap();
         assert_eq!(beside(url, "q-dlq"), "https://sqs.eu-west-1.amazonaws.com/123456789012/q-dlq");

@@ -34,7 +34,7 @@ pub use self::connect::{Connection, Purpose, connect, connect_to, patient};
 pub use self::known::Known;
 use self::publish::Topic;
 use self::queue::{Address, Queue, Queues};
-pub use self::site::{Site, partition};
+pub use self::site::{Site, partition, sns_principal};
 #[cfg(feature = "deploy")]
 pub use self::watch::{Watch, Watched};
 use super::{
@@ -120,20 +120,19 @@ pub async fn open_known(
         let max_message = usize::try_from(topic.max_message.bytes()).unwrap_or(usize::MAX);
         Topic::new(&connection.sns, &arn, topic.ordered, max_message, filtered(index))
     });
-    let addresses = topology.topics.iter().flat_map(|topic| {
-        topic.subscribers.iter().map(|subscriber| {
-            let url = known.queue(topic.name.as_str(), subscriber.name.as_str()).unwrap_or_default();
-            let dead_url =
-                if url.is_empty() { String::new() } else { known::beside(url, &subscriber.dead_letters) };
-            Address {
-                stage: topology.stage.to_string(),
-                name: subscriber.queue.clone(),
-                url: url.to_owned(),
-                dead_name: subscriber.dead_letters.clone(),
-                dead_url,
-                fifo: topic.ordered,
-            }
-        })
+    // Other apps' topics are published to by those alone; what leads from them to here are queues like any other.
+    let addresses = topology.subscribers().map(|(address, topic, subscriber)| {
+        let url = known.queue(&address, subscriber.name.as_str()).unwrap_or_default();
+        let dead_url =
+            if url.is_empty() { String::new() } else { known::beside(url, &subscriber.dead_letters) };
+        Address {
+            stage: topology.stage.to_string(),
+            name: subscriber.queue.clone(),
+            url: url.to_owned(),
+            dead_name: subscriber.dead_letters.clone(),
+            dead_url,
+            fifo: topic.ordered,
+        }
     });
     let addresses = find(connection, addresses.collect(), topology.stage.as_str()).await?;
     let queues: Queues = addresses

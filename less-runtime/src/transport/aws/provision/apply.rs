@@ -17,10 +17,12 @@ use tokio::time::{Instant, sleep};
 
 use super::difference::{Change, attribute_changes, tag_changes};
 use super::error::failed;
+use super::external::subscriptions;
 use super::observe::{is_ours, observe, read_queue, read_topic};
+use super::remove::unsubscribe;
 use super::{
     Attributes, Desired, DesiredQueue, DesiredSubscriber, DesiredTopic, Kind, Observed, ObservedQueue,
-    ObservedTopic, PARALLEL, ProvisionError, Tags,
+    ObservedSubscription, ObservedTopic, PARALLEL, ProvisionError, Source, Tags,
 };
 use crate::transport::aws::Connection;
 
@@ -36,9 +38,14 @@ pub enum Done {
     Created,
     /// It was changed.
     Changed,
+    /// A subscription to where another app's topic was before: it was ended.
+    Ended,
     /// A queue of this name was deleted less than a minute ago, and AWS makes no new one until then: it is waited for.
     Waiting,
 }
+
+/// What is tried where a queue is subscribed to a topic in another account.
+pub const SUBSCRIBE_ELSEWHERE: &str = "subscribe, to a topic of another account, queue";
 
 /// Who hears what becomes of each resource.
 type Report<'a> = &'a (dyn Fn(Kind, &str, Done) + Sync);
@@ -73,16 +80,22 @@ pub async fn apply(
     });
     let queues = phase(queues.collect(), &mut errors).await;
     let topics = desired.topics.iter();
-    let topics = topics.map(|topic| async move { (&*topic.name, work.topic(topic).await) }.boxed());
+    let topics = topics.map(|topic| async move { (&*topic.arn, work.topic(topic).await) }.boxed());
     let topics = phase(topics.collect(), &mut errors).await;
-    let ready = all.iter().filter(|(topic, subscriber)| {
-        let names = [&*subscriber.dead_letters.name, &subscriber.queue.name, &topic.name];
+    let ready = all.iter().filter(|(source, subscriber)| {
+        let names = [&*subscriber.dead_letters.name, &subscriber.queue.name, source.arn()];
         !names.iter().any(|name| [&letters, &queues, &topics].iter().any(|phase| phase.failed.contains(name)))
     });
-    let subscriptions = ready.map(|(topic, subscriber)| {
-        async move { (&*subscriber.queue.name, work.subscription(topic, subscriber).await) }.boxed()
+    let subscriptions = ready.map(|(source, subscriber)| {
+        async move { (&*subscriber.queue.name, work.subscription(*source, subscriber).await) }.boxed()
     });
     let subscriptions = phase(subscriptions.collect(), &mut errors).await;
+    // What leads from where the other app was before goes once the new one is there.
+    let moved = all.iter().filter(|(_, subscriber)| !subscriptions.failed.contains(&*subscriber.queue.name));
+    let moved = moved.map(|(source, subscriber)| {
+        async move { (&*subscriber.queue.name, work.end_others(*source, subscriber).await) }.boxed()
+    });
+    phase(moved.collect(), &mut errors).await;
 
     if errors.is_empty() {
         let touched = letters.touched.into_iter().chain(queues.touched).collect::<BTreeSet<_>>();
@@ -95,7 +108,7 @@ pub async fn apply(
         });
         phase(queues.collect(), &mut errors).await;
         let topics = desired.topics.iter().filter(|topic| {
-            topics.touched.contains(&*topic.name)
+            topics.touched.contains(&*topic.arn)
                 || topic
                     .subscribers
                     .iter()
@@ -104,6 +117,15 @@ pub async fn apply(
         let topics =
             topics.map(|topic| async move { (&*topic.name, work.topic_reads_back(topic).await) }.boxed());
         phase(topics.collect(), &mut errors).await;
+        let external = desired.external.iter().flat_map(|other| {
+            other.subscribers.iter().map(move |subscriber| (Source::External(other), subscriber))
+        });
+        let external = external.filter(|(_, found)| subscriptions.touched.contains(&*found.queue.name));
+        let external = external.map(|(source, subscriber)| {
+            async move { (&*subscriber.queue.name, work.subscription_reads_back(source, subscriber).await) }
+                .boxed()
+        });
+        phase(external.collect(), &mut errors).await;
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
@@ -143,7 +165,7 @@ struct Work<'a> {
     report: Report<'a>,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
     /// Makes a queue, or sets what differs. Returns whether anything was done.
     async fn queue(self, kind: Kind, wanted: &DesiredQueue) -> Result<bool, ProvisionError> {
         if let Some(found) = self.observed.queues.get(&wanted.name) {
@@ -261,18 +283,46 @@ impl Work<'_> {
         Ok(true)
     }
 
+    /// What was seen of the subscriptions of a topic.
+    fn seen(self, source: Source<'_>) -> &'a [ObservedSubscription] {
+        match source {
+            Source::Own(topic) => self.observed.topics.get(&topic.name).map(|found| &*found.subscriptions),
+            Source::External(other) => {
+                self.observed.external.get(&other.arn).map(|found| &*found.subscriptions)
+            }
+        }
+        .unwrap_or_default()
+    }
+
+    /// What there is now of a queue's subscription to a topic.
+    async fn fresh(
+        self,
+        source: Source<'_>,
+        queue: &DesiredQueue,
+    ) -> Result<Vec<ObservedSubscription>, ProvisionError> {
+        match source {
+            Source::Own(topic) => {
+                let found = read_topic(self.connection, &topic.name, &queue.name).await?;
+                Ok(found.map(|found| found.subscriptions).unwrap_or_default())
+            }
+            Source::External(other) => {
+                subscriptions(self.connection, &other.arn, &BTreeSet::from([queue.arn.clone()])).await
+            }
+        }
+    }
+
     /// Subscribes a queue to its topic, or sets what differs.
     async fn subscription(
         self,
-        topic: &DesiredTopic,
+        source: Source<'_>,
         subscriber: &DesiredSubscriber,
     ) -> Result<bool, ProvisionError> {
         let (queue, wanted) = (&subscriber.queue, &subscriber.subscription);
-        let seen = self.observed.topics.get(&topic.name);
-        let mut found = seen.and_then(|topic| find(topic, &queue.arn));
+        let sns = self.connection.sns_of(source.arn());
+        let mut found = find(self.seen(source), &queue.arn);
         let fresh;
         if found.is_none() {
-            let subscribe = self.connection.sns.subscribe().topic_arn(&topic.arn).protocol("sqs");
+            let subscribe = sns.subscribe().topic_arn(source.arn()).protocol("sqs");
             let mut subscribe = subscribe.endpoint(&queue.arn).return_subscription_arn(true);
             for change in initial(wanted) {
                 subscribe = subscribe.attributes(change.attribute, change.new);
@@ -283,16 +333,22 @@ impl Work<'_> {
             };
             // There is one, with other attributes.
             let other = error.as_service_error().is_some_and(SubscribeError::is_invalid_parameter_exception);
-            fresh = if other { read_topic(self.connection, &topic.name, &queue.name).await? } else { None };
-            found = fresh.as_ref().and_then(|topic| find(topic, &queue.arn));
+            fresh = if other { self.fresh(source, queue).await? } else { Vec::new() };
+            found = find(&fresh, &queue.arn);
             if found.is_none() {
-                return Err(failed("subscribe queue", &queue.name)(error));
+                let action = match source {
+                    Source::External(other) if other.site.account != self.connection.site.account => {
+                        SUBSCRIBE_ELSEWHERE
+                    }
+                    Source::Own(_) | Source::External(_) => "subscribe queue",
+                };
+                return Err(failed(action, &queue.name)(error));
             }
         }
         let Some((arn, attributes)) = found else { return Ok(false) };
         let changes = filter_steps(attribute_changes(wanted, attributes), attributes);
         for (name, value) in &changes {
-            let set = self.connection.sns.set_subscription_attributes().subscription_arn(arn);
+            let set = sns.set_subscription_attributes().subscription_arn(arn);
             let set = set.attribute_name(name).attribute_value(value).send().await;
             set.map_err(failed("change the subscription of queue", &queue.name))?;
         }
@@ -300,6 +356,23 @@ impl Work<'_> {
             (self.report)(Kind::Subscription, &queue.name, Done::Changed);
         }
         Ok(!changes.is_empty())
+    }
+
+    /// Ends subscriptions of a queue to other topics than its own: another app's topic was elsewhere before.
+    async fn end_others(
+        self,
+        source: Source<'_>,
+        subscriber: &DesiredSubscriber,
+    ) -> Result<bool, ProvisionError> {
+        let elsewhere = self.observed.external.iter().filter(|(arn, _)| **arn != *source.arn());
+        let found = elsewhere.flat_map(|(_, found)| &found.subscriptions);
+        let mut any = false;
+        for old in found.filter(|found| found.endpoint == subscriber.queue.arn) {
+            unsubscribe(self.connection, &old.arn).await?;
+            (self.report)(Kind::Subscription, &subscriber.queue.name, Done::Ended);
+            any = true;
+        }
+        Ok(any)
     }
 
     /// What bears our name but not our tags is left alone.
@@ -343,6 +416,22 @@ impl Work<'_> {
         }
     }
 
+    async fn subscription_reads_back(
+        self,
+        source: Source<'_>,
+        subscriber: &DesiredSubscriber,
+    ) -> Result<bool, ProvisionError> {
+        let until = Instant::now() + READ_BACK;
+        loop {
+            let found = self.fresh(source, &subscriber.queue).await?;
+            match subscription_differs(&found, subscriber) {
+                None => return Ok(true),
+                Some(error) if Instant::now() >= until => return Err(error),
+                Some(_) => sleep(Duration::from_secs(2)).await,
+            }
+        }
+    }
+
     async fn topic_differs(self, wanted: &DesiredTopic) -> Result<Option<ProvisionError>, ProvisionError> {
         let Some(found) = read_topic(self.connection, &wanted.name, "").await? else {
             return Ok(Some(ProvisionError::Gone { kind: Kind::Topic, name: wanted.name.clone() }));
@@ -352,21 +441,28 @@ impl Work<'_> {
         if let Some(change) = change {
             return Ok(Some(read_back(Kind::Topic, &wanted.name, change)));
         }
-        for subscriber in &wanted.subscribers {
-            let name = &subscriber.queue.name;
-            let Some((_, attributes)) = find(&found, &subscriber.queue.arn) else {
-                return Ok(Some(ProvisionError::Gone { kind: Kind::Subscription, name: name.clone() }));
-            };
-            if let Some(change) = attribute_changes(&subscriber.subscription, attributes).into_iter().next() {
-                return Ok(Some(read_back(Kind::Subscription, name, change)));
-            }
-        }
-        Ok(None)
+        let mut subscribers = wanted.subscribers.iter();
+        Ok(subscribers.find_map(|subscriber| subscription_differs(&found.subscriptions, subscriber)))
     }
 }
 
-fn find<'a>(topic: &'a ObservedTopic, queue_arn: &str) -> Option<(&'a str, &'a BTreeMap<String, String>)> {
-    let found = topic.subscriptions.iter().find(|subscription| subscription.endpoint == queue_arn)?;
+fn subscription_differs(
+    found: &[ObservedSubscription],
+    subscriber: &DesiredSubscriber,
+) -> Option<ProvisionError> {
+    let name = &subscriber.queue.name;
+    let Some((_, attributes)) = find(found, &subscriber.queue.arn) else {
+        return Some(ProvisionError::Gone { kind: Kind::Subscription, name: name.clone() });
+    };
+    let change = attribute_changes(&subscriber.subscription, attributes).into_iter().next()?;
+    Some(read_back(Kind::Subscription, name, change))
+}
+
+fn find<'a>(
+    all: &'a [ObservedSubscription],
+    queue_arn: &str,
+) -> Option<(&'a str, &'a BTreeMap<String, String>)> {
+    let found = all.iter().find(|subscription| subscription.endpoint == queue_arn)?;
     Some((&found.arn, &found.attributes))
 }
 

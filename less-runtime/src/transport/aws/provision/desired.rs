@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use less_model::config::Sourced;
 use less_model::filter::{Filter, Scope};
 use less_model::manifest::DEFAULT_MAX_MESSAGE;
 use less_model::name::{AppName, StageName, SubscriberName, TopicName};
-use less_model::topology::{PlacedSubscriber, PlacedTopic, Topology};
+use less_model::topology::{PlacedExternal, PlacedSubscriber, PlacedTopic, Topology};
 use serde_json::json;
 
 use super::policy::{queue_policy, topic_policy};
@@ -16,6 +17,8 @@ use crate::transport::aws::Site;
 pub const TAG_APP: &str = "less:app";
 /// Tag: the stage.
 pub const TAG_STAGE: &str = "less:stage";
+/// Tag of a queue that another app's topic leads to: that app.
+pub const TAG_EXTERNAL: &str = "less:external";
 /// Tag: the topic.
 pub const TAG_TOPIC: &str = "less:topic";
 /// Tag: the subscriber.
@@ -46,6 +49,63 @@ pub struct Desired {
     pub site: Site,
     /// Its topics, sorted by name.
     pub topics: Vec<DesiredTopic>,
+    /// Other apps' topics that it subscribes to, sorted by app and name.
+    pub external: Vec<DesiredExternal>,
+}
+
+/// Another app's SNS topic: it is looked at and subscribed to, never made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DesiredExternal {
+    /// The other app.
+    pub app: AppName,
+    /// Its stage, and who says so.
+    pub stage: Sourced<StageName>,
+    /// The topic's id.
+    pub topic: TopicName,
+    /// Where it is.
+    pub site: Site,
+    /// The SNS topic's name.
+    pub name: String,
+    /// The SNS topic's ARN.
+    pub arn: String,
+    /// Whether it has to be FIFO, as the other app's contract says.
+    pub ordered: bool,
+    /// This app's subscribers, sorted by name.
+    pub subscribers: Vec<DesiredSubscriber>,
+}
+
+impl DesiredExternal {
+    /// What the topic is called beside this app's own ones.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.app, self.topic)
+    }
+}
+
+/// The topic that leads to a subscriber.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Source<'a> {
+    /// This app's own.
+    Own(&'a DesiredTopic),
+    /// Another app's.
+    External(&'a DesiredExternal),
+}
+
+impl Source<'_> {
+    /// What it is called: `topic` or `app:topic`.
+    pub fn address(self) -> String {
+        match self {
+            Self::Own(topic) => topic.topic.to_string(),
+            Self::External(other) => other.address(),
+        }
+    }
+
+    /// The SNS topic's ARN.
+    pub fn arn(&self) -> &str {
+        match self {
+            Self::Own(topic) => &topic.arn,
+            Self::External(other) => &other.arn,
+        }
+    }
 }
 
 /// An SNS topic, and what hangs on it.
@@ -100,14 +160,31 @@ impl Desired {
             stage: topology.stage.clone(),
             site: site.clone(),
             topics: topology.topics.iter().map(|topic| place.topic(topic)).collect(),
+            external: topology.external.iter().map(|other| place.external(other)).collect(),
         }
     }
 
-    /// Every subscriber with its topic.
-    pub fn subscribers(&self) -> impl Iterator<Item = (&DesiredTopic, &DesiredSubscriber)> {
-        self.topics
-            .iter()
-            .flat_map(|topic| topic.subscribers.iter().map(move |subscriber| (topic, subscriber)))
+    /// The same with topics that these other accounts may subscribe queues to.
+    #[must_use]
+    pub fn open_to(mut self, accounts: &[String]) -> Self {
+        for topic in &mut self.topics {
+            topic.attributes.insert("Policy", Value::Json(topic_policy(&topic.arn, accounts)));
+        }
+        self
+    }
+
+    /// Every subscriber with the topic that leads to it.
+    pub fn subscribers(&self) -> impl Iterator<Item = (Source<'_>, &DesiredSubscriber)> {
+        let own = self.topics.iter().map(|topic| (Source::Own(topic), &topic.subscribers));
+        let external = self.external.iter().map(|other| (Source::External(other), &other.subscribers));
+        own.chain(external)
+            .flat_map(|(source, subscribers)| subscribers.iter().map(move |subscriber| (source, subscriber)))
+    }
+
+    /// The same, to note something.
+    pub fn subscribers_mut(&mut self) -> impl Iterator<Item = &mut DesiredSubscriber> {
+        let own = self.topics.iter_mut().flat_map(|topic| &mut topic.subscribers);
+        own.chain(self.external.iter_mut().flat_map(|other| &mut other.subscribers))
     }
 }
 
@@ -129,7 +206,7 @@ impl Place<'_> {
     fn topic(&self, topic: &PlacedTopic) -> DesiredTopic {
         let arn = self.site.topic_arn(&topic.physical);
         let mut attributes = Attributes::from([
-            ("Policy", Value::Json(topic_policy(&arn))),
+            ("Policy", Value::Json(topic_policy(&arn, &[]))),
             ("KmsMasterKeyId", Value::text(self.kms_key.unwrap_or_default())),
             // What SNS takes anyway is what it is told where the app's own limit is lower: a limit that is lifted later has nothing to wait for.
             ("MaximumMessageSize", Value::text(&topic.max_message.max(DEFAULT_MAX_MESSAGE).bytes())),
@@ -148,9 +225,40 @@ impl Place<'_> {
             subscribers: topic
                 .subscribers
                 .iter()
-                .map(|subscriber| self.subscriber(topic, &arn, subscriber))
+                .map(|subscriber| {
+                    self.subscriber(topic, &arn, subscriber, self.tags(&topic.name, Some(&subscriber.name)))
+                })
                 .collect(),
             attributes,
+            arn,
+        }
+    }
+
+    fn external(&self, other: &PlacedExternal) -> DesiredExternal {
+        let PlacedExternal { app, at, topic } = other;
+        let site = Site {
+            region: at.region.clone().unwrap_or_else(|| self.site.region.clone()),
+            account: at.account.clone().unwrap_or_else(|| self.site.account.clone()),
+        };
+        let arn = site.topic_arn(&topic.physical);
+        let subscribers = topic.subscribers.iter().map(|subscriber| {
+            let mut tags = self.tags(&topic.name, Some(&subscriber.name));
+            tags.insert(TAG_EXTERNAL.to_owned(), app.to_string());
+            let mut subscriber = self.subscriber(topic, &arn, subscriber, tags);
+            if site.region != self.site.region {
+                // SNS takes no dead letters in another region than the topic's.
+                subscriber.subscription.remove("RedrivePolicy");
+            }
+            subscriber
+        });
+        DesiredExternal {
+            app: app.clone(),
+            stage: at.stage.clone(),
+            topic: topic.name.clone(),
+            name: topic.physical.clone(),
+            ordered: topic.ordered,
+            subscribers: subscribers.collect(),
+            site,
             arn,
         }
     }
@@ -160,8 +268,8 @@ impl Place<'_> {
         topic: &PlacedTopic,
         topic_arn: &str,
         subscriber: &PlacedSubscriber,
+        tags: Tags,
     ) -> DesiredSubscriber {
-        let tags = self.tags(&topic.name, Some(&subscriber.name));
         let make = |name: &str| DesiredQueue {
             name: name.to_owned(),
             arn: self.site.queue_arn(name),
@@ -257,7 +365,12 @@ mod tests {
             max_message: Size::from_bytes(1024),
             subscribers: vec![subscriber],
         };
-        Topology { app: "shop".parse().unwrap(), stage: "prod".parse().unwrap(), topics: vec![topic] }
+        Topology {
+            app: "shop".parse().unwrap(),
+            stage: "prod".parse().unwrap(),
+            topics: vec![topic],
+            external: Vec::new(),
+        }
     }
 
     fn site() -> Site {
@@ -278,7 +391,7 @@ mod tests {
             BTreeMap::from([
                 ("KmsMasterKeyId", String::new()),
                 ("MaximumMessageSize", "262144".to_owned()),
-                ("Policy", topic_policy(&topic.arn).to_string()),
+                ("Policy", topic_policy(&topic.arn, &[]).to_string()),
             ])
         );
         assert_eq!(
@@ -338,6 +451,36 @@ mod tests {
             );
             assert_eq!(queue.arn.rsplit_once('.').unwrap().1, "fifo");
         }
+    }
+
+    #[test]
+    fn another_app_s_topic_needs_a_queue_here_and_nothing_there_but_a_subscription() {
+        let mut topology = topology(false, None);
+        let mut topic = topology.topics.remove(0);
+        topic.physical = "users-live-order".to_owned();
+        let stage = Sourced { value: "live".parse().unwrap(), source: less_model::config::Source::File };
+        let at = |region: Option<&str>| less_model::elsewhere::Elsewhere {
+            stage: stage.clone(),
+            account: Some("444455556666".to_owned()),
+            region: region.map(str::to_owned),
+        };
+        let app: AppName = "users".parse().unwrap();
+        topology.external = vec![
+            PlacedExternal { app: app.clone(), at: at(None), topic: topic.clone() },
+            PlacedExternal { app, at: at(Some("us-east-1")), topic },
+        ];
+        let desired = Desired::of(&topology, &site(), None);
+        assert!(desired.topics.is_empty());
+        let [near, far] = &desired.external[..] else { panic!("two") };
+        assert_eq!(near.address(), "users:order");
+        assert_eq!(near.arn, "arn:aws:sns:eu-west-1:444455556666:users-live-order");
+        assert_eq!(far.arn, "arn:aws:sns:us-east-1:444455556666:users-live-order");
+        let queue = &near.subscribers[0].queue;
+        assert_eq!(queue.arn, "arn:aws:sqs:eu-west-1:111122223333:shop-prod-order-mail");
+        assert_eq!(queue.tags[TAG_EXTERNAL], "users");
+        assert_eq!(queue.attributes["Policy"].wire(), queue_policy(&queue.arn, &near.arn).to_string());
+        assert!(near.subscribers[0].subscription.contains_key("RedrivePolicy"));
+        assert!(!far.subscribers[0].subscription.contains_key("RedrivePolicy"));
     }
 
     #[test]

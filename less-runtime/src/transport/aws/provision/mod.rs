@@ -7,23 +7,25 @@ mod apply;
 mod desired;
 mod difference;
 mod error;
+mod external;
 mod observe;
 mod policy;
 mod remove;
 mod value;
 
-pub use self::apply::{Done, apply, ensure_all};
+pub use self::apply::{Done, SUBSCRIBE_ELSEWHERE, apply, ensure_all};
 pub use self::desired::{
-    Desired, DesiredQueue, DesiredSubscriber, DesiredTopic, TAG_APP, TAG_CODE, TAG_STAGE, TAG_SUBSCRIBER,
-    TAG_TAIL, TAG_TOPIC,
+    Desired, DesiredExternal, DesiredQueue, DesiredSubscriber, DesiredTopic, Source, TAG_APP, TAG_CODE,
+    TAG_EXTERNAL, TAG_STAGE, TAG_SUBSCRIBER, TAG_TAIL, TAG_TOPIC,
 };
 pub use self::difference::{Change, attribute_changes, tag_changes};
 pub use self::error::ProvisionError;
+pub use self::external::{ObservedExternal, OtherTopic, look};
 pub use self::observe::{
     Backlog, Observed, ObservedQueue, ObservedSubscription, ObservedTopic, is_ours, observe, observe_all,
     read_backlog,
 };
-pub use self::policy::{queue_policy, topic_policy};
+pub use self::policy::{queue_policy, subscriber_statements, topic_policy};
 pub use self::remove::{delete_queue, delete_topic, has_messages, unsubscribe};
 pub use self::value::{Attributes, Tags, Value};
 

@@ -20,6 +20,7 @@ use less_model::name::{AppName, StageName};
 use serde::Serialize;
 
 use super::error::failed;
+use super::external::{self, ObservedExternal};
 use super::{Desired, PARALLEL, ProvisionError, TAG_APP, TAG_STAGE, Tags};
 use crate::transport::aws::Connection;
 
@@ -30,6 +31,8 @@ pub struct Observed {
     pub topics: BTreeMap<String, ObservedTopic>,
     /// SQS queues.
     pub queues: BTreeMap<String, ObservedQueue>,
+    /// Other apps' SNS topics, by ARN.
+    pub external: BTreeMap<String, ObservedExternal>,
 }
 
 /// An SNS topic.
@@ -107,7 +110,9 @@ pub fn is_ours(app: &AppName, stage: &StageName, tags: &Tags) -> bool {
 /// Reads what there is of what is needed.
 pub async fn observe(connection: &Connection, desired: &Desired) -> Result<Observed, Vec<ProvisionError>> {
     let look = Look { connection, prefix: prefix(desired) };
-    look.read(needed(desired)).await
+    let mut found = look.read(needed(desired)).await?;
+    external::add(connection, desired, &mut found).await?;
+    Ok(found)
 }
 
 /// Reads what there is of what is needed, and whatever else is this app's and stage's.
@@ -139,6 +144,7 @@ pub async fn observe_all(
     let ours = |tags: &Tags| is_ours(&desired.app, &desired.stage, tags);
     found.topics.retain(|name, topic| needed_topics.contains(name) || ours(&topic.tags));
     found.queues.retain(|name, queue| needed_queues.contains(name) || ours(&queue.tags));
+    external::add(connection, desired, &mut found).await?;
     Ok(found)
 }
 
@@ -198,6 +204,7 @@ impl Look<'_> {
             (Ok(topics), Ok(queues)) => Ok(Observed {
                 topics: topics.into_iter().flatten().collect(),
                 queues: queues.into_iter().flatten().collect(),
+                external: BTreeMap::new(),
             }),
             (topics, queues) => Err([topics.err(), queues.err()].into_iter().flatten().flatten().collect()),
         }
@@ -230,7 +237,7 @@ impl Look<'_> {
 }
 
 /// Runs all of them, at most [`PARALLEL`] at a time; every error is returned.
-async fn gather<T>(
+pub(super) async fn gather<T>(
     work: Vec<BoxFuture<'_, Result<T, ProvisionError>>>,
 ) -> Result<Vec<T>, Vec<ProvisionError>> {
     let results: Vec<_> = stream::iter(work).buffer_unordered(PARALLEL).collect().await;
@@ -245,7 +252,7 @@ async fn gather<T>(
 }
 
 /// `Ok(None)` where AWS says that there is no such thing.
-fn unless<T, E, R>(
+pub(super) fn unless<T, E, R>(
     result: Result<T, SdkError<E, R>>,
     is_missing: fn(&E) -> bool,
     map: impl FnOnce(SdkError<E, R>) -> ProvisionError,

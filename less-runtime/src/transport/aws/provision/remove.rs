@@ -19,7 +19,7 @@ const LOOK: i32 = 1;
 
 /// Ends a subscription.
 pub async fn unsubscribe(connection: &Connection, arn: &str) -> Result<(), ProvisionError> {
-    let ended = connection.sns.unsubscribe().subscription_arn(arn).send().await;
+    let ended = connection.sns_of(arn).unsubscribe().subscription_arn(arn).send().await;
     match ended {
         Err(error) if error.as_service_error().is_some_and(UnsubscribeError::is_not_found_exception) => {
             Ok(())

@@ -53,6 +53,10 @@ impl Value {
 fn same(left: &Json, right: &Json) -> bool {
     match (left, right) {
         (Json::Number(left), Json::Number(right)) => left == right || left.as_f64() == right.as_f64(),
+        // In a policy one that stands alone is a list of one.
+        (Json::Array(list), one @ Json::String(_)) | (one @ Json::String(_), Json::Array(list)) => {
+            list.len() == 1 && same(&list[0], one)
+        }
         (Json::Array(left), Json::Array(right)) => {
             left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
         }
@@ -78,6 +82,8 @@ mod tests {
         assert!(!policy.is(r#"{"a": ["x", 1], "b": true}"#));
         assert!(!policy.is(r#"{"a": [1, "x"]}"#));
         assert!(!policy.is(""));
+        let list = Value::Json(json!({"AWS": ["x"]}));
+        assert!(list.is(r#"{"AWS": "x"}"#) && !list.is(r#"{"AWS": "y"}"#));
         assert!(Value::text(&60).is("60"));
     }
 }
