@@ -70,6 +70,7 @@ impl Publisher {
             workers: BTreeMap::new(),
             topics: topics.collect(),
             external: Vec::new(),
+            contract: None,
         };
         let own = Layout { topics: layout.topics.clone(), subscriptions: Vec::new() };
         let options = Options { reserve: 0, ..Options::default() };
