@@ -104,14 +104,23 @@ impl Server {
         tracing::info!("app `{app}` is linked");
         let heartbeat = tokio::spawn(beat(sender.clone(), self.timing.heartbeat));
         drop(sender);
+        let mut told = false;
         let ended = tokio::select! {
             ended = self.listen(&session, connection, &mut reader) => ended,
             written = &mut writing => written.ok().and_then(Result::err).map_or_else(
                 || "it was closed".to_owned(),
                 |error| error.to_string(),
             ),
+            () = session.ended(connection) => {
+                told = true;
+                "it has ended here".to_owned()
+            }
         };
         heartbeat.abort();
+        if told {
+            // What was confirmed last is still to be written.
+            let _ = tokio::time::timeout(self.timing.heartbeat, &mut writing).await;
+        }
         writing.abort();
         if session.detach(connection) {
             tracing::info!("the link to app `{app}` is down: {ended}");

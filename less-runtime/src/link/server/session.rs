@@ -41,8 +41,8 @@ pub(super) struct Session {
     pub(super) boot: String,
     clock: Clock,
     state: Mutex<State>,
-    /// Told when it holds nothing any more.
-    idle: Notify,
+    /// Told when it holds nothing any more, when it is over, and when a connection takes the place of another.
+    changed: Notify,
 }
 
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl State {
 
 impl Session {
     pub(super) fn new(id: u64, app: AppName, instance: String, boot: String, clock: Clock) -> Self {
-        Self { id, app, instance, boot, clock, state: Mutex::default(), idle: Notify::new() }
+        Self { id, app, instance, boot, clock, state: Mutex::default(), changed: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -127,6 +127,7 @@ impl Session {
         let mut state = self.state();
         state.connection = Some(sender);
         state.connections += 1;
+        self.changed.notify_waiters();
         state.connections
     }
 
@@ -138,6 +139,7 @@ impl Session {
         }
         state.connection = None;
         state.leases.clear();
+        self.changed.notify_waiters();
         true
     }
 
@@ -284,7 +286,7 @@ impl Session {
         drop(state);
         self.send(&ToSubscriber::Ended { number, done, late }, &[]);
         if idle {
-            self.idle.notify_waiters();
+            self.changed.notify_waiters();
         }
     }
 
@@ -294,10 +296,26 @@ impl Session {
         self.send(&ToSubscriber::Bye, &[]);
     }
 
+    /// Waits until it is over, or another connection has taken this one's place.
+    pub(super) async fn ended(&self, connection: u64) {
+        loop {
+            let notified = self.changed.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            {
+                let state = self.state();
+                if state.over || state.connections != connection {
+                    return;
+                }
+            }
+            notified.await;
+        }
+    }
+
     /// Waits until nothing is held, or nobody is there who could end it.
     pub(super) async fn idle(&self) {
         loop {
-            let notified = self.idle.notified();
+            let notified = self.changed.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
             {
@@ -319,7 +337,7 @@ impl Session {
             state.leases.clear();
             (std::mem::take(&mut state.held), std::mem::take(&mut state.subscribed))
         };
-        self.idle.notify_waiters();
+        self.changed.notify_waiters();
         let mut ends = JoinSet::new();
         for delivery in held.into_values() {
             let error = self.error(over, delivery.attempt());
