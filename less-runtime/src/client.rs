@@ -227,6 +227,19 @@ impl Client {
         Ok(answer["replayed"].as_u64().unwrap_or(0))
     }
 
+    /// Drops a subscription that the app has no folder for: with `drop_messages` also one that messages or dead letters are in. Returns its last books.
+    pub async fn drop_subscription(
+        &self,
+        topic: &str,
+        subscriber: &str,
+        drop_messages: bool,
+    ) -> Result<SubscriberStatus, PublishError> {
+        let path = format!("/_less/subscriptions/{}/{}/drop", segment(topic), segment(subscriber));
+        let body = json!({ "drop_messages": drop_messages });
+        let mut answer = self.ask(Method::POST, &path, Some(&body)).await?;
+        self.parse(answer["dropped"].take())
+    }
+
     /// Starts new worker processes of a subscriber whose handler is not compiled in; the old ones finish what they hold.
     pub async fn restart_workers(&self, topic: &str, subscriber: &str) -> Result<(), PublishError> {
         let path = format!("/_less/workers/{}/{}/restart", segment(topic), segment(subscriber));

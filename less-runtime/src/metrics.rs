@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::transport::{Capabilities, Layout, Ledger};
+use crate::transport::{Capabilities, Guest, Layout, Ledger};
 use crate::worker::Observer;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -81,7 +81,13 @@ impl Metrics {
     }
 
     /// Everything as text, with the ledgers as they are now.
-    pub(crate) fn encode(&self, layout: &Layout, ledgers: &[Ledger], can: Capabilities) -> String {
+    pub(crate) fn encode(
+        &self,
+        layout: &Layout,
+        ledgers: &[Ledger],
+        guests: &[(Guest, Ledger)],
+        can: Capabilities,
+    ) -> String {
         let mut registry = Registry::with_prefix("less");
         registry.register("publishes", "Publishes over HTTP", self.publishes.clone());
         registry.register_with_unit(
@@ -98,10 +104,14 @@ impl Metrics {
             self.attempt_duration.clone(),
         );
         let messages = Family::<SubscriberState, Gauge>::default();
-        for (spec, ledger) in layout.subscriptions.iter().zip(ledgers) {
-            let topic = layout.topics[spec.topic.0 as usize].address();
+        let own = layout.subscriptions.iter().zip(ledgers).map(|(spec, ledger)| {
+            (layout.topics[spec.topic.0 as usize].address(), spec.subscriber.to_string(), ledger)
+        });
+        let guests = guests.iter();
+        let guests = guests.map(|(guest, ledger)| (guest.topic.to_string(), guest.address(), ledger));
+        for (topic, subscriber, ledger) in own.chain(guests) {
             let set = |state: &str, count: u64| {
-                let (topic, subscriber) = (topic.clone(), spec.subscriber.to_string());
+                let (topic, subscriber) = (topic.clone(), subscriber.clone());
                 let labels = SubscriberState { topic, subscriber, state: state.to_owned() };
                 messages.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
             };

@@ -169,6 +169,7 @@ mod tests {
             ),
             oldest_pending_s: Some(4.2),
             worker: None,
+            orphaned: false,
             replay: less_runtime::transport::ReplayLedger::default(),
         }
     }

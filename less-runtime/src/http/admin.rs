@@ -14,15 +14,16 @@ use super::Shared;
 use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::publish::{json_type, read};
+use super::subscription::{Found, find};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 use crate::transport::{
-    DeadLetter, Layout, Replay, ReplayLedger, Selection, SubscriptionIndex, Transport, TransportError,
+    DeadLetter, Guest, Layout, Ledger, Replay, ReplayLedger, Selection, Transport, TransportError,
 };
 use crate::worker::foreign::WorkerStatus;
 
 /// Largest body of an administrative request, in bytes.
-const MAX_BODY: usize = 1 << 20;
+pub(super) const MAX_BODY: usize = 1 << 20;
 
 /// `GET /_less/status`: every subscription's books.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,7 +34,7 @@ pub struct Status {
     pub stage: String,
     /// The transport's name.
     pub transport: String,
-    /// Its subscriptions, by topic and subscriber.
+    /// Its subscriptions, by topic and subscriber; then those that it stores for other apps, and those that have no folder any more.
     pub subscribers: Vec<SubscriberStatus>,
 }
 
@@ -42,7 +43,7 @@ pub struct Status {
 pub struct SubscriberStatus {
     /// The topic's id.
     pub topic: String,
-    /// The subscriber's name.
+    /// The subscriber's name; that of another app's is behind that app's and a colon.
     pub subscriber: String,
     /// Messages it was to get; `None` where the transport does not count them.
     pub published: Option<u64>,
@@ -63,6 +64,9 @@ pub struct SubscriberStatus {
     /// Its worker processes; left out where its handler is compiled in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<WorkerStatus>,
+    /// Whether it has no folder any more, and keeps getting messages; left out where it has one, and of other apps' subscribers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub orphaned: bool,
     /// Deliveries by replay, which count apart; left out where there were none.
     #[serde(default, skip_serializing_if = "never")]
     pub replay: ReplayLedger,
@@ -78,10 +82,27 @@ impl Status {
     ) -> Result<Self, TransportError> {
         let ledgers = transport.ledgers().await?;
         let counts = transport.capabilities().counts;
-        let rows = layout.subscriptions.iter().zip(ledgers);
-        let subscribers = rows.map(|(spec, ledger)| SubscriberStatus {
-            topic: layout.topics[spec.topic.0 as usize].address(),
-            subscriber: spec.subscriber.to_string(),
+        let rows = layout.subscriptions.iter().zip(ledgers).map(|(spec, ledger)| {
+            let topic = layout.topics[spec.topic.0 as usize].address();
+            SubscriberStatus::new(topic, spec.subscriber.to_string(), ledger, counts)
+        });
+        let guests = transport.guests().await?.into_iter();
+        let guests = guests.map(|(guest, ledger)| SubscriberStatus::of_guest(&guest, ledger));
+        let subscribers = rows.chain(guests);
+        Ok(Self {
+            app: app.to_owned(),
+            stage: stage.to_owned(),
+            transport: transport.name().to_owned(),
+            subscribers: subscribers.collect(),
+        })
+    }
+}
+
+impl SubscriberStatus {
+    fn new(topic: String, subscriber: String, ledger: Ledger, counts: bool) -> Self {
+        Self {
+            topic,
+            subscriber,
             published: counts.then_some(ledger.published),
             pending: ledger.pending,
             scheduled: ledger.scheduled,
@@ -92,14 +113,22 @@ impl Status {
             #[expect(clippy::cast_precision_loss, reason = "an age of 2^52 ms is not reached")]
             oldest_pending_s: ledger.oldest_pending_ms.map(|age| age as f64 / 1000.0),
             worker: None,
+            orphaned: false,
             replay: ledger.replay,
-        });
-        Ok(Self {
-            app: app.to_owned(),
-            stage: stage.to_owned(),
-            transport: transport.name().to_owned(),
-            subscribers: subscribers.collect(),
-        })
+        }
+    }
+
+    /// The books of a subscription that the layout does not have. What keeps such counts.
+    pub(super) fn of_guest(guest: &Guest, ledger: Ledger) -> Self {
+        let row = Self::new(guest.topic.to_string(), guest.address(), ledger, true);
+        Self { orphaned: guest.app.is_none(), ..row }
+    }
+
+    /// How many messages and dead letters are in it, replays included: what would be lost with it.
+    pub fn held(&self) -> u64 {
+        let replay = &self.replay;
+        let replays = replay.pending + replay.scheduled + replay.in_flight + replay.dead;
+        self.pending + self.scheduled + self.in_flight + self.dead + replays
     }
 }
 
@@ -179,20 +208,6 @@ pub(super) async fn contract(State(shared): State<Arc<Shared>>) -> Result<Json<C
     })
 }
 
-pub(super) fn subscription(
-    shared: &Shared,
-    topic: &str,
-    subscriber: &str,
-) -> Result<SubscriptionIndex, Problem> {
-    if !topic.contains(':') {
-        shared.app.topic(topic)?;
-    }
-    shared.app.subscription(topic, subscriber).ok_or_else(|| {
-        let detail = format!("topic `{topic}` has no subscriber `{subscriber}`");
-        Problem::new(StatusCode::NOT_FOUND, "unknown-subscriber", detail)
-    })
-}
-
 /// Which part of the dead letters.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Page {
@@ -205,7 +220,7 @@ pub(super) async fn list(
     Path((topic, subscriber)): Path<(String, String)>,
     Query(page): Query<Page>,
 ) -> Result<Json<Value>, Problem> {
-    let subscription = subscription(&shared, &topic, &subscriber)?;
+    let subscription = find(&shared, &topic, &subscriber).await?.index;
     let limit = page.limit.unwrap_or(100).clamp(1, 1000);
     let letters = shared.app.transport().dead_letters(subscription, page.after, limit).await;
     let letters: Vec<ShownDeadLetter> =
@@ -241,7 +256,7 @@ pub(super) async fn release(
     Path((topic, subscriber)): Path<(String, String)>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let subscription = subscription(&shared, &topic, &subscriber)?;
+    let subscription = find(&shared, &topic, &subscriber).await?.index;
     let which = selection(&shared, request).await?;
     let count = shared.app.transport().release(subscription, which).await.map_err(|error| failed(&error))?;
     Ok(Json(json!({ "released": count })))
@@ -252,7 +267,7 @@ pub(super) async fn purge(
     Path((topic, subscriber)): Path<(String, String)>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let subscription = subscription(&shared, &topic, &subscriber)?;
+    let subscription = find(&shared, &topic, &subscriber).await?.index;
     let which = selection(&shared, request).await?;
     let count = shared.app.transport().purge(subscription, which).await.map_err(|error| failed(&error))?;
     Ok(Json(json!({ "purged": count })))
@@ -264,11 +279,12 @@ pub(super) async fn restart(
     Path((topic, subscriber)): Path<(String, String)>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let index = subscription(&shared, &topic, &subscriber)?;
+    let Found { index, guest } = find(&shared, &topic, &subscriber).await?;
     // Its content is nothing, but a web page could not have asked for this type.
     json_type(request.headers())?;
     let control = shared.options.workers.get(index.0 as usize).and_then(Option::as_ref).ok_or_else(|| {
-        let detail = format!("`{topic}/{subscriber}` has no worker processes: its handler is compiled in");
+        let why = if guest.is_some() { "it has no folder here" } else { "its handler is compiled in" };
+        let detail = format!("`{topic}/{subscriber}` has no worker processes: {why}");
         Problem::new(StatusCode::CONFLICT, "no-worker", detail)
     })?;
     control.reload();
@@ -290,7 +306,7 @@ pub(super) async fn replay(
     Path((topic, subscriber)): Path<(String, String)>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let subscription = subscription(&shared, &topic, &subscriber)?;
+    let subscription = find(&shared, &topic, &subscriber).await?.index;
     let (parts, body) = request.into_parts();
     json_type(&parts.headers)?;
     let body = read(&shared, &parts.headers, body, MAX_BODY).await?;

@@ -10,6 +10,7 @@ mod guard;
 mod link;
 mod problem;
 mod publish;
+mod subscription;
 pub(crate) mod tail;
 
 use std::convert::Infallible;
@@ -154,6 +155,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/_less/dead-letters/{topic}/{subscriber}/release", post(admin::release))
         .route("/_less/dead-letters/{topic}/{subscriber}/purge", post(admin::purge))
         .route("/_less/workers/{topic}/{subscriber}/restart", post(admin::restart))
+        .route("/_less/subscriptions/{topic}/{subscriber}/drop", post(subscription::drop_stored))
         .route("/_less/link", get(link::link))
         .route("/_less/tail", get(tail::tail))
         .route("/_less/backup", get(backup::backup))
@@ -181,8 +183,9 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Result<&'static str, Proble
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Infallible> {
     let ledgers = shared.app.transport().ledgers().await.unwrap_or_default();
-    let text =
-        shared.options.metrics.encode(shared.app.layout(), &ledgers, shared.app.transport().capabilities());
+    let guests = shared.app.transport().guests().await.unwrap_or_default();
+    let can = shared.app.transport().capabilities();
+    let text = shared.options.metrics.encode(shared.app.layout(), &ledgers, &guests, can);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

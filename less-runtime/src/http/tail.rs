@@ -17,9 +17,9 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::Shared;
-use super::admin::subscription;
 use super::extract::Query;
 use super::problem::Problem;
+use super::subscription::find;
 use crate::shutdown::Shutdown;
 use crate::tail::{Event, MAX_TAILS, ShownMessage, Tail, TailLine};
 
@@ -42,9 +42,8 @@ pub(super) async fn tail(
     let topic = shared.app.topic(&which.topic)?;
     let filter = match &which.subscriber {
         Some(subscriber) => {
-            let index = subscription(&shared, &which.topic, subscriber)?;
-            let filter = shared.app.layout().subscriptions[index.0 as usize].filter.as_ref();
-            filter.map(Filter::matcher).transpose().map_err(|problems| {
+            let found = find(&shared, &which.topic, subscriber).await?;
+            found.filter(&shared).as_ref().map(Filter::matcher).transpose().map_err(|problems| {
                 let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "bad-filter", problems.join("; "))
             })?

@@ -17,6 +17,8 @@ pub struct Guest {
     pub app: Option<AppName>,
     /// The subscriber.
     pub subscriber: SubscriberName,
+    /// Which of the topic's messages it gets.
+    pub filter: Option<Filter>,
 }
 
 impl Guest {

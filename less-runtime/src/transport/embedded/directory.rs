@@ -33,6 +33,7 @@ pub(super) struct Listed {
 #[derive(Clone)]
 pub(super) struct StoredFilter {
     pub(super) text: String,
+    pub(super) filter: Filter,
     pub(super) matcher: Arc<Matcher>,
 }
 
@@ -44,7 +45,7 @@ impl StoredFilter {
             problems.join(", ")
         })?;
         let text = serde_json::to_string(filter).map_err(|error| error.to_string())?;
-        Ok(Self { text, matcher: Arc::new(matcher) })
+        Ok(Self { text, filter: filter.clone(), matcher: Arc::new(matcher) })
     }
 
     fn read(text: &str) -> Result<Self, String> {

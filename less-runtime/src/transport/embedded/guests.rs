@@ -102,7 +102,8 @@ fn guest(queue: QueueId, listed: &Listed) -> Option<Guest> {
         None => (None, listed.name.as_str()),
     };
     let (topic, subscriber) = (listed.topic_name.parse().ok()?, subscriber.parse().ok()?);
-    Some(Guest { index: index(queue), topic, app, subscriber })
+    let filter = listed.filter.as_ref().map(|stored| stored.filter.clone());
+    Some(Guest { index: index(queue), topic, app, subscriber, filter })
 }
 
 impl Writer {

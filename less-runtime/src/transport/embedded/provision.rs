@@ -231,7 +231,7 @@ pub(super) fn provide_queue(
         let id = u32::try_from(state.queues.len()).unwrap_or(u32::MAX);
         let name = name.into();
         let record = match filter {
-            Some(StoredFilter { text, matcher }) => {
+            Some(StoredFilter { text, matcher, .. }) => {
                 let mut runs = filters::judge(log.segments(), topic, known, start, matcher)?;
                 if runs.iter().all(|(_, kept)| *kept == 0) {
                     runs.clear();
