@@ -9,7 +9,7 @@ use clap::Subcommand;
 use less_model::config::stage;
 use less_model::contract::{Contract, FILE, Topic};
 use less_model::lock::{ContractChange, contract_changes};
-use less_model::name::{AppName, TopicName, nearest};
+use less_model::name::{AppName, StageName, TopicName, nearest};
 use less_model::tree::{App, ExternalApp};
 
 use crate::cli::ExitStatus;
@@ -136,16 +136,31 @@ async fn fetch(source: &str, app: &App) -> anyhow::Result<Contract> {
         let name = source.parse::<AppName>();
         match (std::fs::metadata(path), name) {
             (Ok(found), _) if !found.is_dir() => return file(path),
-            (_, Ok(name)) => Peer::named(&name, &app.settings, &stage).map_err(|why| {
-                user_error(format!(
-                    "no app `{name}` was found: {why}\nhint: start it with `less dev`, give its URL, or a file that `less contract export --out FILE` wrote there"
-                ))
-            })?,
-            (Ok(_), Err(_)) => return Err(user_error(format!("`{source}` is a folder\nhint: name the file in it"))),
+            (_, Ok(name)) => return named(&name, app, &stage).await,
+            (Ok(_), Err(_)) => {
+                return Err(user_error(format!("`{source}` is a folder\nhint: name the file in it")));
+            }
             (Err(error), Err(_)) => return Err(user_error(format!("can't read {source}: {error}"))),
         }
     };
     peer.contract(PATIENCE).await.map_err(|error| user_error(error.to_string()))
+}
+
+async fn named(name: &AppName, app: &App, stage: &StageName) -> anyhow::Result<Contract> {
+    let peer = Peer::named(name, &app.settings, stage).map_err(|why| {
+        user_error(format!(
+            "no app `{name}` was found: {why}\nhint: start it with `less dev`, give its URL, or a file that `less contract export --out FILE` wrote there"
+        ))
+    })?;
+    let contract = peer.contract(PATIENCE).await.map_err(|error| user_error(error.to_string()))?;
+    if contract.app != *name {
+        return Err(user_error(format!(
+            "app `{}` answers at {}, not `{name}`\nhint: write where `{name}` is into `[external.{name}] url` in less.toml",
+            contract.app,
+            peer.url()
+        )));
+    }
+    Ok(contract)
 }
 
 fn file(path: &Path) -> anyhow::Result<Contract> {
