@@ -168,6 +168,7 @@ fn file(path: &Path) -> anyhow::Result<Contract> {
     let text =
         std::fs::read_to_string(path).map_err(|error| user_error(format!("can't read {shown}: {error}")))?;
     Contract::read(&text).map_err(|error| {
+        let error = ui::harmless(&error.to_string());
         user_error(format!("{error}\n  --> {shown}\nhint: `less contract export --out FILE` in the other app's folder writes one"))
     })
 }
@@ -202,7 +203,10 @@ fn usable(contract: &Contract) -> anyhow::Result<()> {
         for problem in topic.shape().err().unwrap_or_default() {
             problems.push(format!(
                 "the type of topic `{}` of `{}`: {}\nhint: {}",
-                topic.name, contract.app, problem.message, problem.hint
+                topic.name,
+                contract.app,
+                ui::harmless(&problem.message),
+                ui::harmless(&problem.hint)
             ));
         }
     }
@@ -226,6 +230,8 @@ fn tell(external: &ExternalApp, theirs: &Contract, taken: &Contract) {
     }
     ui::say(&format!("what `{}` has changed:", theirs.app));
     for ContractChange { topic, what, breaks, .. } in &changes {
+        // Fields are called as the other app likes.
+        let what = ui::harmless(what);
         ui::note(&format!("  {}{topic}: {what}", if *breaks { "breaks " } else { "" }));
     }
     let broken = external
