@@ -88,6 +88,7 @@ done
 python_names=$(sed -n '/^from less import/,/^)/p' "$work/python/program.py")
 node_names=$(sed -n "s|^import { \(.*\) } from '@chuva.io/less';|\1|p" "$work/typescript/program.ts")
 [ -n "$python_names" ] && [ -n "$node_names" ]
+python_names+=$'\n'$(grep '^from less\.external_topics' "$work/python/program.py")
 PYTHONPATH="$work/app/.less/python" PYTHONDONTWRITEBYTECODE=1 "$python" -c "$python_names"
 NODE_PATH="$work/app/.less/node_modules" node -e "const all = require('@chuva.io/less'); const { $node_names } = all;
     for (const [name, one] of Object.entries({ $node_names })) if (one === undefined) throw new Error(name);"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use less_model::contract::{Contract, ContractError};
+use less_model::contract::Contract;
 use less_model::manifest::{ExternalLayer, Settings};
 use less_model::name::{AppName, StageName};
 use less_runtime::client::Client;
@@ -44,7 +44,7 @@ pub enum AskError {
         /// Where it is.
         url: String,
         /// What is wrong with it.
-        cause: ContractError,
+        cause: String,
     },
 }
 
@@ -103,8 +103,10 @@ impl Peer {
         let client = Client::at(&self.url, self.token.clone()).map_err(|error| unreachable(&cause(error)))?;
         let asked = tokio::time::timeout(patience, client.contract()).await;
         match asked.map_err(|_| unreachable(&format!("nothing was heard within {patience:?}")))? {
-            Ok(value) => Contract::from_value(value)
-                .map_err(|cause| AskError::Unusable { url: self.url.clone(), cause }),
+            Ok(value) => Contract::from_value(value).map_err(|error| AskError::Unusable {
+                url: self.url.clone(),
+                cause: ui::harmless(&error.to_string()),
+            }),
             Err(PublishError::Unauthorized { .. }) => {
                 Err(AskError::Refused { url: self.url.clone(), variable: self.variable.clone() })
             }

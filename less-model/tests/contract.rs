@@ -12,8 +12,11 @@ use less_model::contract::Contract;
 use less_model::diagnostic::{Diagnostic, plain};
 use less_model::lock::{contract_changes, contract_review};
 use less_model::scan::scan;
+use less_model::shape::Shape;
 use less_model::source::SourceTree;
 use less_model::tree::App;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
 
 const THEN: &str = "//= then\n";
 const READ_BY: &str = "//= read by\n";
@@ -98,4 +101,109 @@ fn what_no_source_shows_and_no_schema_says_is_any_json_in_a_contract() {
     );
     assert_eq!(contract.topic("list").unwrap().docs.as_deref(), Some("Some numbers."));
     assert_eq!(app.manifest().contract, Some(contract));
+}
+
+/// A type of a field, and values that fit some of them.
+const KINDS: [&str; 16] = [
+    r#"{}"#,
+    r#"{"type": "string"}"#,
+    r#"{"type": "string", "maxLength": 1}"#,
+    r#"{"type": "string", "format": "date"}"#,
+    r#"{"type": ["string", "null"]}"#,
+    r#"{"type": "integer"}"#,
+    r#"{"type": "integer", "minimum": 0}"#,
+    r#"{"type": "integer", "minimum": 0, "maximum": 9}"#,
+    r#"{"type": "number"}"#,
+    r#"{"type": "number", "maximum": 2}"#,
+    r#"{"enum": ["a", "b"]}"#,
+    r#"{"enum": ["a", "b", "c"]}"#,
+    r#"{"type": "array", "items": {"type": "integer"}, "maxItems": 1}"#,
+    r#"{"type": "array", "items": {"type": "integer"}}"#,
+    r#"{"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false}"#,
+    r#"{"type": "object", "properties": {"a": {"type": "string"}}}"#,
+];
+const VALUES: [&str; 14] = [
+    "null",
+    "true",
+    "\"a\"",
+    "\"b\"",
+    "\"c\"",
+    "\"2026-01-02\"",
+    "1",
+    "-1",
+    "10",
+    "1.5",
+    "18446744073709551615",
+    "[1, 2]",
+    "[1]",
+    r#"{"a": "b"}"#,
+];
+
+fn parsed(text: &&str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// A topic with some of three fields.
+fn topic() -> impl Strategy<Value = Value> {
+    let field = prop::option::of((prop::sample::select(&KINDS[..]), any::<bool>()));
+    (prop::array::uniform3(field), any::<bool>()).prop_map(|(fields, open)| {
+        let (mut properties, mut required) = (Map::new(), Vec::new());
+        for (name, field) in ["x", "y", "z"].into_iter().zip(fields) {
+            let Some((kind, needed)) = field else { continue };
+            properties.insert(name.to_owned(), parsed(&kind));
+            required.extend(needed.then_some(name));
+        }
+        let schema = json!({"type": "object", "properties": properties, "required": required, "additionalProperties": open});
+        json!({"name": "t", "max_message": "1KiB", "schema": schema})
+    })
+}
+
+fn message() -> impl Strategy<Value = Value> {
+    let field = prop::option::weighted(0.8, prop::sample::select(&VALUES[..]));
+    prop::array::uniform4(field).prop_map(|fields| {
+        let fields = ["x", "y", "z", "new"].into_iter().zip(fields);
+        fields.filter_map(|(name, value)| Some((name.to_owned(), parsed(&value?)))).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn where_nothing_breaks_a_reader_takes_whatever_the_publisher_accepts(
+        old in topic(),
+        mut new in topic(),
+        keep in prop::array::uniform3(any::<bool>()),
+        messages in prop::collection::vec(message(), 64),
+    ) {
+        // Most fields stay as they are, or hardly any pair would be without a break.
+        for (name, keep) in ["x", "y", "z"].into_iter().zip(keep) {
+            if keep {
+                let field = &old["schema"]["properties"][name];
+                if field.is_null() {
+                    new["schema"]["properties"].as_object_mut().unwrap().remove(name);
+                } else {
+                    new["schema"]["properties"][name] = field.clone();
+                }
+                let required = new["schema"]["required"].as_array_mut().unwrap();
+                required.retain(|found| found != name);
+                if old["schema"]["required"].as_array().unwrap().iter().any(|found| found == name) {
+                    required.push(json!(name));
+                }
+            }
+        }
+        let contract = |topic: &Value| {
+            Contract::from_value(json!({"less_contract": 1, "app": "ums", "topics": [topic]})).unwrap()
+        };
+        let (before, after) = (contract(&old), contract(&new));
+        prop_assert!(contract_changes(&before, &before).is_empty());
+        let changes = contract_changes(&before, &after);
+        if !changes.iter().any(|change| change.breaks) {
+            let publisher = Shape::read(&new["schema"], "T").unwrap();
+            let reader = before.topics[0].shape().unwrap().unwrap().unbounded();
+            for message in messages.iter().filter(|message| publisher.check(message).is_ok()) {
+                prop_assert_eq!(reader.check(message), Ok(()), "{}\n{:?}", message, changes);
+            }
+        }
+    }
 }

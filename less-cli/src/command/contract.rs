@@ -9,7 +9,7 @@ use clap::Subcommand;
 use less_model::config::stage;
 use less_model::contract::{Contract, FILE, Topic};
 use less_model::lock::{ContractChange, contract_changes};
-use less_model::name::{AppName, TopicName, nearest};
+use less_model::name::{AppName, StageName, TopicName, nearest};
 use less_model::tree::{App, ExternalApp};
 
 use crate::cli::ExitStatus;
@@ -136,16 +136,31 @@ async fn fetch(source: &str, app: &App) -> anyhow::Result<Contract> {
         let name = source.parse::<AppName>();
         match (std::fs::metadata(path), name) {
             (Ok(found), _) if !found.is_dir() => return file(path),
-            (_, Ok(name)) => Peer::named(&name, &app.settings, &stage).map_err(|why| {
-                user_error(format!(
-                    "no app `{name}` was found: {why}\nhint: start it with `less dev`, give its URL, or a file that `less contract export --out FILE` wrote there"
-                ))
-            })?,
-            (Ok(_), Err(_)) => return Err(user_error(format!("`{source}` is a folder\nhint: name the file in it"))),
+            (_, Ok(name)) => return named(&name, app, &stage).await,
+            (Ok(_), Err(_)) => {
+                return Err(user_error(format!("`{source}` is a folder\nhint: name the file in it")));
+            }
             (Err(error), Err(_)) => return Err(user_error(format!("can't read {source}: {error}"))),
         }
     };
     peer.contract(PATIENCE).await.map_err(|error| user_error(error.to_string()))
+}
+
+async fn named(name: &AppName, app: &App, stage: &StageName) -> anyhow::Result<Contract> {
+    let peer = Peer::named(name, &app.settings, stage).map_err(|why| {
+        user_error(format!(
+            "no app `{name}` was found: {why}\nhint: start it with `less dev`, give its URL, or a file that `less contract export --out FILE` wrote there"
+        ))
+    })?;
+    let contract = peer.contract(PATIENCE).await.map_err(|error| user_error(error.to_string()))?;
+    if contract.app != *name {
+        return Err(user_error(format!(
+            "app `{}` answers at {}, not `{name}`\nhint: write where `{name}` is into `[external.{name}] url` in less.toml",
+            contract.app,
+            peer.url()
+        )));
+    }
+    Ok(contract)
 }
 
 fn file(path: &Path) -> anyhow::Result<Contract> {
@@ -153,6 +168,7 @@ fn file(path: &Path) -> anyhow::Result<Contract> {
     let text =
         std::fs::read_to_string(path).map_err(|error| user_error(format!("can't read {shown}: {error}")))?;
     Contract::read(&text).map_err(|error| {
+        let error = ui::harmless(&error.to_string());
         user_error(format!("{error}\n  --> {shown}\nhint: `less contract export --out FILE` in the other app's folder writes one"))
     })
 }
@@ -187,7 +203,10 @@ fn usable(contract: &Contract) -> anyhow::Result<()> {
         for problem in topic.shape().err().unwrap_or_default() {
             problems.push(format!(
                 "the type of topic `{}` of `{}`: {}\nhint: {}",
-                topic.name, contract.app, problem.message, problem.hint
+                topic.name,
+                contract.app,
+                ui::harmless(&problem.message),
+                ui::harmless(&problem.hint)
             ));
         }
     }
@@ -211,6 +230,8 @@ fn tell(external: &ExternalApp, theirs: &Contract, taken: &Contract) {
     }
     ui::say(&format!("what `{}` has changed:", theirs.app));
     for ContractChange { topic, what, breaks, .. } in &changes {
+        // Fields are called as the other app likes.
+        let what = ui::harmless(what);
         ui::note(&format!("  {}{topic}: {what}", if *breaks { "breaks " } else { "" }));
     }
     let broken = external

@@ -20,6 +20,8 @@ from less import (
     UserCreated_Contact,
     topics,
 )
+from less.external_topics import class_
+from less.external_topics.ums import ContextMessage, UserCreated as TheirUserCreated, UserCreated_Address as TheirAddress
 
 address: UserCreated_Address = {"street": "Rua 1"}
 contact: UserCreated_Contact = {"kind": "mail", "to": "ada@example.com"}
@@ -79,6 +81,13 @@ def process(message: UserCreated, context: Context) -> None:
     raise RetryAfter(timedelta(seconds=1))
 
 
+def process_theirs(message: TheirUserCreated, context: Context) -> ContextMessage:
+    theirs: TheirAddress = message["address"]
+    user_id: str = message["user_id"]
+    only: class_.UserCreated = {"only": theirs["street"]}
+    return {"topic": only["only"] + user_id + context.topic}
+
+
 def handled(error: Exception) -> List[Union[str, int, None]]:
     if isinstance(error, PublishManyError):
         return [one.type if isinstance(one, PublishError) else one.message_id for one in error.results]
@@ -111,3 +120,11 @@ def bad(context: Context) -> None:
     topics.nothing.publish({"a": 1})  # an unknown field of an empty object: refused
     context.attempt = 2  # read-only: refused
     print(hostile["klass"])  # an unknown field: refused
+
+
+def bad_theirs(message: TheirUserCreated) -> UserCreated:
+    number: int = message["user_id"]  # the other app's type: refused
+    print(number, message["emial"])  # an unknown field: refused
+    topics.user_created.publish(message)  # the other app's message: refused
+    print(class_.topics)  # nobody publishes there: refused
+    return message  # two types of one name: refused

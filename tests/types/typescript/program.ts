@@ -1,6 +1,6 @@
 // What is right compiles; every line that ends in `refused` has an error, and no other line.
 import { topics, Reject, RetryAfter, PublishError, PublishManyError } from '@chuva.io/less';
-import type { Class, Context, Json, PromiseMessage, Receipt, Topic, Tree, UserCreated } from '@chuva.io/less';
+import type { Class, Context, external_topics, Json, PromiseMessage, Receipt, Topic, Tree, UserCreated } from '@chuva.io/less';
 
 const address: UserCreated.Address = { street: 'Rua 1' };
 const contact: UserCreated.Contact = { kind: 'mail', to: 'ada@example.com' };
@@ -53,6 +53,16 @@ export async function process(message: UserCreated, context: Context): Promise<v
   if (message.name === 'x') throw new RetryAfter(1000);
 }
 
+type TheirUserCreated = external_topics.ums.UserCreated;
+
+export async function processTheirs(message: TheirUserCreated, context: Context): Promise<external_topics.ums.ContextMessage> {
+  const theirs: external_topics.ums.UserCreated.Address = message.address;
+  const id: string = message.user_id;
+  const only: external_topics.class_.UserCreated = { only: theirs.street };
+  const node: external_topics.ums.Tree = tree;
+  return { topic: only.only + id + context.topic + depth(node) };
+}
+
 export function handled(error: unknown): Json {
   if (error instanceof PublishManyError) return error.results.map((one) => (one instanceof PublishError ? one.type : one.messageId));
   if (error instanceof PublishError) return [error.type, error.status ?? 0, error.pointer ?? '', error.nearest ?? '', error.hint ?? ''];
@@ -76,4 +86,12 @@ export async function bad(context: Context): Promise<void> {
   context.attempt = 2; // read-only: refused
   const leaf: Tree = { kind: 'leaf', left: tree }; // a field of another variant: refused
   console.log(leaf);
+}
+
+export async function badTheirs(message: TheirUserCreated): Promise<UserCreated> {
+  const id: number = message.user_id; // the other app's type: refused
+  console.log(id, message.emial); // an unknown field: refused
+  await topics.user_created.publish(message); // the other app's message: refused
+  await external_topics.ums.user_created.publish(message); // nobody publishes there: refused
+  return message; // two types of one name: refused
 }

@@ -198,8 +198,9 @@ impl<'a> Walk<'a> {
             (Kind::Number(before), Kind::Number(after)) => value::numbers(before, after),
             (Kind::Text(before), Kind::Text(after)) => value::texts(*before, *after, self.exact),
             (Kind::Choice(before), Kind::Text(after)) => value::spelled(before, *after),
-            // Words are texts like any other, and whole numbers are numbers; not the other way round.
-            (Kind::Text(_), Kind::Choice(_)) | (Kind::Number(_), Kind::Integer(_)) => (true, Readers::Fine),
+            (Kind::Text(before), Kind::Choice(after)) => value::listed(*before, after, self.exact),
+            // Whole numbers are numbers; not the other way round.
+            (Kind::Number(_), Kind::Integer(_)) => (true, Readers::Fine),
             (before, after) => {
                 if self.alternatives(before, after, at) {
                     return;

@@ -65,13 +65,26 @@ pub(super) fn texts(old: Text, new: Text, exact: bool) -> Verdict {
 
 /// Words that became any text.
 pub(super) fn spelled(old: &[String], new: Text) -> Verdict {
-    let fits = |word: &String| {
-        let count = word.chars().count() as u64;
-        count >= new.min_length
-            && new.max_length.is_none_or(|most| count <= most)
-            && new.format.is_none_or(|format| format.fits(word))
-    };
+    let fits = |word: &String| has_length(word, new) && new.format.is_none_or(|format| format.fits(word));
     (!old.iter().all(fits), Readers::Broken)
+}
+
+/// Any text that became one of these words: texts like any other, unless readers parse them.
+pub(super) fn listed(old: Text, new: &[String], exact: bool) -> Verdict {
+    let other = |word: &String| old.format.is_some_and(|format| !format.fits(word));
+    let readers = if new.iter().any(other) {
+        Readers::Broken
+    } else if exact && !new.iter().all(|word| has_length(word, old)) {
+        Readers::New
+    } else {
+        Readers::Fine
+    };
+    (true, readers)
+}
+
+fn has_length(word: &str, rules: Text) -> bool {
+    let count = word.chars().count() as u64;
+    count >= rules.min_length && rules.max_length.is_none_or(|most| count <= most)
 }
 
 /// Rust's arrays and tuples have their length in their type.
