@@ -71,7 +71,7 @@ pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<E
         rows.push(("api_key".to_owned(), "(set)".to_owned(), key.source.to_string()));
     }
     if let Some(token) = &config.link_token {
-        rows.push(("link_token", "(set)".to_owned(), token.source.to_string()));
+        rows.push(("link_token".to_owned(), "(set)".to_owned(), token.source.to_string()));
     }
     if arguments.json {
         let object: Map<String, Value> = rows
