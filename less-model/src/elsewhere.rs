@@ -26,6 +26,20 @@ pub struct Elsewhere {
     pub region: Option<String>,
 }
 
+impl fmt::Display for Elsewhere {
+    /// As the environment variable has it: `STAGE`, with `@ACCOUNT`, with `/REGION`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.stage.value)?;
+        if let Some(account) = &self.account {
+            write!(f, "@{account}")?;
+        }
+        if let Some(region) = &self.region {
+            write!(f, "/{region}")?;
+        }
+        Ok(())
+    }
+}
+
 /// A variable that names no place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ElsewhereError {
@@ -137,27 +151,24 @@ mod tests {
         let env = |name: &str| value.filter(|_| name == "USER_SERVICE").map(str::to_owned);
         let stage = "production".parse().unwrap();
         Elsewhere::resolve(&settings(), &stage, &app.parse().unwrap(), env)
-            .map(|found| {
-                let Elsewhere { stage, account, region } = found;
-                format!("{} ({}) {account:?} {region:?}", stage.value, stage.source)
-            })
+            .map(|found| format!("{found} ({})", found.stage.source))
             .map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_environment_comes_before_the_file_and_that_before_the_same_stage() {
         let ok = |text: &str| Ok(text.to_owned());
-        assert_eq!(seen("billing", None), ok("production (default) None None"));
-        let account = r#"Some("111122223333")"#;
-        let file = format!("live (less.toml [stages.production]) {account} None");
-        assert_eq!(seen("user-service", None), ok(&file));
-        assert_eq!(seen("user-service", Some("")), ok(&file));
-        let env = format!("staging (USER_SERVICE) {account} None");
-        assert_eq!(seen("user-service", Some("staging")), ok(&env));
-        let whole = r#"staging (USER_SERVICE) Some("999988887777") Some("us-east-1")"#;
-        assert_eq!(seen("user-service", Some("staging@999988887777/us-east-1")), ok(whole));
-        let region = format!(r#"staging (USER_SERVICE) {account} Some("us-east-1")"#);
-        assert_eq!(seen("user-service", Some("staging/us-east-1")), ok(&region));
+        assert_eq!(seen("billing", None), ok("production (default)"));
+        let file = "live@111122223333 (less.toml [stages.production])";
+        assert_eq!(seen("user-service", None), ok(file));
+        assert_eq!(seen("user-service", Some("")), ok(file));
+        for (value, found) in [
+            ("staging", "staging@111122223333 (USER_SERVICE)"),
+            ("staging@999988887777/us-east-1", "staging@999988887777/us-east-1 (USER_SERVICE)"),
+            ("staging/us-east-1", "staging@111122223333/us-east-1 (USER_SERVICE)"),
+        ] {
+            assert_eq!(seen("user-service", Some(value)), ok(found));
+        }
     }
 
     #[test]

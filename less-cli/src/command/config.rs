@@ -4,6 +4,8 @@ use std::fmt::Display;
 
 use less_model::config::{Sourced, resolve};
 use less_model::diagnostic::Diagnostic;
+use less_model::elsewhere::Elsewhere;
+use less_model::manifest::TransportKind;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{ConfigArgs, ExitStatus};
@@ -32,26 +34,49 @@ pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<E
         row("http.max_body", &config.max_body),
         row("http.max_connections", &config.max_connections),
     ];
-    rows.push(("http.hosts", config.hosts.value.join(", "), config.hosts.source.to_string()));
+    rows.push(("http.hosts".to_owned(), config.hosts.value.join(", "), config.hosts.source.to_string()));
     let aws = &config.aws;
     for (name, value) in [("region", &aws.region), ("account", &aws.account), ("kms_key", &aws.kms_key)] {
         if let Some(value) = value {
-            rows.push((name, value.clone(), config.transport.source.to_string()));
+            rows.push((name.to_owned(), value.clone(), config.transport.source.to_string()));
+        }
+    }
+    if !aws.subscriber_accounts.is_empty() {
+        let accounts = aws.subscriber_accounts.join(", ");
+        rows.push(("subscriber_accounts".to_owned(), accounts, config.transport.source.to_string()));
+    }
+    let mut sound = errors.is_empty();
+    if config.transport.value == TransportKind::Aws {
+        for other in &read.app.external {
+            let env = |name: &str| std::env::var(name).ok();
+            match Elsewhere::resolve(&read.app.settings, &config.stage.value, &other.name, env) {
+                Ok(at) => {
+                    rows.push((
+                        format!("external.{}", other.name),
+                        at.to_string(),
+                        at.stage.source.to_string(),
+                    ));
+                }
+                Err(error) => {
+                    ui::error(&error.to_string());
+                    sound = false;
+                }
+            }
         }
     }
     if let Some(url) = &config.url {
         rows.push(row("url", url));
     }
     if let Some(key) = &config.api_key {
-        rows.push(("api_key", "(set)".to_owned(), key.source.to_string()));
+        rows.push(("api_key".to_owned(), "(set)".to_owned(), key.source.to_string()));
     }
     if let Some(token) = &config.link_token {
-        rows.push(("link_token", "(set)".to_owned(), token.source.to_string()));
+        rows.push(("link_token".to_owned(), "(set)".to_owned(), token.source.to_string()));
     }
     if arguments.json {
         let object: Map<String, Value> = rows
             .into_iter()
-            .map(|(name, value, source)| (name.to_owned(), json!({"value": value, "source": source})))
+            .map(|(name, value, source)| (name, json!({"value": value, "source": source})))
             .collect();
         ui::data(&serde_json::to_string_pretty(&object)?);
     } else {
@@ -59,9 +84,9 @@ pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<E
             ui::data(&format!("{name:<22} {value:<24} {source}"));
         }
     }
-    Ok(if errors.is_empty() { ExitStatus::Success } else { ExitStatus::UserError })
+    Ok(if sound { ExitStatus::Success } else { ExitStatus::UserError })
 }
 
-fn row<T: Display>(name: &'static str, setting: &Sourced<T>) -> (&'static str, String, String) {
-    (name, setting.value.to_string(), setting.source.to_string())
+fn row<T: Display>(name: &str, setting: &Sourced<T>) -> (String, String, String) {
+    (name.to_owned(), setting.value.to_string(), setting.source.to_string())
 }

@@ -61,7 +61,7 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
         },
         None => {
             let roles = Role::ALL.map(|role| (role.to_string(), policy(role, &topology, &site, key)));
-            let mut all = Map::from_iter(roles);
+            let mut all: Map<String, Value> = roles.into_iter().collect();
             let others = others();
             if !others.is_empty() {
                 all.insert("external".to_owned(), Value::Object(others));

@@ -201,8 +201,7 @@ impl Plan {
     ) {
         let item = item(Kind::Subscription, &subscriber.queue.name, topic, subscriber);
         let leads_here = |found: &&ObservedSubscription| found.endpoint == subscriber.queue.arn;
-        let others = observed.external.iter().filter(|(arn, _)| *arn != topic.arn());
-        let ended = others.flat_map(|(_, found)| &found.subscriptions).filter(leads_here).count();
+        let ended = observed.from_elsewhere(topic.arn(), &subscriber.queue.arn).count();
         self.end.extend(std::iter::repeat_n(item.clone(), ended));
         if let Some(found) = subscriptions(topic, observed).iter().find(leads_here) {
             let changes = attribute_changes(&subscriber.subscription, &found.attributes);

@@ -19,7 +19,7 @@ const REMINDER: Duration = Duration::from_secs(30);
 /// `--wait-for-external`.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct WaitArg {
-    /// Wait for other apps' topics that are not deployed yet, this long at most [default: 10m]
+    /// Wait for other apps' topics that are not deployed yet, this long at most; without a duration 10m
     #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "10m")]
     wait_for_external: Option<Span>,
 }

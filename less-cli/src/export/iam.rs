@@ -324,6 +324,8 @@ fn size(value: &Value) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use less_model::config::{Source, Sourced};
+    use less_model::elsewhere::Elsewhere;
     use less_model::manifest::DEFAULT_MAX_MESSAGE;
     use less_model::topology::PlacedTopic;
 
@@ -380,6 +382,44 @@ mod tests {
             let all = policies(role, &topology(2, 2), &site(), None);
             assert!(!all[0].to_string().contains('*'), "{role}");
         }
+    }
+
+    #[test]
+    fn other_apps_topics_are_looked_at_and_subscribed_to_by_name() {
+        let mut topology = topology(0, 0);
+        let mut topic = self::topology(1, 1).topics.remove(0);
+        topic.physical = "users-live-created".to_owned();
+        let stage = Sourced { value: "live".parse().unwrap(), source: Source::File };
+        let at = Elsewhere {
+            stage,
+            account: Some("444455556666".to_owned()),
+            region: Some("us-east-1".to_owned()),
+        };
+        topology.external = vec![PlacedExternal { app: "users".parse().unwrap(), at, topic }];
+        let all = policies(Role::Deployer, &topology, &site(), None);
+        let theirs = "arn:aws:sns:us-east-1:444455556666:users-live-created";
+        let of = |sid: &str| -> Vec<Value> {
+            let mut statements = all.iter().flat_map(|all| all["Statement"].as_array().unwrap());
+            let found = statements.find(|statement| statement["Sid"] == sid).unwrap();
+            found["Resource"].as_array().unwrap().clone()
+        };
+        assert_eq!(of("LookAtOtherApps"), [theirs.to_owned(), format!("{theirs}.fifo")]);
+        assert_eq!(of("SubscribeToOtherApps"), [theirs]);
+        assert_eq!(of("KeepThoseSubscriptions"), [format!("{theirs}:*")]);
+        assert_eq!(of("FindThoseSubscriptions"), ["arn:aws:sns:us-east-1:111122223333:*"]);
+        // Its queues are this app's, and nobody here publishes to the topic.
+        let worker = policies(Role::Worker, &topology, &site(), None);
+        let queue = "arn:aws:sqs:eu-west-1:111122223333:shop-prod-topic0-s0";
+        assert_eq!(resources(&worker[0]), [queue.to_owned(), format!("{queue}-dlq")]);
+        assert!(policies(Role::Publisher, &topology, &site(), None).is_empty());
+
+        let printed = external(&Desired::of(&topology, &site(), None));
+        let printed = &printed["users:topic0"];
+        let statement = &printed["topic_policy"]["Statement"][0];
+        assert_eq!(statement["Principal"], json!({"AWS": "arn:aws:iam::111122223333:root"}));
+        assert_eq!((&statement["Action"], &statement["Resource"]), (&json!("sns:Subscribe"), &json!(theirs)));
+        let policy = &printed["queue_policies"]["shop-prod-topic0-s0"]["Statement"][0];
+        assert_eq!(policy["Condition"]["ArnEquals"]["aws:SourceArn"], theirs);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use less_aws_proxy::{Fault, Proxy, Refusal, When};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::stage::{REGION, Stage, ended, settings};
+use crate::stage::{Ended, REGION, Stage, ended, settings};
 
 const BOTH: [&str; 2] = ["LESS_TEST_LOCALSTACK", "LESS_TEST_MINISTACK"];
 const QUEUE: &str = "friends-prod-users-created-suggest";
@@ -187,6 +187,11 @@ fn where_the_environment_says_that_the_other_app_is_elsewhere_the_old_subscripti
         users.write("less.toml", &settings("users", "live"));
         assert_eq!(users.less(&["deploy", "--stage", "live", "--yes", "--no-build"]).code, 0);
         let deploy = ["deploy", "--stage", "prod", "--yes", "--no-build"];
+        // What is cut off in the middle is not forgotten.
+        let cut = refused_in(&friends, &["Unsubscribe"], &deploy, &[("USERS", "live")]);
+        assert_eq!(cut.code, 2, "{}", cut.stderr);
+        assert_eq!(users.subscribed("users-prod-created"), [QUEUE, "users-prod-created-mail"]);
+        assert_eq!(users.subscribed("users-live-created"), [QUEUE, "users-live-created-mail"]);
         let moved = ended(&friends.command(&deploy).env("USERS", "live").output().unwrap());
         assert_eq!(moved.code, 0, "{}", moved.stderr);
         let ended_one = format!("ended the old subscription {QUEUE}\n");
@@ -248,13 +253,19 @@ fn another_account_s_topic_is_subscribed_to_and_its_app_keeps_it_open() {
 }
 
 /// Runs `less` behind a proxy that refuses these calls.
-fn refused(stage: &Stage, operations: &[&str], arguments: &[&str]) -> crate::stage::Ended {
+fn refused(stage: &Stage, operations: &[&str], arguments: &[&str]) -> Ended {
+    refused_in(stage, operations, arguments, &[])
+}
+
+fn refused_in(stage: &Stage, operations: &[&str], arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
     let runtime = Runtime::new().expect("a runtime can be made");
     let proxy = runtime.block_on(Proxy::start(stage.server(), 7)).expect("it starts");
     for operation in operations {
         proxy.inject(operation, When::Always, Fault::Refuse(NOT_AUTHORIZED));
     }
-    let end = ended(&stage.command_at(proxy.url(), arguments).output().expect("it can be started"));
+    let mut command = stage.command_at(proxy.url(), arguments);
+    command.envs(variables.iter().copied());
+    let end = ended(&command.output().expect("it can be started"));
     assert!(!proxy.injected().is_empty(), "{operations:?} were never called: {end:?}");
     end
 }

@@ -18,8 +18,8 @@ use tokio::time::{Instant, sleep};
 use super::difference::{Change, attribute_changes, tag_changes};
 use super::error::failed;
 use super::external::subscriptions;
+use super::moved::{self, Moved};
 use super::observe::{is_ours, observe, read_queue, read_topic};
-use super::remove::unsubscribe;
 use super::{
     Attributes, Desired, DesiredQueue, DesiredSubscriber, DesiredTopic, Kind, Observed, ObservedQueue,
     ObservedSubscription, ObservedTopic, PARALLEL, ProvisionError, Source, Tags,
@@ -63,7 +63,8 @@ pub async fn apply(
     observed: &Observed,
     report: Report<'_>,
 ) -> Result<(), Vec<ProvisionError>> {
-    let work = Work { connection, desired, observed, report };
+    let moved = moved::moved(desired, observed);
+    let work = Work { connection, desired, observed, moved: &moved, report };
     let mut errors = Vec::new();
     let all: Vec<_> = desired.subscribers().collect();
 
@@ -90,12 +91,12 @@ pub async fn apply(
         async move { (&*subscriber.queue.name, work.subscription(*source, subscriber).await) }.boxed()
     });
     let subscriptions = phase(subscriptions.collect(), &mut errors).await;
-    // What leads from where the other app was before goes once the new one is there.
-    let moved = all.iter().filter(|(_, subscriber)| !subscriptions.failed.contains(&*subscriber.queue.name));
-    let moved = moved.map(|(source, subscriber)| {
-        async move { (&*subscriber.queue.name, work.end_others(*source, subscriber).await) }.boxed()
-    });
-    phase(moved.collect(), &mut errors).await;
+    if errors.is_empty() {
+        let ends = all.iter().map(|(source, subscriber)| {
+            async move { (&*subscriber.queue.name, work.end_others(*source, subscriber).await) }.boxed()
+        });
+        phase(ends.collect(), &mut errors).await;
+    }
 
     if errors.is_empty() {
         let touched = letters.touched.into_iter().chain(queues.touched).collect::<BTreeSet<_>>();
@@ -162,6 +163,7 @@ struct Work<'a> {
     connection: &'a Connection,
     desired: &'a Desired,
     observed: &'a Observed,
+    moved: &'a Moved<'a>,
     report: Report<'a>,
 }
 
@@ -206,7 +208,7 @@ impl<'a> Work<'a> {
         found: &ObservedQueue,
     ) -> Result<bool, ProvisionError> {
         self.refuse_others(kind, &wanted.name, &found.tags)?;
-        let changes = attribute_changes(&wanted.attributes, &found.attributes);
+        let changes = attribute_changes(&moved::meanwhile(wanted, self.moved), &found.attributes);
         let tags = tag_changes(&wanted.tags, &found.tags);
         if changes.is_empty() && tags.is_empty() {
             return Ok(false);
@@ -364,15 +366,11 @@ impl<'a> Work<'a> {
         source: Source<'_>,
         subscriber: &DesiredSubscriber,
     ) -> Result<bool, ProvisionError> {
-        let elsewhere = self.observed.external.iter().filter(|(arn, _)| **arn != *source.arn());
-        let found = elsewhere.flat_map(|(_, found)| &found.subscriptions);
-        let mut any = false;
-        for old in found.filter(|found| found.endpoint == subscriber.queue.arn) {
-            unsubscribe(self.connection, &old.arn).await?;
+        let ended = moved::end(self.connection, self.observed, source, subscriber).await?;
+        for _ in 0..ended {
             (self.report)(Kind::Subscription, &subscriber.queue.name, Done::Ended);
-            any = true;
         }
-        Ok(any)
+        Ok(ended > 0)
     }
 
     /// What bears our name but not our tags is left alone.

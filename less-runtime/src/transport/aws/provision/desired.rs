@@ -226,7 +226,8 @@ impl Place<'_> {
                 .subscribers
                 .iter()
                 .map(|subscriber| {
-                    self.subscriber(topic, &arn, subscriber, self.tags(&topic.name, Some(&subscriber.name)))
+                    let tags = self.tags(&topic.name, Some(&subscriber.name));
+                    self.subscriber(topic, &arn, subscriber, &tags)
                 })
                 .collect(),
             attributes,
@@ -244,7 +245,7 @@ impl Place<'_> {
         let subscribers = topic.subscribers.iter().map(|subscriber| {
             let mut tags = self.tags(&topic.name, Some(&subscriber.name));
             tags.insert(TAG_EXTERNAL.to_owned(), app.to_string());
-            let mut subscriber = self.subscriber(topic, &arn, subscriber, tags);
+            let mut subscriber = self.subscriber(topic, &arn, subscriber, &tags);
             if site.region != self.site.region {
                 // SNS takes no dead letters in another region than the topic's.
                 subscriber.subscription.remove("RedrivePolicy");
@@ -268,7 +269,7 @@ impl Place<'_> {
         topic: &PlacedTopic,
         topic_arn: &str,
         subscriber: &PlacedSubscriber,
-        tags: Tags,
+        tags: &Tags,
     ) -> DesiredSubscriber {
         let make = |name: &str| DesiredQueue {
             name: name.to_owned(),

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::operation::get_subscription_attributes::GetSubscriptionAttributesError;
 use aws_sdk_sns::operation::get_topic_attributes::GetTopicAttributesError;
+use aws_sdk_sns::operation::list_subscriptions_by_topic::ListSubscriptionsByTopicError;
 use aws_sdk_sns::types::Subscription;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -130,13 +131,14 @@ pub(super) async fn subscriptions(
 
 /// All subscriptions of a topic; where its account does not show them, those of them that are this account's.
 async fn listed(sns: &aws_sdk_sns::Client, topic: &str) -> Result<Vec<Subscription>, ProvisionError> {
+    let is_gone = ListSubscriptionsByTopicError::is_not_found_exception;
     let mut all = Vec::new();
     let mut pages = sns.list_subscriptions_by_topic().topic_arn(topic).into_paginator().send();
     while let Some(page) = pages.next().await {
         match page {
             Ok(page) => all.extend(page.subscriptions.unwrap_or_default()),
             Err(error) if is_denied(&error) => return own(sns, topic).await,
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found_exception()) => {
+            Err(error) if error.as_service_error().is_some_and(is_gone) => {
                 break;
             }
             Err(error) => return Err(failed("list the subscriptions of topic", topic)(error)),

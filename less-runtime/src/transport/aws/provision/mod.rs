@@ -8,6 +8,7 @@ mod desired;
 mod difference;
 mod error;
 mod external;
+mod moved;
 mod observe;
 mod policy;
 mod remove;

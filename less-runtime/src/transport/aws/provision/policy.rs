@@ -42,6 +42,19 @@ pub fn queue_policy(queue_arn: &str, topic_arn: &str) -> Value {
     })
 }
 
+/// A queue's policy that lets these topics send as well.
+pub(super) fn also_from(policy: &Value, queue_arn: &str, topics: &[&str]) -> Value {
+    let mut policy = policy.clone();
+    if let Some(statements) = policy["Statement"].as_array_mut() {
+        for (number, topic) in topics.iter().enumerate() {
+            let mut statement = queue_policy(queue_arn, topic)["Statement"][0].take();
+            statement["Sid"] = json!(format!("TheOneBeforeSends{number}"));
+            statements.push(statement);
+        }
+    }
+    policy
+}
+
 /// Where the queue's policy says that its messages come from.
 pub(super) fn sources(queue_policy: &str) -> Vec<String> {
     let policy: Value = serde_json::from_str(queue_policy).unwrap_or_default();
@@ -296,6 +309,12 @@ mod tests {
         assert_eq!(evaluate(&policy, &request), Verdict::Allowed);
         assert_eq!(evaluate(&policy, &delivery()), Verdict::Silent);
         assert_eq!(sources(&policy.to_string()), [theirs]);
+        // While it moves, from both.
+        let both = also_from(&policy, QUEUE, &[TOPIC]);
+        assert_eq!(evaluate(&both, &request), Verdict::Allowed);
+        assert_eq!(evaluate(&both, &delivery()), Verdict::Allowed);
+        assert_eq!(evaluate(&both, &Request { tls: false, ..delivery() }), Verdict::Denied);
+        assert_eq!(sources(&both.to_string()), [theirs, TOPIC]);
         assert_eq!(sources("?"), [""; 0]);
     }
 }
