@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use less_runtime::client::{Client, Status, SubscriberStatus, WorkerState, WorkerStatus};
+use less_runtime::client::{Client, LinkState, Status, SubscriberStatus, WorkerState, WorkerStatus};
 
 use crate::cli::ExitStatus;
 use crate::oldest;
@@ -58,6 +58,11 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
         }
     }
     let failed = failures(&status);
+    if !arguments.json {
+        for line in unlinked(&status) {
+            ui::say(&line);
+        }
+    }
     let dead: u64 = status.subscribers.iter().map(|subscriber| subscriber.dead).sum();
     if dead > 0 {
         anstream::eprintln!("{dead} dead; `less dlq list{}` shows them", place.flag());
@@ -128,6 +133,27 @@ async fn add_ages(aws: &OnAws, status: &mut Status) {
     }
 }
 
+/// Which links are not up, and what that means.
+fn unlinked(status: &Status) -> Vec<String> {
+    let here = status.links.iter().filter_map(|link| {
+        let app = &link.app;
+        let error = link.error.as_deref();
+        match link.state {
+            LinkState::Waiting => Some(format!(
+                "no link to app `{app}`: {}; what is shown of its topics is what was last known",
+                error.unwrap_or("it is being opened")
+            )),
+            LinkState::Connected => error.map(|error| format!("app `{app}`: {error}")),
+        }
+    });
+    let mut apps: Vec<&str> =
+        status.subscribers.iter().filter_map(|row| Some(row.subscriber.split_once(':')?.0)).collect();
+    apps.dedup();
+    let away = apps.into_iter().filter(|app| !status.linked.iter().any(|linked| linked == app));
+    let there = away.map(|app| format!("app `{app}` is not linked now; its messages wait here"));
+    here.chain(there).collect()
+}
+
 /// Says why handlers could not be loaded. Returns whether messages wait because of that.
 fn failures(status: &Status) -> bool {
     let mut failed = false;
@@ -190,6 +216,29 @@ order/mail   3        4s      1          0          0     7"
             "SUBSCRIBER   PENDING  OLDEST  IN FLIGHT  SCHEDULED  DEAD  DONE  DISCARDED
 order/audit  3        4s      1          0          0     7     0
 order/mail   3        4s      1          0          0     7     8 filtered, 1 purged"
+        );
+    }
+
+    #[test]
+    fn a_link_that_is_not_up_is_said_on_either_side() {
+        let row = |name: &str| SubscriberStatus { subscriber: name.to_owned(), ..subscriber("mail", &[]) };
+        let rows = ["b:one", "b:two", "c:three", "own"].map(row);
+        let status: Status = serde_json::from_value(serde_json::json!({
+            "app": "a", "stage": "dev", "transport": "embedded", "linked": ["c"], "subscribers": rows,
+            "links": [
+                {"app": "d", "state": "waiting", "error": "it does not run"},
+                {"app": "e", "state": "connected", "url": "http://127.0.0.1:1"},
+                {"app": "f", "state": "connected", "error": "app `f` has no topic `x`"},
+            ],
+        }))
+        .unwrap();
+        assert_eq!(
+            unlinked(&status),
+            [
+                "no link to app `d`: it does not run; what is shown of its topics is what was last known",
+                "app `f`: app `f` has no topic `x`",
+                "app `b` is not linked now; its messages wait here",
+            ]
         );
     }
 

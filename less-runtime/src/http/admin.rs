@@ -16,6 +16,7 @@ use super::problem::Problem;
 use super::publish::{json_type, read};
 use super::subscription::{Found, find};
 use crate::clock::Timestamp;
+use crate::link::LinkStatus;
 use crate::message::MessageId;
 use crate::transport::{
     DeadLetter, Guest, Layout, Ledger, Replay, ReplayLedger, Selection, Transport, TransportError,
@@ -36,6 +37,13 @@ pub struct Status {
     pub transport: String,
     /// Its subscriptions, by topic and subscriber; then those that it stores for other apps, and those that have no folder any more.
     pub subscribers: Vec<SubscriberStatus>,
+    /// Links to the apps whose topics it subscribes to; left out where there are none. The books of subscriptions whose link is not up are those
+    /// that were last known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkStatus>,
+    /// Apps that subscribe here and are linked now; left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub linked: Vec<String>,
 }
 
 /// One subscription's books.
@@ -94,6 +102,8 @@ impl Status {
             stage: stage.to_owned(),
             transport: transport.name().to_owned(),
             subscribers: subscribers.collect(),
+            links: transport.links(),
+            linked: Vec::new(),
         })
     }
 }
@@ -191,6 +201,9 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Sta
     let mut status = status.map_err(|error| failed(&error))?;
     for (subscriber, control) in status.subscribers.iter_mut().zip(&shared.options.workers) {
         subscriber.worker = control.as_ref().map(|control| control.status());
+    }
+    if let Some(link) = &shared.options.link {
+        status.linked = link.connected().into_iter().map(String::from).collect();
     }
     Ok(Json(status))
 }

@@ -31,7 +31,9 @@ pub(super) fn encode(head: &impl Serialize, bodies: &[Arc<StoredMessage>]) -> Fr
     // Writing to memory does not fail, and neither do these types.
     let _ = serde_json::to_writer(&mut out, head);
     let head_length = u32::try_from(out.len() - 8).unwrap_or(u32::MAX);
-    bodies.iter().for_each(|message| out.extend_from_slice(&message.body));
+    for message in bodies {
+        out.extend_from_slice(&message.body);
+    }
     let length = u32::try_from(out.len() - 8).unwrap_or(u32::MAX);
     out[..4].copy_from_slice(&length.to_be_bytes());
     out[4..8].copy_from_slice(&head_length.to_be_bytes());

@@ -83,7 +83,7 @@ async fn give_up(shared: &Shared) {
     };
     if !is_down {
         // It came back.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -84,10 +84,7 @@ impl Server {
         let (sender, frames) = mpsc::unbounded_channel();
         let silence = self.timing.silence;
         let mut writing = tokio::spawn(frame::write(write, frames, silence));
-        let hello = match reader.next::<ToPublisher>().await {
-            Ok(Some((ToPublisher::Hello(hello), _))) => hello,
-            Ok(_) | Err(_) => return,
-        };
+        let Ok(Some((ToPublisher::Hello(hello), _))) = reader.next::<ToPublisher>().await else { return };
         let app = hello.app.clone();
         let session = match self.open(hello, &sender).await {
             Ok(session) => session,
@@ -183,11 +180,11 @@ impl Server {
         let Hello { app, instance, boot, session, holding, subscriptions } = hello;
         self.end_earlier(&app, &instance, &boot, session).await;
         let (mut places, mut refused) = (Vec::with_capacity(subscriptions.len()), Vec::new());
-        for (place, wanted) in (0..).zip(&subscriptions) {
+        for (place, wanted) in (0 as Place..).zip(&subscriptions) {
             places.push(match self.subscribe(&app, wanted).await {
                 Ok(subscribed) => Some(subscribed),
                 Err(error) => {
-                    refused.push((place as Place, error));
+                    refused.push((place, error));
                     None
                 }
             });

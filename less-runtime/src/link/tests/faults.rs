@@ -305,7 +305,7 @@ async fn messages_of_a_key_keep_their_order_whatever_happens_to_the_connection()
                 // Again, or the one that follows: never one before those.
                 assert!(last.is_none_or(|last| n == last || n == last + 5), "{n} after {last:?}");
                 seen.insert(format!("key {}", n % 5), n);
-                if nth == 0 && n % 7 == 0 {
+                if nth == 0 && n.is_multiple_of(7) {
                     pair.proxy.cut();
                 }
                 match delivery.ack().await {

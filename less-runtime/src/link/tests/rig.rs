@@ -165,8 +165,8 @@ impl ByHand for Harness {
         let link = subscriber(layout, &Arc::new(Mutex::new(publisher.address)));
         connected(&link).await;
         let places = (0..).take(layout.subscriptions.len()).map(|place| (0, place)).collect();
-        let both = Linked::new(Arc::clone(&publisher.transport), 0, vec![Arc::clone(&link)], places);
-        Arc::new(Both { both, link, publisher: tokio::sync::Mutex::new(Some(publisher)) })
+        let transport = Linked::new(Arc::clone(&publisher.transport), 0, vec![Arc::clone(&link)], places);
+        Arc::new(Both { transport, link, publisher: tokio::sync::Mutex::new(Some(publisher)) })
     }
 
     fn clock(&self) -> &ManualClock {
@@ -176,7 +176,7 @@ impl ByHand for Harness {
 
 /// Publishes on the one side, and consumes on the other.
 struct Both {
-    both: Linked,
+    transport: Linked,
     link: Arc<Link>,
     publisher: tokio::sync::Mutex<Option<Publisher>>,
 }
@@ -192,15 +192,15 @@ impl Transport for Both {
         topic: TopicIndex,
         messages: Vec<NewMessage>,
     ) -> Vec<Result<Receipt, PublishError>> {
-        self.both.publish(topic, messages).await
+        self.transport.publish(topic, messages).await
     }
 
     async fn consumer(&self, subscription: SubscriptionIndex) -> Result<Box<dyn Consumer>, TransportError> {
-        self.both.consumer(subscription).await
+        self.transport.consumer(subscription).await
     }
 
     async fn ledgers(&self) -> Result<Vec<Ledger>, TransportError> {
-        self.both.ledgers().await
+        self.transport.ledgers().await
     }
 
     async fn dead_letters(
@@ -209,7 +209,7 @@ impl Transport for Both {
         after: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, TransportError> {
-        self.both.dead_letters(subscription, after, limit).await
+        self.transport.dead_letters(subscription, after, limit).await
     }
 
     async fn release(
@@ -217,15 +217,15 @@ impl Transport for Both {
         subscription: SubscriptionIndex,
         which: Selection,
     ) -> Result<u64, TransportError> {
-        self.both.release(subscription, which).await
+        self.transport.release(subscription, which).await
     }
 
     async fn purge(&self, subscription: SubscriptionIndex, which: Selection) -> Result<u64, TransportError> {
-        self.both.purge(subscription, which).await
+        self.transport.purge(subscription, which).await
     }
 
     async fn replay(&self, subscription: SubscriptionIndex, which: Replay) -> Result<u64, TransportError> {
-        self.both.replay(subscription, which).await
+        self.transport.replay(subscription, which).await
     }
 
     async fn close(&self) -> Result<(), TransportError> {
