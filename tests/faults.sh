@@ -4,7 +4,7 @@
 #
 #   tests/faults.sh            every proof, in under five minutes
 #   tests/faults.sh 10         ten times as many cuts, kills and good messages
-#   tests/faults.sh 1 kill     this proof alone: power, points, kill, poison
+#   tests/faults.sh 1 kill     this proof alone: power, points, kill, links, poison
 #
 # `power` and `points` need root, loop devices and ext4, `points` also strace (installed where apt-get can). Where they are missing the proof is
 # skipped, said so, and not claimed: exit 3 where nothing else failed.
@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 scale=${1:-1}
 [[ $scale =~ ^[1-9][0-9]*$ ]] || { printf 'error: `%s` is no number of times\nhint: tests/faults.sh 1 kill\n' "$scale" >&2; exit 2; }
 shift || true
-all=(power points kill poison)
+all=(power points kill links poison)
 proofs=("$@")
 [ ${#proofs[@]} -gt 0 ] || proofs=("${all[@]}")
 for proof in "${proofs[@]}"; do
@@ -45,6 +45,7 @@ for proof in "${proofs[@]}"; do
     power) "$faults" power --cuts $((200 * scale)) --control-cuts 12 || status=$? ;;
     points) "$faults" points --rounds $((9 + scale)) || status=$? ;;
     kill) "$faults" kill --less "$less" --kills $((300 * scale)) || status=$? ;;
+    links) "$faults" links --less "$less" --kills $((200 * scale)) --messages $((100000 * scale)) || status=$? ;;
     poison) "$faults" poison --less "$less" --good $((10000 * scale)) || status=$? ;;
     esac
     case $status in

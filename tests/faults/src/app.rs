@@ -40,11 +40,16 @@ impl History {
 
 /// Builds the app with this `less`. Returns its program.
 pub(crate) fn build(less: &Path) -> Result<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("app");
+    build_app(less, "app", "faults_app")
+}
+
+/// The same for another app than the usual one.
+pub(crate) fn build_app(less: &Path, folder: &str, name: &str) -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let built =
         Command::new(less).arg("build").current_dir(&folder).output().context("can't start `less`")?;
     ensure!(built.status.success(), "`less build`: {}", String::from_utf8_lossy(&built.stderr));
-    Ok(folder.join(".less/bin/faults_app"))
+    Ok(folder.join(".less/bin").join(name))
 }
 
 /// The running app. It is killed when this is dropped.
@@ -56,9 +61,14 @@ pub(crate) struct App {
 impl App {
     /// Starts it, and waits until it answers.
     pub(crate) fn start(program: &Path, data: &Path, history: &History) -> Result<Self> {
+        Self::start_with(Command::new(program), data, history)
+    }
+
+    /// The same with a command that has arguments already.
+    pub(crate) fn start_with(mut command: Command, data: &Path, history: &History) -> Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let log = OpenOptions::new().create(true).append(true).open(history.path.with_extension("log"))?;
-        let child = Command::new(program)
+        let child = command
             .args(["--listen", &address.to_string()])
             .env("LESS_DATA", data)
             // What it leaves behind when it is killed goes with the test's folder.
@@ -68,7 +78,7 @@ impl App {
             .stderr(log)
             .stdin(Stdio::null())
             .spawn()
-            .with_context(|| format!("can't start {}", program.display()))?;
+            .with_context(|| format!("can't start {command:?}"))?;
         let mut app = Self { child, address };
         let began = Instant::now();
         while app.get("/readyz").is_err() {
@@ -139,6 +149,15 @@ impl Drop for App {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What `less verify` finds wrong in a data folder.
+pub(crate) fn verify_store(less: &Path, data: &Path) -> Result<Vec<String>> {
+    let output = Command::new(less).args(["verify", "--json", "--data"]).arg(data).output()?;
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("`less verify`: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let problems = report["store"]["problems"].as_array().into_iter().flatten();
+    Ok(problems.map(ToString::to_string).collect())
 }
 
 /// Holds the books of the API, of the metrics and of the disk against each other, and the disk against the history, with the shipped `less verify`.

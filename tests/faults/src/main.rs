@@ -10,6 +10,7 @@ mod device;
 mod event;
 mod http;
 mod kill;
+mod links;
 mod observe;
 mod points;
 mod poison;
@@ -107,6 +108,18 @@ enum Command {
         #[arg(long, default_value_t = 300)]
         kills: u32,
     },
+    /// Proof: two apps that are linked are killed at random moments, either or both
+    Links {
+        /// The `less` command
+        #[arg(long)]
+        less: PathBuf,
+        /// How often
+        #[arg(long, default_value_t = 200)]
+        kills: u64,
+        /// How many messages are published meanwhile
+        #[arg(long, default_value_t = 100_000)]
+        messages: u64,
+    },
     /// Proof: one message that ends its process, among good ones
     Poison {
         /// The `less` command
@@ -183,6 +196,9 @@ fn run(command: Command) -> Result<ExitCode> {
             Ok(code(power::run(power::Settings { cuts, control_cuts, segment_size: LOAD_SEGMENT })?))
         }
         Command::Kill { less, kills } => Ok(code(kill::run(&less.canonicalize()?, kills)?)),
+        Command::Links { less, kills, messages } => {
+            Ok(code(links::run(&less.canonicalize()?, kills, messages)?))
+        }
         Command::Poison { less, good } => Ok(code(poison::run(&less.canonicalize()?, good)?)),
         Command::Points { all, sample, rounds } => {
             if let Some(why) = device::unavailable().or_else(points::unavailable) {
