@@ -4,6 +4,7 @@ mod aws_admin;
 mod delivery;
 mod dev;
 mod examples;
+mod friends;
 mod graph;
 mod stage;
 mod store;
