@@ -5,6 +5,7 @@ mod delivery;
 mod dev;
 mod examples;
 mod graph;
+mod orphans;
 mod stage;
 mod store;
 mod support;
