@@ -48,6 +48,8 @@ pub enum Command {
     Tail(crate::command::tail::Args),
     /// Look at dead letters, release or purge them
     Dlq(crate::command::dlq::Args),
+    /// Delete a subscription that has no folder any more, or another app's, with what is in it
+    Drop(crate::command::drop::Args),
     /// Deliver messages once more that subscribers have finished and the topic still retains
     Replay(crate::command::replay::Args),
     /// Look through the broker's folder, and say what is wrong; exits 2 if anything is

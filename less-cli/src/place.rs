@@ -167,6 +167,18 @@ impl Place {
         })
     }
 
+    /// The same, of those that the app itself has a folder for.
+    pub async fn handled(&self) -> anyhow::Result<Vec<(String, String)>> {
+        match self {
+            Self::App(client) => {
+                let all = client.status().await?.subscribers.into_iter();
+                let handled = all.filter(|s| !s.orphaned && !s.subscriber.contains(':'));
+                Ok(handled.map(|s| (s.topic, s.subscriber)).collect())
+            }
+            Self::Aws(_) => self.subscribers().await,
+        }
+    }
+
     /// The ledger.
     pub async fn status(&self) -> anyhow::Result<Status> {
         match self {

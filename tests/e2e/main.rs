@@ -6,6 +6,7 @@ mod dev;
 mod examples;
 mod friends;
 mod graph;
+mod orphans;
 mod stage;
 mod store;
 mod support;

@@ -10,6 +10,7 @@ pub mod deploy;
 pub mod destroy;
 mod dev;
 pub mod dlq;
+pub mod drop;
 pub mod env;
 pub mod export;
 pub mod graph;
@@ -44,6 +45,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Status(arguments) => block_on(status::run(folder, &arguments)),
         Command::Tail(arguments) => block_on(tail::run(folder, &arguments)),
         Command::Dlq(arguments) => block_on(dlq::run(folder, &arguments)),
+        Command::Drop(arguments) => block_on(drop::run(folder, &arguments)),
         Command::Replay(arguments) => block_on(replay::run(folder, &arguments)),
         Command::Verify(arguments) => verify::run(folder, &arguments),
         Command::Backup(arguments) => block_on(backup::run(folder, &arguments)),

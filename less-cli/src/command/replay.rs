@@ -14,9 +14,9 @@ use crate::ui;
 /// What `replay` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The topic
+    /// `TOPIC`, or `TOPIC/SUBSCRIBER`
     topic: String,
-    /// To this subscriber alone [default: to all of the topic]
+    /// To this subscriber alone [default: to all of the topic that have a folder]
     #[arg(long)]
     subscriber: Option<String>,
     /// What was published this long ago or later, such as `24h` [default: everything that is retained]
@@ -40,27 +40,36 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
         (None, Some(id)) => Replay::Id(id),
         (None, None) => Replay::All,
     };
-    for subscriber in subscribers(&place, arguments).await? {
-        let count = place.replay(&arguments.topic, &subscriber, which).await?;
-        ui::say(&format!("{count} of `{}` are delivered once more to `{subscriber}`", arguments.topic));
+    let (topic, subscriber) = named(arguments)?;
+    for subscriber in subscribers(&place, topic, subscriber).await? {
+        let count = place.replay(topic, &subscriber, which).await?;
+        ui::say(&format!("{count} of `{topic}` are delivered once more to `{subscriber}`"));
     }
     Ok(ExitStatus::Success)
 }
 
+/// The topic, and the subscriber where one is named.
+fn named(arguments: &Args) -> anyhow::Result<(&str, Option<&str>)> {
+    match (arguments.topic.split_once('/'), arguments.subscriber.as_deref()) {
+        (Some((topic, subscriber)), None) => Ok((topic, Some(subscriber))),
+        (None, subscriber) => Ok((&arguments.topic, subscriber)),
+        (Some((topic, _)), Some(subscriber)) => Err(ui::user_error(format!(
+            "two subscribers are named\nhint: `less replay {topic}/{subscriber}`"
+        ))),
+    }
+}
+
 /// The subscribers that are meant.
-async fn subscribers(place: &Place, arguments: &Args) -> anyhow::Result<Vec<String>> {
-    if let Some(subscriber) = &arguments.subscriber {
-        let (_, subscriber) =
-            super::dlq::resolve(place, &format!("{}/{subscriber}", arguments.topic)).await?;
+async fn subscribers(place: &Place, topic: &str, named: Option<&str>) -> anyhow::Result<Vec<String>> {
+    if let Some(subscriber) = named {
+        let (_, subscriber) = super::dlq::resolve(place, &format!("{topic}/{subscriber}")).await?;
         return Ok(vec![subscriber]);
     }
-    let all = place.subscribers().await?;
+    let all = place.handled().await?;
     let mut topics: Vec<String> = all.iter().map(|(topic, _)| topic.clone()).collect();
     topics.dedup();
-    let found: Vec<String> =
-        all.into_iter().filter(|(topic, _)| *topic == arguments.topic).map(|(_, name)| name).collect();
+    let found: Vec<String> = all.into_iter().filter(|(of, _)| of == topic).map(|(_, name)| name).collect();
     if found.is_empty() {
-        let topic = &arguments.topic;
         let near = less_model::name::nearest(topic, topics.iter().map(String::as_str));
         let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),

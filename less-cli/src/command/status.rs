@@ -57,6 +57,9 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
             ui::data(&line);
         }
     }
+    for line in orphans(&status.subscribers) {
+        ui::note(&line);
+    }
     let failed = failures(&status);
     if !arguments.json {
         for line in unlinked(&status) {
@@ -100,6 +103,17 @@ fn table(subscribers: &[SubscriberStatus]) -> Vec<String> {
         cells.join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()
+}
+
+/// What has no folder any more, and how it goes.
+fn orphans(subscribers: &[SubscriberStatus]) -> Vec<String> {
+    let orphans = subscribers.iter().filter(|subscriber| subscriber.orphaned);
+    let lines = orphans.map(|orphan| {
+        let name = format!("{}/{}", orphan.topic, orphan.subscriber);
+        let with = if orphan.held() > 0 { " --drop-messages" } else { "" };
+        format!("{name} has no folder, and keeps getting messages; `less drop {name}{with}` ends that")
+    });
+    lines.collect()
 }
 
 /// `12 filtered, 1 purged`.

@@ -1,25 +1,30 @@
-//! A data folder that this version wrote, kept in `tests/format-1/`: every later version must open it, or say that it converts it.
+//! Data folders that were written once: every later version must open them, or say that it converts them. `tests/format-1/` is of the time before
+//! filters were stored and other apps had queues; `tests/format-1-guests/` is of this version.
 //!
-//! `UPDATE=1 cargo test -p less-runtime --all-features --lib golden` writes it anew; that is a change of the format.
+//! `UPDATE=1 cargo test -p less-runtime --all-features --lib golden` writes the latter anew; that is a change of the format.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use less_model::filter::Scope;
+use less_model::filter::{Filter, Scope};
 use less_model::manifest::Start;
 
 use crate::clock::{Clock, ManualClock};
 use crate::transport::conformance::{filter, layout, lease, message};
 use crate::transport::embedded::{Embedded, Options, open, verify};
 use crate::transport::{
-    AttemptError, AttemptErrorKind, DeadReason, Replay, Selection, SubscriptionIndex, TopicIndex,
+    Attachment, AttemptError, AttemptErrorKind, DeadReason, Replay, Selection, SubscriptionIndex, TopicIndex,
     Transport as _,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn kept() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format-1")
+fn kept(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
+fn acme() -> Filter {
+    filter(Scope::Attributes, &serde_json::json!({ "tenant": ["acme"] }))
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -37,8 +42,7 @@ fn opened(folder: &Path, subscribers: usize, clock: &ManualClock) -> Embedded {
     let options = Options { segment_size: 3_000, reserve: 0, ..Options::default() };
     let mut layout = layout(&["a", "b", "acme", "late"][..subscribers]);
     for subscription in &mut layout.subscriptions[2..] {
-        let policy = serde_json::json!({ "tenant": ["acme"] });
-        subscription.filter = Some(filter(Scope::Attributes, &policy));
+        subscription.filter = Some(acme());
         subscription.policy.start = Start::Earliest;
     }
     open(folder, &layout, options, Clock::Manual(clock.clone())).expect("it opens")
@@ -84,19 +88,45 @@ async fn write(folder: &Path) {
     store.release(SubscriptionIndex(0), ids(0)).await.expect("a release");
     store.purge(SubscriptionIndex(0), ids(1)).await.expect("a purge");
     assert!(store.replay(SubscriptionIndex(0), Replay::All).await.expect("a replay") > 0);
-    copy(folder, &kept());
+    let attach = async |subscriber: &str, filter| {
+        let (app, subscriber) = ("friends".parse().expect("a name"), subscriber.parse().expect("a name"));
+        let wanted = Attachment { app, subscriber, start: Start::Earliest, filter };
+        store.attach(TopicIndex(0), wanted).await.expect("it is attached")
+    };
+    attach("suggest", Some(acme())).await;
+    let gone = attach("gone", Some(acme())).await;
+    assert_eq!(attach("gone", None).await, gone);
+    store.drop_guest(gone).await.expect("it is dropped");
+    copy(folder, &kept("format-1-guests"));
 }
 
 #[tokio::test]
-async fn a_folder_of_format_1_opens_with_everything_that_is_in_it() {
+async fn a_folder_of_before_there_were_guests_opens_with_everything_that_is_in_it() {
+    let (_folder, store) = holds_everything("format-1").await;
+    assert_eq!(store.guests().await.expect("guests"), []);
+    store.close().await.expect("it closes");
+}
+
+#[tokio::test]
+async fn a_folder_of_this_version_opens_with_everything_that_is_in_it() {
     if std::env::var_os("UPDATE").is_some() {
         let folder = tempfile::tempdir().expect("a folder");
         // What was there belongs to another writing.
-        let _ = std::fs::remove_dir_all(kept());
+        let _ = std::fs::remove_dir_all(kept("format-1-guests"));
         write(folder.path()).await;
     }
+    let (_folder, store) = holds_everything("format-1-guests").await;
+    let guests = store.guests().await.expect("guests");
+    let [(guest, ledger)] = &guests[..] else { panic!("{guests:?}") };
+    assert_eq!((guest.address().as_str(), &guest.filter), ("friends:suggest", &Some(acme())));
+    assert_eq!((ledger.pending, ledger.discarded.get("filtered")), (10, Some(&30)));
+    store.close().await.expect("it closes");
+}
+
+/// Opens a copy of a folder, and finds in it what was written.
+async fn holds_everything(name: &str) -> (tempfile::TempDir, Embedded) {
     let folder = tempfile::tempdir().expect("a folder");
-    copy(&kept(), folder.path());
+    copy(&kept(name), folder.path());
     let clock = ManualClock::new(super::NOON);
     let inspection = verify::inspect(folder.path(), super::NOON).expect("it can be read");
     assert_eq!((inspection.problems.as_slice(), inspection.messages), (&[][..], 40));
@@ -127,5 +157,5 @@ async fn a_folder_of_format_1_opens_with_everything_that_is_in_it() {
     let again = crate::transport::NewMessage { idempotency_key: Some("once 9".into()), ..first };
     let receipt = store.publish(TopicIndex(0), vec![again]).await.remove(0).expect("it is accepted");
     assert!(receipt.duplicate, "idempotency keys are kept");
-    store.close().await.expect("it closes");
+    (folder, store)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use less_model::filter::Scope;
+use less_model::manifest::Start;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -17,26 +18,51 @@ use crate::transport::conformance::{filter, layout, message};
 use crate::transport::embedded::Embedded;
 use crate::transport::embedded::command::Command;
 use crate::transport::{
-    AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Layout, Ledger, Replay, Selection,
-    SubscriptionIndex, TopicIndex, Transport as _,
+    Attachment, AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Layout, Ledger, Replay,
+    Selection, SubscriptionIndex, TopicIndex, Transport as _,
 };
 
 const SUBSCRIBERS: [&str; 3] = ["a", "b", "even"];
 /// The one whose filter every second message passes.
 const FILTERED: usize = 2;
+/// Another app's, behind those of the layout.
+const GUEST: usize = SUBSCRIBERS.len();
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a lease is waited for that the model holds possible, but not certain.
 const GLANCE: Duration = Duration::from_millis(4);
 
 #[derive(Debug, Clone)]
 enum Step {
-    Publish { count: u8, key: Option<u8>, delay: Option<u16> },
-    Lease { subscriber: usize, max: u8 },
-    End { which: u8, how: Ending },
-    Release { subscriber: usize, all: bool },
-    Purge { subscriber: usize, all: bool },
-    Replay { subscriber: usize },
-    Late { subscriber: usize, seq: u8 },
+    Publish {
+        count: u8,
+        key: Option<u8>,
+        delay: Option<u16>,
+    },
+    Lease {
+        subscriber: usize,
+        max: u8,
+    },
+    End {
+        which: u8,
+        how: Ending,
+    },
+    Release {
+        subscriber: usize,
+        all: bool,
+    },
+    Purge {
+        subscriber: usize,
+        all: bool,
+    },
+    Replay {
+        subscriber: usize,
+    },
+    Late {
+        subscriber: usize,
+        seq: u8,
+    },
+    /// The guest is dropped with everything in it, and comes back.
+    Drop,
     Advance(u16),
     Restart,
     PowerCut(u8),
@@ -57,7 +83,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Ending::Dead),
         1 => Just(Ending::HandBack),
     ];
-    let subscriber = 0..SUBSCRIBERS.len();
+    let subscriber = 0..=GUEST;
     prop_oneof![
         5 => (1..5_u8, prop::option::weighted(0.4, 0..3_u8), prop::option::weighted(0.2, 1..2_000_u16))
             .prop_map(|(count, key, delay)| Step::Publish { count, key, delay }),
@@ -67,6 +93,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (subscriber.clone(), any::<bool>()).prop_map(|(subscriber, all)| Step::Purge { subscriber, all }),
         1 => subscriber.clone().prop_map(|subscriber| Step::Replay { subscriber }),
         1 => (subscriber, any::<u8>()).prop_map(|(subscriber, seq)| Step::Late { subscriber, seq }),
+        1 => Just(Step::Drop),
         2 => (1..3_000_u16).prop_map(Step::Advance),
         1 => Just(Step::Restart),
         1 => (0..4_u8).prop_map(Step::PowerCut),
@@ -121,6 +148,7 @@ struct Bench {
     clock: ManualClock,
     store: Option<Embedded>,
     consumers: Vec<Box<dyn Consumer>>,
+    guest: SubscriptionIndex,
     held: Vec<Held>,
     ids: Vec<MessageId>,
     model: Vec<BTreeMap<usize, Known>>,
@@ -134,12 +162,13 @@ fn failure(clock: &ManualClock) -> AttemptError {
 impl Bench {
     async fn new() -> Self {
         let (disk, clock) = (Arc::new(FaultDisk::default()), ManualClock::new(NOON));
-        let model = vec![BTreeMap::new(); SUBSCRIBERS.len()];
+        let model = vec![BTreeMap::new(); GUEST + 1];
         let mut bench = Self {
             disk,
             clock,
             store: None,
             consumers: Vec::new(),
+            guest: SubscriptionIndex(0),
             held: Vec::new(),
             ids: Vec::new(),
             model,
@@ -150,11 +179,45 @@ impl Bench {
 
     async fn open(&mut self) {
         let store = open(&self.disk, &subscriptions(), &self.clock).expect("it opens");
-        for index in 0..SUBSCRIBERS.len() {
-            let index = SubscriptionIndex(u32::try_from(index).expect("few"));
-            self.consumers.push(store.consumer(index).await.expect("a consumer"));
-        }
         self.store = Some(store);
+        for subscriber in 0..=GUEST {
+            self.consume(subscriber).await;
+        }
+    }
+
+    async fn consume(&mut self, subscriber: usize) {
+        if subscriber == GUEST {
+            let (app, subscriber) = ("shop".parse().expect("a name"), "guest".parse().expect("a name"));
+            let wanted = Attachment { app, subscriber, start: Start::Now, filter: None };
+            self.guest = self.store().attach(TopicIndex(0), wanted).await.expect("it is attached");
+        }
+        let consumer = self.store().consumer(self.index(subscriber)).await.expect("a consumer");
+        self.consumers.push(consumer);
+    }
+
+    fn index(&self, subscriber: usize) -> SubscriptionIndex {
+        if subscriber == GUEST {
+            self.guest
+        } else {
+            SubscriptionIndex(u32::try_from(subscriber).expect("few"))
+        }
+    }
+
+    /// Drops the guest while some of its messages are handled, and attaches it again: it begins anew.
+    async fn drop_guest(&mut self) -> Result<(), TestCaseError> {
+        let (dropped, held) = std::mem::take(&mut self.held).into_iter().partition(|h| h.subscriber == GUEST);
+        self.held = held;
+        drop(self.consumers.pop());
+        let before = self.store().guests().await.expect("guests").remove(0).1;
+        let last = self.store().drop_guest(self.guest).await.expect("it is dropped");
+        prop_assert_eq!(Ledger { oldest_pending_ms: None, ..before }, last);
+        // Their endings come too late.
+        let late: Vec<Held> = dropped;
+        drop(late);
+        self.model[GUEST].clear();
+        self.synced();
+        self.consume(GUEST).await;
+        Ok(())
     }
 
     fn store(&self) -> &Embedded {
@@ -223,10 +286,11 @@ impl Bench {
             Step::Replay { subscriber } => self.replay(*subscriber).await?,
             Step::Late { subscriber, seq } => {
                 // An ending of an attempt that never was, or is over.
-                let queue = self.store().queues[*subscriber];
+                let queue = self.store().queue(self.index(*subscriber)).expect("it is there");
                 self.store().acks.0.lock().expect("no holder panics").push((queue, u64::from(*seq) % 40, 77));
                 self.store().commands.send(Command::Acks).expect("it is open");
             }
+            Step::Drop => self.drop_guest().await?,
             Step::Advance(by) => self.clock.advance(Duration::from_millis(u64::from(*by))),
             Step::Restart => self.restart().await,
             Step::PowerCut(kind) => self.power_cut(*kind).await,
@@ -331,7 +395,7 @@ impl Bench {
 
     /// Releases or purges all dead letters, or the first.
     async fn dead(&mut self, subscriber: usize, all: bool, release: bool) -> Result<(), TestCaseError> {
-        let index = SubscriptionIndex(u32::try_from(subscriber).expect("few"));
+        let index = self.index(subscriber);
         let listed = self.store().dead_letters(index, None, 1000).await.expect("dead letters");
         let listed: Vec<MessageId> = listed.into_iter().map(|letter| letter.message.id).collect();
         let dead = self.model[subscriber].iter().filter(|(_, known)| known.state == State::Dead);
@@ -364,7 +428,7 @@ impl Bench {
         if self.model[subscriber].values().any(|known| known.state == State::MaybeDone) {
             return Ok(());
         }
-        let index = SubscriptionIndex(u32::try_from(subscriber).expect("few"));
+        let index = self.index(subscriber);
         let count = self.store().replay(index, Replay::All).await.expect("a replay");
         let finished = |known: &&mut Known| matches!(known.state, State::Done | State::Purged);
         let mut expected = 0;
@@ -425,7 +489,9 @@ impl Bench {
     }
 
     async fn ledgers(&self) -> Vec<Ledger> {
-        self.store().ledgers().await.expect("ledgers")
+        let mut ledgers = self.store().ledgers().await.expect("ledgers");
+        ledgers.extend(self.store().guests().await.expect("guests").into_iter().map(|(_, ledger)| ledger));
+        ledgers
     }
 
     /// The books balance, and say what the model says.
@@ -442,7 +508,7 @@ impl Bench {
             );
             prop_assert_eq!(ledger.in_flight + ledger.replay.in_flight, count(State::Leased));
             prop_assert_eq!(ledger.dead + ledger.replay.dead, count(State::Dead));
-            prop_assert_eq!(ledger.published, self.ids.len() as u64);
+            prop_assert_eq!(ledger.published, model.len() as u64);
             prop_assert_eq!(ledger.discarded.get("filtered").copied().unwrap_or(0), count(State::Filtered));
         }
         Ok(())
@@ -454,7 +520,7 @@ impl Bench {
             self.end(0, Ending::Ack).await;
         }
         self.clock.advance(Duration::from_secs(3600));
-        for subscriber in 0..SUBSCRIBERS.len() {
+        for subscriber in 0..=GUEST {
             while !self.leasable(subscriber).1.is_empty() {
                 self.lease(subscriber, 100).await?;
                 while !self.held.is_empty() {
