@@ -40,10 +40,12 @@ fn printed(publisher: &str, subscriber: &str) -> String {
         format!("//- less/external_topics/ums/contract.json\n{text}")
     };
     let (reader, tree) = app(&format!("{file}{subscriber}"), "friends");
-    let changes: String = contract_changes(&old, &new)
+    let changes = contract_changes(&old, &new);
+    let changes: String = changes
         .iter()
-        .map(|change| {
-            format!("{}{}: {}\n", if change.breaks { "breaks: " } else { "" }, change.topic, change.what)
+        .flat_map(|change| {
+            let breaks = if change.breaks { "breaks: " } else { "" };
+            [breaks, change.topic.as_str(), ": ", &change.what, "\n"]
         })
         .collect();
     let found = contract_review(&tree, &reader.external[0], &new, "`http://127.0.0.1:4100`");
@@ -105,7 +107,7 @@ fn what_no_source_shows_and_no_schema_says_is_any_json_in_a_contract() {
 
 /// A type of a field, and values that fit some of them.
 const KINDS: [&str; 16] = [
-    r#"{}"#,
+    "{}",
     r#"{"type": "string"}"#,
     r#"{"type": "string", "maxLength": 1}"#,
     r#"{"type": "string", "format": "date"}"#,

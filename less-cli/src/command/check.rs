@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What `check` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Ask no other app whether its contract is still the one in less/external_topics
+    /// Ask no other app whether its contract is still what `contract.json` says
     #[arg(long)]
     offline: bool,
 }
@@ -31,7 +31,9 @@ pub(super) async fn run(project: &Project, arguments: &Args) -> anyhow::Result<E
     let (others, notes) = if failed || arguments.offline { Default::default() } else { compare(&read).await };
     let diagnostics = [&read.diagnostics[..], &changes, &others].concat();
     ui::diagnostics(&diagnostics, &read.tree);
-    notes.iter().for_each(|note| ui::say(note));
+    for note in &notes {
+        ui::say(note);
+    }
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Ok(ExitStatus::UserError);
     }

@@ -242,6 +242,8 @@ fn tell(external: &ExternalApp, theirs: &Contract, taken: &Contract) {
         broken.flat_map(|topic| &topic.subscribers).map(|subscriber| subscriber.file.as_str()).collect();
     if !files.is_empty() {
         ui::say("look at what reads that here; messages that no longer fit become dead letters (`schema`):");
-        files.iter().for_each(|file| ui::note(&format!("  {file}")));
+        for file in files {
+            ui::note(&format!("  {file}"));
+        }
     }
 }

@@ -34,21 +34,14 @@ pub fn contract_changes(old: &Contract, new: &Contract) -> Vec<ContractChange> {
     let mut out = Vec::new();
     for (index, before) in old.topics.iter().enumerate() {
         let pointer = format!("/topics/{index}");
-        match new.topic(before.name.as_str()) {
-            Some(after) => out.extend(topic(before, after, &pointer)),
-            None => {
-                let near = nearest(before.name.as_str(), new.topics.iter().map(|topic| topic.name.as_str()));
-                let near = near.map(|near| format!("; there is `{near}`")).unwrap_or_default();
-                let what = format!("the topic is gone{near}");
-                out.push(ContractChange {
-                    topic: before.name.clone(),
-                    what,
-                    breaks: true,
-                    pointer,
-                    gone: true,
-                });
-            }
+        if let Some(after) = new.topic(before.name.as_str()) {
+            out.extend(topic(before, after, &pointer));
+            continue;
         }
+        let near = nearest(before.name.as_str(), new.topics.iter().map(|topic| topic.name.as_str()));
+        let near = near.map(|near| format!("; there is `{near}`")).unwrap_or_default();
+        let what = format!("the topic is gone{near}");
+        out.push(ContractChange { topic: before.name.clone(), what, breaks: true, pointer, gone: true });
     }
     for after in new.topics.iter().filter(|after| old.topic(after.name.as_str()).is_none()) {
         let what = "the topic is new".to_owned();
@@ -175,18 +168,18 @@ mod tests {
 
     use super::*;
 
-    fn contract(topics: Value) -> Contract {
+    fn contract(topics: &Value) -> Contract {
         Contract::from_value(json!({"less_contract": 1, "app": "ums", "topics": topics})).unwrap()
     }
 
     /// A topic with these fields, all of them required.
-    fn with(fields: Value) -> Value {
+    fn with(fields: &Value) -> Value {
         let required: Vec<&String> = fields.as_object().unwrap().keys().collect();
         let schema = json!({"type": "object", "required": required, "properties": fields, "additionalProperties": false});
         json!([{"name": "user_created", "max_message": "1KiB", "schema": schema}])
     }
 
-    fn shown(old: Value, new: Value) -> Vec<String> {
+    fn shown(old: &Value, new: &Value) -> Vec<String> {
         let changes = contract_changes(&contract(old), &contract(new));
         changes
             .iter()
@@ -199,30 +192,30 @@ mod tests {
     #[test]
     fn what_a_reader_does_not_expect_breaks_it_and_what_is_new_does_not() {
         let (text, integer) = (json!({"type": "string"}), json!({"type": "integer"}));
-        let old = || with(json!({"id": integer, "role": {"enum": ["admin", "guest"]}}));
+        let old = || with(&json!({"id": integer, "role": {"enum": ["admin", "guest"]}}));
         let cases: Vec<(Value, &[&str])> = vec![
             (
-                with(json!({"id": integer, "role": {"enum": ["admin", "guest"]}, "new": text})),
+                with(&json!({"id": integer, "role": {"enum": ["admin", "guest"]}, "new": text})),
                 &["user_created: `/new` is new"],
             ),
             (
-                with(json!({"id": text, "role": {"enum": ["admin", "guest"]}})),
+                with(&json!({"id": text, "role": {"enum": ["admin", "guest"]}})),
                 &["! user_created: `/id` was an integer, and is a string now"],
             ),
             (
-                with(json!({"role": {"enum": ["admin", "guest"]}})),
+                with(&json!({"role": {"enum": ["admin", "guest"]}})),
                 &["! user_created: `/id` is gone, and it was required"],
             ),
             (
-                with(json!({"id": integer, "role": {"enum": ["admin", "guest", "owner"]}})),
+                with(&json!({"id": integer, "role": {"enum": ["admin", "guest", "owner"]}})),
                 &["! user_created: `/role` can be `owner` now"],
             ),
             (
-                with(json!({"id": integer, "role": {"enum": ["admin"]}})),
+                with(&json!({"id": integer, "role": {"enum": ["admin"]}})),
                 &["user_created: `/role` can't be `guest` any more"],
             ),
             (
-                with(json!({"id": {"type": "integer", "minimum": 0}, "role": {"enum": ["admin", "guest"]}})),
+                with(&json!({"id": {"type": "integer", "minimum": 0}, "role": {"enum": ["admin", "guest"]}})),
                 &["! user_created: `/id` was an integer, and is an integer from 0 now"],
             ),
             (
@@ -238,24 +231,24 @@ mod tests {
             ),
         ];
         for (new, expected) in cases {
-            assert_eq!(shown(old(), new), expected);
+            assert_eq!(shown(&old(), &new), expected);
         }
-        assert!(shown(old(), old()).is_empty());
+        assert!(shown(&old(), &old()).is_empty());
     }
 
     #[test]
     fn a_field_that_is_no_longer_always_there_breaks_and_one_that_is_now_does_not() {
         let topic = |required: Value, kind: Value| json!([{"name": "t", "max_message": "1KiB", "schema": {"type": "object", "required": required, "properties": {"a": {"type": kind}}}}]);
         let always = || topic(json!(["a"]), json!("string"));
-        assert_eq!(shown(always(), topic(json!([]), json!("string"))), ["! t: `/a` is no longer required"]);
-        assert_eq!(shown(topic(json!([]), json!("string")), always()), ["t: `/a` is required now"]);
+        assert_eq!(shown(&always(), &topic(json!([]), json!("string"))), ["! t: `/a` is no longer required"]);
+        assert_eq!(shown(&topic(json!([]), json!("string")), &always()), ["t: `/a` is required now"]);
         assert_eq!(
-            shown(always(), topic(json!(["a"]), json!(["string", "null"]))),
+            shown(&always(), &topic(json!(["a"]), json!(["string", "null"]))),
             ["! t: `/a` can be `null` now"]
         );
         let untyped = json!([{"name": "t", "max_message": "2KiB", "ordered": true}]);
         assert_eq!(
-            shown(untyped, always()),
+            shown(&untyped, &always()),
             [
                 "! t: messages with the same key are no longer handled in publish order on every transport",
                 "t: the largest message was 2KiB, and is 1KiB now",

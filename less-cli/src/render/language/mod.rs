@@ -18,8 +18,11 @@ pub(super) use rust::tokens as rust_types;
 
 use names::Types;
 
+/// For a topic, the name of its type, and all names that belong to that.
+type Exported = (Option<String>, Vec<String>);
+
 /// What both packages' clients know of the app: for each topic the name of its type, and all names that it exports; `more` are exported as well.
-fn app_json(app: &App, types: &[(Option<String>, Vec<String>)], more: &[&str]) -> anyhow::Result<String> {
+fn app_json(app: &App, types: &[Exported], more: &[&str]) -> anyhow::Result<String> {
     let topics: Map<String, Value> = app
         .topics
         .iter()

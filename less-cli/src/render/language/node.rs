@@ -3,7 +3,7 @@
 use less_model::tree::{App, ExternalApp};
 
 use super::names::Types;
-use super::{app_json, node_types, types};
+use super::{Exported, app_json, node_types, types};
 use crate::render::Files;
 
 pub(super) const FOLDER: &str = "node_modules/@chuva.io/less";
@@ -68,7 +68,7 @@ pub(super) fn static_files() -> &'static [super::Static] {
 
 pub(super) fn files(app: &App) -> anyhow::Result<Files> {
     let types = types(&app.topics, &RESERVED);
-    let exported: Vec<(Option<String>, Vec<String>)> = types
+    let exported: Vec<Exported> = types
         .iter()
         .map(|types| {
             let name = types.as_ref().map(|types| types.root().name.clone());
@@ -109,7 +109,7 @@ fn declarations(app: &App, types: &[Option<Types>]) -> String {
 fn external(other: &ExternalApp) -> Option<String> {
     let types = types(&other.topics, &RESERVED);
     let inside: String = types.iter().flatten().map(node_types::declarations).collect();
-    let inside: String = inside.lines().map(|line| format!("    {line}\n")).collect();
+    let inside: String = inside.lines().flat_map(|line| ["    ", line, "\n"]).collect();
     let (folder, name) = (&other.folder, other.name.identifier());
     (!inside.is_empty()).then(|| format!("  /** `{folder}` */\n  export namespace {name} {{\n{inside}  }}\n"))
 }
