@@ -1,7 +1,7 @@
 //! A stage on AWS, looked at from the command line without a running app: both servers that stand in for SNS and SQS.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,6 +34,24 @@ impl Stage {
             "exports.process = async (message, context) => {\n  if (message.bad) context.reject('bad')\n}\n";
         write(&app.path().join("less/topics/ping/pong/index.js"), handler);
         Self { server, account, app }
+    }
+
+    /// App `friends` in the same account, with a subscriber of this one's topic.
+    fn other(&self) -> Self {
+        let app = tempfile::tempdir().expect("a folder");
+        let settings = "name = \"friends\"\n\n[stages.prod]\ntransport = \"aws\"\nregion = \"eu-west-1\"\n";
+        write(&app.path().join("less.toml"), settings);
+        let handler = "exports.process = async (message, context) => {\n  console.log('noted', context.topic, JSON.stringify(message))\n  if (message.bad) context.reject('bad')\n}\n";
+        write(&app.path().join("less/external_topics/shop/ping/note/index.js"), handler);
+        Self { server: self.server.clone(), account: self.account.clone(), app }
+    }
+
+    fn start(&self) -> (Process, SocketAddr) {
+        let address = free_address();
+        let listen = address.to_string();
+        let mut app = Process::start(&mut self.less(&["start", "--stage", "prod", "--listen", &listen]));
+        app.wait_for("listens on", 0);
+        (app, address)
     }
 
     fn less(&self, arguments: &[&str]) -> Command {
@@ -112,10 +130,7 @@ fn looked_at(variable: &str) {
     stage.end(0, &["deploy", "--stage", "prod", "--yes"]);
     // Before the app was there: a long poll of its that was cut off could still take the message, and hide it.
     without_cloudwatch(&stage);
-    let address = free_address();
-    let listen = address.to_string();
-    let mut server = Process::start(&mut stage.less(&["start", "--stage", "prod", "--listen", &listen]));
-    server.wait_for("listens on", 0);
+    let (server, address) = stage.start();
 
     // What is published is seen beside the subscriber's own queue, and the queue for it is nobody's orphan.
     let mut all = stage.tail(&["ping", "--json", "--limit", "2"]);
@@ -231,6 +246,53 @@ fn a_stage_on_localstack_is_looked_at_without_a_running_app() {
 #[test]
 fn a_stage_on_ministack_is_looked_at_without_a_running_app() {
     looked_at("LESS_TEST_MINISTACK");
+}
+
+/// What `shop` publishes is handled in `friends`, whose dead letters are its own.
+fn subscribed_to(variable: &str) {
+    let shop = Stage::on(variable);
+    let friends = shop.other();
+    shop.end(0, &["deploy", "--stage", "prod", "--yes"]);
+    friends.end(0, &["deploy", "--stage", "prod", "--yes"]);
+    let ((publisher, address), (mut subscriber, _)) = (shop.start(), friends.start());
+    let mut connection = Connection::open(address).expect("the app answers");
+    for body in ["{\"n\":1}", "{\"bad\":true}"] {
+        assert_eq!(connection.post("/topics/ping", body).expect("an answer").status, 202);
+    }
+    subscriber.wait_for("noted ping {\"n\":1}", 0);
+    let row = until("a dead letter", || {
+        let output = friends.less(&["status", "--stage", "prod", "--json"]).output().expect("it ends");
+        let row = parsed(&text(&output.stdout))["subscribers"][0].clone();
+        if row["dead"] == 1 { Ok(row) } else { Err(row.to_string()) }
+    });
+    assert_eq!((&row["topic"], &row["subscriber"]), (&"shop:ping".into(), &"note".into()));
+    let letters = parsed(&friends.end(0, &["dlq", "list", "--json", "--stage", "prod"]).0);
+    let id = letters[0]["message_id"].as_str().expect("an id").to_owned();
+    assert_eq!((&letters[0]["topic"], &letters[0]["body"]), (&"shop:ping".into(), &json!({"bad": true})));
+    let (_, said) = friends.end(0, &["dlq", "release", "shop:ping/note", &id, "--stage", "prod"]);
+    assert_eq!(said, "[less] released 1 of `shop:ping/note`\n");
+    until("it to be rejected once more", || {
+        let letters = parsed(&friends.end(0, &["dlq", "list", "note", "--json", "--stage", "prod"]).0);
+        if letters[0]["message_id"] == id.as_str() { Ok(()) } else { Err(letters.to_string()) }
+    });
+    friends.end(0, &["dlq", "purge", "shop:ping/note", "--all", "--stage", "prod"]);
+    let (_, said) = friends.end(1, &["tail", "shop:ping", "--stage", "prod"]);
+    assert!(said.contains("`shop:ping` is a topic of app `shop`, and is watched there\n"), "{said}");
+    subscriber.terminate();
+    publisher.terminate();
+    for stage in [&friends, &shop] {
+        stage.end(0, &["destroy", "--stage", "prod", "--yes", "--drop-messages"]);
+    }
+}
+
+#[test]
+fn another_app_s_topic_on_localstack_is_handled_here_and_its_dead_letters_are_ours() {
+    subscribed_to("LESS_TEST_LOCALSTACK");
+}
+
+#[test]
+fn another_app_s_topic_on_ministack_is_handled_here_and_its_dead_letters_are_ours() {
+    subscribed_to("LESS_TEST_MINISTACK");
 }
 
 #[test]

@@ -54,11 +54,9 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
     let (topology, site) = (stage.whole_topology()?, stage.site().await?);
     let key = stage.aws.kms_key.as_deref();
     let others = || external(&Desired::of(&topology, &site, key));
-    let shown = match arguments.what {
-        Some(what) => match what.role() {
-            Some(role) => policy(role, &topology, &site, key),
-            None => Value::Object(others()),
-        },
+    let shown = match arguments.what.map(What::role) {
+        Some(Some(role)) => policy(role, &topology, &site, key),
+        Some(None) => Value::Object(others()),
         None => {
             let roles = Role::ALL.map(|role| (role.to_string(), policy(role, &topology, &site, key)));
             let mut all: Map<String, Value> = roles.into_iter().collect();
