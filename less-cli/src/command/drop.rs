@@ -53,9 +53,8 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
         ui::say("Nothing was dropped");
         return Ok(ExitStatus::UserError);
     }
-    let last = client.drop_subscription(&row.topic, &row.subscriber, arguments.drop_messages).await;
-    let last = last.map_err(|error| refused(error, &row))?;
-    let lost = last.held();
+    let dropped = client.drop_subscription(&row.topic, &row.subscriber, arguments.drop_messages).await;
+    let lost = dropped.map_err(|error| refused(error, &row))?.held();
     let with = if lost > 0 { format!(", with {}", ui::count_u64(lost, "message")) } else { String::new() };
     ui::say(&format!("dropped `{name}`{with}"));
     Ok(ExitStatus::Success)

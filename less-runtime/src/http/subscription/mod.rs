@@ -103,5 +103,6 @@ fn connected(guest: &Guest, name: &str) -> String {
     }
 }
 
-#[cfg(all(test, feature = "embedded"))]
+#[cfg(test)]
+#[cfg(feature = "embedded")]
 mod tests;
