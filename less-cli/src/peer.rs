@@ -1,11 +1,12 @@
 //! Another app that can be asked for its contract: where it is, what lets us in, what it says.
 
+use std::path::Path;
 use std::time::Duration;
 
 use less_model::contract::Contract;
 use less_model::manifest::{ExternalLayer, Settings};
 use less_model::name::{AppName, StageName};
-use less_runtime::client::Client;
+use less_runtime::client::{Client, Trust};
 use less_runtime::publish::PublishError;
 use less_runtime::registry;
 
@@ -18,6 +19,7 @@ const API_KEY: &str = "LESS_API_KEY";
 pub struct Peer {
     url: String,
     token: Option<String>,
+    trust: Trust,
     /// The variable that holds the token, or would.
     variable: String,
 }
@@ -49,22 +51,22 @@ pub enum AskError {
 }
 
 impl Peer {
-    /// The app at this address. Where `less.toml` names it, with the token that belongs to it.
-    pub fn at(url: &str, settings: &Settings, stage: &StageName) -> Self {
+    /// The app at this address. Where `less.toml`, in `root`, names it, with the token and the certificates that belong to it.
+    pub fn at(url: &str, root: &Path, settings: &Settings, stage: &StageName) -> Self {
         let url = url.trim_end_matches('/').trim_end_matches("/_less/contract").trim_end_matches('/');
         let layers = settings.stages.get(stage).into_iter().chain([&settings.base]);
         let known = layers
             .flat_map(|layer| layer.external.keys())
             .map(|app| settings.external(stage, app))
             .find(|layer| layer.url.as_deref().is_some_and(|known| known.trim_end_matches('/') == url));
-        Self::with_url(url, known.unwrap_or_default())
+        Self::with_url(url, root, known.unwrap_or_default())
     }
 
     /// The app of this name: at the URL that `less.toml` gives, else among those that run on this machine. Otherwise why it is not found.
-    pub fn named(app: &AppName, settings: &Settings, stage: &StageName) -> Result<Self, String> {
+    pub fn named(app: &AppName, root: &Path, settings: &Settings, stage: &StageName) -> Result<Self, String> {
         let mut layer = settings.external(stage, app);
         if let Some(url) = layer.url.take() {
-            return Ok(Self::with_url(url.trim_end_matches('/'), layer));
+            return Ok(Self::with_url(url.trim_end_matches('/'), root, layer));
         }
         let all = registry::find(app).map_err(|error| error.to_string())?;
         // Another stage of it will do: what it promises is in what was built.
@@ -72,7 +74,8 @@ impl Peer {
         match (&here[..], &elsewhere[..]) {
             ([one], _) | ([], [one]) => {
                 let token = Some(one.token.expose().to_owned());
-                Ok(Self { url: one.url.clone(), token, variable: API_KEY.to_owned() })
+                let trust = Trust::of(one);
+                Ok(Self { url: one.url.clone(), token, trust, variable: API_KEY.to_owned() })
             }
             ([], []) => Err("it does not run on this machine".to_owned()),
             (several, others) => {
@@ -85,10 +88,11 @@ impl Peer {
         }
     }
 
-    fn with_url(url: &str, layer: ExternalLayer) -> Self {
+    fn with_url(url: &str, root: &Path, layer: ExternalLayer) -> Self {
+        let trust = layer.ca.map_or_else(Trust::usual, |ca| Trust::Authorities(root.join(ca)));
         let variable = layer.token_env.unwrap_or_else(|| API_KEY.to_owned());
         let token = std::env::var(&variable).ok().filter(|token| !token.is_empty());
-        Self { url: url.to_owned(), token, variable }
+        Self { url: url.to_owned(), token, trust, variable }
     }
 
     /// Where it is.
@@ -100,7 +104,8 @@ impl Peer {
     pub async fn contract(&self, patience: Duration) -> Result<Contract, AskError> {
         let unreachable =
             |cause: &str| AskError::Unreachable(format!("no app answers at {}: {cause}", self.url));
-        let client = Client::at(&self.url, self.token.clone()).map_err(|error| unreachable(&cause(error)))?;
+        let client = Client::believing(&self.url, self.token.clone(), &self.trust)
+            .map_err(|error| unreachable(&cause(error)))?;
         let asked = tokio::time::timeout(patience, client.contract()).await;
         match asked.map_err(|_| unreachable(&format!("nothing was heard within {patience:?}")))? {
             Ok(value) => Contract::from_value(value).map_err(|error| AskError::Unusable {

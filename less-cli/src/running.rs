@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use less_runtime::client::{Client, Status};
+use less_runtime::client::{Client, Status, Trust};
 use less_runtime::registry::{self, Entry};
 
 /// Longest that one of them is waited for.
@@ -21,7 +21,7 @@ pub(crate) async fn all() -> anyhow::Result<Vec<(Entry, Result<Status, String>)>
     let asked = entries.into_iter().map(|entry| {
         let key = key.clone();
         async move {
-            let answer = match Client::at(&entry.url, key) {
+            let answer = match Client::believing(&entry.url, key, &Trust::of(&entry)) {
                 Ok(client) => ask(&client).await,
                 Err(error) => Err(error.to_string()),
             };

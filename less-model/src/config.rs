@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::manifest::{AwsLayer, ExternalLayer, HttpLayer, Layer, Settings, TransportKind};
+use crate::manifest::{AwsLayer, ExternalLayer, HttpLayer, Layer, Settings, TlsFiles, TransportKind};
 use crate::name::{AppName, NameError, StageName};
 
 /// Default address.
@@ -119,6 +119,8 @@ pub struct Config {
     pub max_body: Sourced<u64>,
     /// Most connections at the same time.
     pub max_connections: Sourced<u32>,
+    /// What makes the endpoint HTTPS.
+    pub tls: Option<Sourced<TlsFiles>>,
 }
 
 /// A setting that makes no sense.
@@ -268,6 +270,8 @@ pub fn resolve(
             hosts: http(&layers, |http| http.hosts.clone(), Vec::new()),
             max_body: http(&layers, |http| http.max_body.map(crate::quantity::Size::bytes), DEFAULT_MAX_BODY),
             max_connections: http(&layers, |http| http.max_connections, DEFAULT_MAX_CONNECTIONS),
+            tls: pick(&layers, |layer| layer.http.tls.clone())
+                .map(|(value, source)| Sourced { value, source }),
         }),
         _ => Err(errors),
     }

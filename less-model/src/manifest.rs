@@ -329,6 +329,13 @@ impl Settings {
         layer.map_or_else(|| base.clone(), |layer| layer.over(&base))
     }
 
+    /// Whether HTTPS is spoken in some stage: by this app's endpoint, or to another app.
+    pub fn needs_tls(&self) -> bool {
+        let https = |layer: &ExternalLayer| layer.url.as_ref().is_some_and(|url| url.starts_with("https://"));
+        let mut layers = self.stages.values().chain([&self.base]);
+        layers.any(|layer| layer.http.tls.is_some() || layer.external.values().any(https))
+    }
+
     /// Every transport that some stage runs on, and the embedded broker, which development runs on.
     pub fn transports(&self) -> std::collections::BTreeSet<TransportKind> {
         let stages = self.stages.values().filter_map(|layer| layer.transport);
@@ -348,4 +355,17 @@ pub struct HttpLayer {
     /// Most connections at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<u32>,
+    /// What makes it HTTPS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
+}
+
+/// What makes an endpoint HTTPS. Paths are relative to the app's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// A file with the certificate, and behind it those that lead to an authority: PEM.
+    pub cert: String,
+    /// A file with the certificate's private key: PEM.
+    pub key: String,
 }

@@ -26,6 +26,8 @@ pub use crate::link::{LinkState, LinkStatus};
 use crate::message::MessageId;
 use crate::publish::{Publish, PublishError, Receipt};
 pub use crate::tail::{ShownMessage, TailLine};
+use crate::tls;
+pub use crate::tls::Trust;
 pub use crate::transport::Replay;
 pub use crate::worker::foreign::{WorkerState, WorkerStatus};
 
@@ -38,7 +40,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Client {
     url: String,
     key: Option<String>,
-    http: HttpClient<HttpConnector, Full<Bytes>>,
+    http: HttpClient<tls::Connector, Full<Bytes>>,
 }
 
 /// A topic's messages as they are accepted.
@@ -62,25 +64,31 @@ impl Drop for AddressFile {
 }
 
 /// Where other processes of this machine reach an app that listens here.
-pub(crate) fn local_url(address: SocketAddr) -> String {
+pub(crate) fn local_url(address: SocketAddr, scheme: &str) -> String {
     // An address that takes every interface is reached by loopback from here.
     let ip = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
     let host = if ip.contains(':') { format!("[{ip}]") } else { ip };
-    format!("http://{host}:{}", address.port())
+    format!("{scheme}://{host}:{}", address.port())
 }
 
 /// Writes down where the app listens, for other processes of the same app.
-pub(crate) fn write_address(folder: &Path, url: &str) -> io::Result<AddressFile> {
+///
+/// `certificate` is the absolute path of the file with the certificate that it shows, if it does.
+pub(crate) fn write_address(folder: &Path, url: &str, certificate: Option<&Path>) -> io::Result<AddressFile> {
     let path = folder.join(ADDRESS_FILE);
     let new = folder.join("address.json.new");
-    let text = json!({"url": url, "pid": std::process::id()}).to_string();
+    let mut address = json!({"url": url, "pid": std::process::id()});
+    if let Some(certificate) = certificate {
+        address["certificate"] = json!(certificate);
+    }
+    let text = address.to_string();
     std::fs::write(&new, text)?;
     std::fs::rename(&new, &path)?;
     Ok(AddressFile { path })
 }
 
-/// The address that a running app has written down, looked for from `folder` upwards.
-fn read_address(folder: &Path) -> Option<String> {
+/// The address that a running app has written down, looked for from `folder` upwards, and whom to believe there.
+fn read_address(folder: &Path) -> Option<(String, Trust)> {
     let file = match std::env::var_os("LESS_DATA") {
         Some(data) => std::fs::read(Path::new(&data).join(ADDRESS_FILE)).ok(),
         None => folder
@@ -88,34 +96,41 @@ fn read_address(folder: &Path) -> Option<String> {
             .find_map(|folder| std::fs::read(folder.join(".less/data").join(ADDRESS_FILE)).ok()),
     };
     let value: Value = serde_json::from_slice(&file?).ok()?;
-    Some(value["url"].as_str()?.to_owned())
+    // Who may write into the data folder may be believed: no name has to be in the certificate that an app shows on this machine.
+    let trust = value["certificate"].as_str().map_or_else(Trust::usual, |file| Trust::Exactly(file.into()));
+    Some((value["url"].as_str()?.to_owned(), trust))
 }
 
 impl Client {
     /// The app that the environment points to, looked for from `folder` upwards.
     pub fn discover(folder: &Path) -> Result<Self, PublishError> {
         let url = std::env::var("LESS_URL").ok().filter(|url| !url.is_empty());
-        let url = url.or_else(|| read_address(folder)).ok_or(PublishError::NoAddress)?;
-        Self::at(&url, std::env::var("LESS_API_KEY").ok().filter(|key| !key.is_empty()))
+        let found = url.map(|url| (url, Trust::usual())).or_else(|| read_address(folder));
+        let (url, trust) = found.ok_or(PublishError::NoAddress)?;
+        Self::believing(&url, std::env::var("LESS_API_KEY").ok().filter(|key| !key.is_empty()), &trust)
     }
 
-    /// The app at this address, such as `http://127.0.0.1:4100`.
+    /// The app at this address, such as `http://127.0.0.1:4100`. With `https://` its certificate is checked against those in the file that `LESS_CA`
+    /// names, else against the system's.
     pub fn at(url: &str, key: Option<String>) -> Result<Self, PublishError> {
+        Self::believing(url, key, &Trust::usual())
+    }
+
+    /// The app at this address, if `trust` says so where the address begins with `https://`.
+    pub fn believing(url: &str, key: Option<String>, trust: &Trust) -> Result<Self, PublishError> {
         let url = url.trim_end_matches('/').to_owned();
         let no_app = |cause: &str| PublishError::NoApp { url: url.clone(), cause: cause.to_owned() };
         let uri: Uri = url.parse().map_err(|_| no_app("this is no URL"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(no_app(
-                    "this client speaks no TLS yet: use http:// within the machine or a private network",
-                ));
-            }
-            _ => return Err(no_app("the URL must begin with http://")),
-        }
+        let encrypted = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(no_app("the URL must begin with http:// or https://")),
+        };
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
+        let connector =
+            tls::connector(connector, trust, encrypted).map_err(|error| no_app(&error.to_string()))?;
         let http = HttpClient::builder(TokioExecutor::new()).build(connector);
         Ok(Self { url, key, http })
     }
@@ -123,6 +138,11 @@ impl Client {
     /// Where the app is.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whether it is ready; an error says why it is not.
+    pub async fn ready(&self) -> Result<(), PublishError> {
+        self.ask(Method::GET, "/readyz", None).await.map(drop)
     }
 
     /// Publishes messages; one result each, in their order.
@@ -419,12 +439,15 @@ pub fn write_archive(snapshot: crate::transport::Snapshot, out: impl io::Write) 
 }
 
 /// The innermost causes of an HTTP client's error: the outer ones say only that there was one.
-fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
-    while let Some(source) = last.source() {
+    loop {
+        if let Some(said) = last.downcast_ref::<io::Error>().and_then(tls::explain) {
+            return said;
+        }
+        let Some(source) = last.source() else { return last.to_string() };
         last = source;
     }
-    last.to_string()
 }
 
 /// A name as a path's segment; what is no name would not be found anyway, and must not become another path.

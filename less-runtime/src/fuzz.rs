@@ -284,6 +284,7 @@ impl Http {
             hosts: vec!["api.example.com".to_owned()],
             api_key: None,
             link_tokens: Vec::new(),
+            tls: None,
             link: None,
             max_connections: 100,
             max_publishes: 100,

@@ -13,6 +13,7 @@ pub mod client;
 pub mod clock;
 pub mod codegen;
 pub mod context;
+mod dial;
 pub mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -31,6 +32,7 @@ mod shutdown;
 mod tail;
 mod telemetry;
 pub mod testing;
+mod tls;
 pub mod topic;
 pub mod transport;
 mod worker;

@@ -7,6 +7,7 @@ mod examples;
 mod friends;
 mod graph;
 mod orphans;
+mod secure;
 mod stage;
 mod store;
 mod support;

@@ -15,7 +15,7 @@ pub(crate) fn less(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_less"));
     command.current_dir(folder).env("CARGO_TARGET_DIR", target()).env("NO_COLOR", "1").stdin(Stdio::null());
     for name in
-        ["LISTEN", "DATA", "STAGE", "URL", "API_KEY", "LOG", "DRAIN", "RUNTIME_PATH", "NODE", "PYTHON"]
+        ["LISTEN", "DATA", "STAGE", "URL", "CA", "API_KEY", "LOG", "DRAIN", "RUNTIME_PATH", "NODE", "PYTHON"]
     {
         command.env_remove(format!("LESS_{name}"));
     }

@@ -1,5 +1,6 @@
 //! `less check`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use less_model::config::stage;
@@ -28,7 +29,8 @@ pub(super) async fn run(project: &Project, arguments: &Args) -> anyhow::Result<E
     let failed = read.diagnostics.iter().any(Diagnostic::is_error);
     // What would break others is no mistake of the sources: `build` refuses it, and here it is said.
     let changes = if failed { Vec::new() } else { lock::review(&read.tree, &read.app).warnings() };
-    let (others, notes) = if failed || arguments.offline { Default::default() } else { compare(&read).await };
+    let (others, notes) =
+        if failed || arguments.offline { Default::default() } else { compare(&project.root, &read).await };
     let diagnostics = [&read.diagnostics[..], &changes, &others].concat();
     ui::diagnostics(&diagnostics, &read.tree);
     for note in &notes {
@@ -54,13 +56,13 @@ pub(super) async fn run(project: &Project, arguments: &Args) -> anyhow::Result<E
 }
 
 /// What other apps have changed that breaks this one, as far as they can be asked, and which of them could not.
-async fn compare(read: &Read) -> (Vec<Diagnostic>, Vec<String>) {
+async fn compare(root: &Path, read: &Read) -> (Vec<Diagnostic>, Vec<String>) {
     let (mut found, mut notes) = (Vec::new(), Vec::new());
     // A stage that has no name has no app either: what runs it says so.
     let Ok(stage) = stage(None, |name| std::env::var(name).ok()) else { return (found, notes) };
     for app in read.app.publishers() {
         let name = &app.name;
-        let peer = match Peer::named(name, &read.app.settings, &stage.value) {
+        let peer = match Peer::named(name, root, &read.app.settings, &stage.value) {
             Ok(peer) => peer,
             Err(why) => {
                 notes.push(format!("the contract of `{name}` was not compared: {why}"));

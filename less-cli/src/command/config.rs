@@ -64,6 +64,11 @@ pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<E
             }
         }
     }
+    if let Some(tls) = &config.tls {
+        for (name, value) in [("http.tls.cert", &tls.value.cert), ("http.tls.key", &tls.value.key)] {
+            rows.push((name.to_owned(), value.clone(), tls.source.to_string()));
+        }
+    }
     if let Some(url) = &config.url {
         rows.push(row("url", url));
     }

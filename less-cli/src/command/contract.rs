@@ -86,7 +86,7 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 
 async fn add(project: &Project, source: &str, wanted: Wanted<'_>) -> anyhow::Result<ExitStatus> {
     let app = project.read()?.app;
-    let theirs = fetch(source, &app).await?;
+    let theirs = fetch(source, &project.root, &app).await?;
     if theirs.app == app.name {
         return Err(user_error(format!(
             "this is the contract of `{}`, which is this app itself\nhint: subscribers of its own topics are in `less/topics/TOPIC`",
@@ -126,17 +126,17 @@ async fn add(project: &Project, source: &str, wanted: Wanted<'_>) -> anyhow::Res
 }
 
 /// The contract that is meant by a word on the command line.
-async fn fetch(source: &str, app: &App) -> anyhow::Result<Contract> {
+async fn fetch(source: &str, root: &Path, app: &App) -> anyhow::Result<Contract> {
     let env = |name: &str| std::env::var(name).ok();
     let stage = stage(None, env).map_err(|error| user_error(error.to_string()))?.value;
     let peer = if source.contains("://") {
-        Peer::at(source, &app.settings, &stage)
+        Peer::at(source, root, &app.settings, &stage)
     } else {
         let path = Path::new(source);
         let name = source.parse::<AppName>();
         match (std::fs::metadata(path), name) {
             (Ok(found), _) if !found.is_dir() => return file(path),
-            (_, Ok(name)) => return named(&name, app, &stage).await,
+            (_, Ok(name)) => return named(&name, root, app, &stage).await,
             (Ok(_), Err(_)) => {
                 return Err(user_error(format!("`{source}` is a folder\nhint: name the file in it")));
             }
@@ -146,8 +146,8 @@ async fn fetch(source: &str, app: &App) -> anyhow::Result<Contract> {
     peer.contract(PATIENCE).await.map_err(|error| user_error(error.to_string()))
 }
 
-async fn named(name: &AppName, app: &App, stage: &StageName) -> anyhow::Result<Contract> {
-    let peer = Peer::named(name, &app.settings, stage).map_err(|why| {
+async fn named(name: &AppName, root: &Path, app: &App, stage: &StageName) -> anyhow::Result<Contract> {
+    let peer = Peer::named(name, root, &app.settings, stage).map_err(|why| {
         user_error(format!(
             "no app `{name}` was found: {why}\nhint: start it with `less dev`, give its URL, or a file that `less contract export --out FILE` wrote there"
         ))

@@ -216,8 +216,10 @@ fn resources(target: &Target) {
     let url = stage.and_then(|layer| layer.url.clone()).unwrap_or_else(|| {
         let listen = stage.and_then(|layer| layer.listen.clone()).or_else(|| settings.base.listen.clone());
         let listen = listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
+        let tls = stage.is_some_and(|layer| layer.http.tls.is_some()) || settings.base.http.tls.is_some();
+        let scheme = if tls { "https" } else { "http" };
         format!(
-            "http://{listen} where `less start --stage {0}` runs (`url` in `[stages.{0}]` names the address that others use)",
+            "{scheme}://{listen} where `less start --stage {0}` runs (`url` in `[stages.{0}]` names the address that others use)",
             target.stage
         )
     });

@@ -1,19 +1,18 @@
 //! What `less dev` shows once the app is up.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use less_model::tree::{App, MessageSource, Topic};
 
 /// Prints the app's topics and subscribers, its address, and a command to try.
-pub(super) fn print(app: &App, address: SocketAddr, took: Duration) {
-    anstream::eprint!("{}", text(app, address, took));
+pub(super) fn print(app: &App, url: &str, took: Duration) {
+    anstream::eprint!("{}", text(app, url, took));
 }
 
-fn text(app: &App, address: SocketAddr, took: Duration) -> String {
+fn text(app: &App, url: &str, took: Duration) -> String {
     let mut lines = vec![
         String::new(),
-        format!("  {} is live on http://{address} ({:.1} s)", app.name, took.as_secs_f64()),
+        format!("  {} is live on {url} ({:.1} s)", app.name, took.as_secs_f64()),
         String::new(),
     ];
     for (address, topic) in app.addressed() {
@@ -27,7 +26,7 @@ fn text(app: &App, address: SocketAddr, took: Duration) -> String {
         }
     }
     if let Some(topic) = super::example(app) {
-        lines.extend([String::new(), "  Try it:".to_owned(), format!("    {}", curl(topic, address))]);
+        lines.extend([String::new(), "  Try it:".to_owned(), format!("    {}", curl(topic, url))]);
     }
     lines.extend([
         String::new(),
@@ -38,7 +37,7 @@ fn text(app: &App, address: SocketAddr, took: Duration) -> String {
 }
 
 /// A `curl` that publishes to a topic, with a body that fits where that can be guessed.
-pub(crate) fn curl(topic: &Topic, address: SocketAddr) -> String {
+pub(crate) fn curl(topic: &Topic, url: &str) -> String {
     let sample = match &topic.message {
         MessageSource::Any => Some(serde_json::json!({"hello": "world"})),
         MessageSource::Rust { shape, .. } => shape.known_sample(),
@@ -47,5 +46,5 @@ pub(crate) fn curl(topic: &Topic, address: SocketAddr) -> String {
     let body = sample.map_or_else(|| "{…}".to_owned(), |sample| sample.to_string());
     // As a shell wants it between single quotes.
     let body = body.replace('\'', "'\\''");
-    format!("curl http://{address}/topics/{} -H 'content-type: application/json' -d '{body}'", topic.name)
+    format!("curl {url}/topics/{} -H 'content-type: application/json' -d '{body}'", topic.name)
 }

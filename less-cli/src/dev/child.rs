@@ -7,7 +7,6 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use crate::program::Program;
@@ -90,23 +89,4 @@ impl App {
             let _ = kill_process(pid, signal);
         }
     }
-}
-
-/// Waits until the app answers. The socket is open before the app is, so one request simply waits for its answer.
-pub(super) async fn ready(address: std::net::SocketAddr) {
-    loop {
-        if ask(address).await.is_ok_and(|ready| ready) {
-            return;
-        }
-        // It answers "not yet" while it starts or stops.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-async fn ask(address: std::net::SocketAddr) -> std::io::Result<bool> {
-    let mut stream = tokio::net::TcpStream::connect(address).await?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
-    let mut answer = Vec::new();
-    stream.take(4096).read_to_end(&mut answer).await?;
-    Ok(answer.starts_with(b"HTTP/1.1 200"))
 }

@@ -4,6 +4,7 @@
 
 mod banner;
 mod child;
+mod endpoint;
 mod reload;
 mod watch;
 
@@ -19,6 +20,7 @@ use less_model::tree;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::child::{App, Stop};
+use self::endpoint::Endpoint;
 use self::watch::Watch;
 use crate::cargo::BuildOptions;
 use crate::cli::ExitStatus;
@@ -41,6 +43,7 @@ pub async fn run(project: &Project, flags: &Flags) -> anyhow::Result<ExitStatus>
         project,
         flags: flags.clone(),
         socket: None,
+        certificate: None,
         app: None,
         restart_in: RESTART_FIRST,
         changed: Vec::new(),
@@ -124,6 +127,8 @@ struct Session<'a> {
     project: &'a Project,
     flags: Flags,
     socket: Option<(SocketAddr, TcpListener)>,
+    /// The file with the certificate that the app shows, where it speaks HTTPS.
+    certificate: Option<PathBuf>,
     app: Option<Running>,
     restart_in: Duration,
     /// Sources that have changed since the app that runs was started or told.
@@ -154,7 +159,7 @@ impl Session<'_> {
             && running.manifest == manifest
             && let Some(subscribers) = reload::subscribers(&generated.app, &self.changed)
         {
-            match reload::replace(self.address(), &subscribers).await {
+            match reload::replace(&self.endpoint(), &subscribers).await {
                 Ok(()) => self.changed.clear(),
                 Err(error) => complain(&format!("the workers could not be replaced: {error}")),
             }
@@ -182,9 +187,8 @@ impl Session<'_> {
         }
         self.restart_in = RESTART_FIRST;
         self.changed.clear();
-        let address = self.address();
         if first {
-            banner::print(&generated.app, address, began.elapsed());
+            banner::print(&generated.app, &self.endpoint().url(), began.elapsed());
         } else {
             say(&format!("reloaded in {:.1} s", began.elapsed().as_secs_f64()));
         }
@@ -212,6 +216,7 @@ impl Session<'_> {
 
     /// Opens the socket, or keeps the one that is open.
     fn bind(&mut self, config: &Config) -> anyhow::Result<()> {
+        self.certificate = config.tls.as_ref().map(|tls| self.project.root.join(&tls.value.cert));
         let wanted = config.listen.value;
         if self.socket.as_ref().is_some_and(|(address, _)| *address == wanted) {
             return Ok(());
@@ -228,6 +233,10 @@ impl Session<'_> {
     fn address(&self) -> SocketAddr {
         let bound = self.socket.as_ref().and_then(|(_, listener)| listener.local_addr().ok());
         bound.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        Endpoint { address: self.address(), certificate: self.certificate.clone() }
     }
 
     fn arguments(&self) -> Vec<String> {
@@ -258,10 +267,10 @@ impl Session<'_> {
 
     /// Whether the app came up; `false` means that it ended instead.
     async fn wait_until_ready(&mut self) -> anyhow::Result<bool> {
-        let address = self.address();
+        let endpoint = self.endpoint();
         let Some(running) = self.app.as_mut() else { return Ok(false) };
         tokio::select! {
-            () = child::ready(address) => Ok(true),
+            () = endpoint.ready() => Ok(true),
             status = running.app.ended() => {
                 status.context("can't wait for the app")?;
                 self.app = None;

@@ -1,13 +1,12 @@
 //! A change that concerns worker processes alone: they are replaced, and the app goes on.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::endpoint::Endpoint;
 use less_model::language::Language;
 use less_model::tree::{App, Subscriber};
 use less_runtime::PublishError;
-use less_runtime::client::Client;
 
 /// Modules that handlers of other languages share.
 const SHARED: &str = "less/shared";
@@ -38,9 +37,8 @@ pub(super) fn subscribers(app: &App, changed: &[PathBuf]) -> Option<BTreeSet<Nam
 }
 
 /// Has the running app replace their processes.
-pub(super) async fn replace(address: SocketAddr, subscribers: &BTreeSet<Names>) -> Result<(), PublishError> {
-    let key = std::env::var("LESS_API_KEY").ok().filter(|key| !key.is_empty());
-    let client = Client::at(&format!("http://{address}"), key)?;
+pub(super) async fn replace(at: &Endpoint, subscribers: &BTreeSet<Names>) -> Result<(), PublishError> {
+    let client = at.client()?;
     for (topic, subscriber) in subscribers {
         client.restart_workers(topic, subscriber).await?;
         super::say(&format!("reloading {topic}/{subscriber}"));

@@ -51,9 +51,12 @@ pub(super) fn api(app: &App, runtime: &RuntimeSource) -> anyhow::Result<String> 
         RuntimeSource::Path(path) => table([("path", path.display().to_string().into())]),
         RuntimeSource::Registry(version) => table([("version", format!("={version}").into())]),
     };
-    // An app compiles the transports of its stages, and no other.
-    if app.settings.transports().contains(&TransportKind::Aws) {
-        source.insert("features".to_owned(), Value::Array(vec!["aws".into()]));
+    // An app compiles the transports of its stages, and no other; likewise TLS.
+    let aws = app.settings.transports().contains(&TransportKind::Aws).then_some("aws");
+    let tls = app.settings.needs_tls().then_some("tls");
+    let features: Vec<Value> = aws.into_iter().chain(tls).map(Value::from).collect();
+    if !features.is_empty() {
+        source.insert("features".to_owned(), Value::Array(features));
     }
     dependencies.insert("less-runtime".to_owned(), Value::Table(source));
     text(&table([
@@ -90,4 +93,36 @@ fn inherited(dependencies: &Table) -> impl Iterator<Item = (String, Value)> {
         }
         (name.clone(), value)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use less_model::scan::scan;
+    use less_model::source::SourceTree;
+
+    use super::*;
+
+    #[test]
+    fn the_runtime_has_what_some_stage_needs_and_nothing_else() {
+        let external = "external.shop]\nurl = ";
+        for (settings, features) in [
+            (String::new(), None),
+            (format!("[{external}\"http://127.0.0.1:1\"\n"), None),
+            (format!("[{external}\"https://a.example\"\n"), Some(vec!["tls"])),
+            (format!("[stages.b.{external}\"https://a.example\"\n"), Some(vec!["tls"])),
+            ("[http.tls]\ncert = \"c\"\nkey = \"k\"\n".to_owned(), Some(vec!["tls"])),
+            (
+                "[stages.a]\ntransport = \"aws\"\n[stages.b.http.tls]\ncert = \"c\"\nkey = \"k\"\n"
+                    .to_owned(),
+                Some(vec!["aws", "tls"]),
+            ),
+        ] {
+            let tree = SourceTree::fixture(&format!("//- less.toml\nname = \"friends\"\n{settings}"));
+            let text = api(&scan(&tree, "app").0, &RuntimeSource::Registry("1.0.0")).unwrap();
+            let table: Table = text.parse().unwrap();
+            let found = table["dependencies"]["less-runtime"].get("features");
+            let found = found.map(|all| all.as_array().unwrap().iter().filter_map(Value::as_str).collect());
+            assert_eq!(found, features, "{settings}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::other_app;
 use super::table::{Doc, Table};
 use crate::diagnostic::Diagnostic;
 use crate::elsewhere::{is_account, is_region};
-use crate::manifest::{AwsLayer, HttpLayer, Layer, Policy, Settings, TransportKind};
+use crate::manifest::{AwsLayer, HttpLayer, Layer, Policy, Settings, TlsFiles, TransportKind};
 use crate::name::{AppName, StageName, nearest};
 use crate::quantity::Size;
 
@@ -37,7 +37,8 @@ const STAGE_KEYS: [&str; 10] = [
 ];
 /// Those of them that only a stage on AWS has a use for.
 const AWS_KEYS: [&str; 4] = ["region", "account", "kms_key", "subscriber_accounts"];
-const HTTP_KEYS: [&str; 3] = ["hosts", "max_body", "max_connections"];
+const HTTP_KEYS: [&str; 4] = ["hosts", "max_body", "max_connections", "tls"];
+const TLS_KEYS: [&str; 2] = ["cert", "key"];
 
 /// Reads the file's text.
 pub(super) fn read(path: &str, text: &str) -> (File, Vec<Diagnostic>) {
@@ -190,5 +191,28 @@ fn http_layer(doc: &mut Doc, table: Table) -> HttpLayer {
         hosts: doc.texts(table, "hosts"),
         max_body: doc.size(table, "max_body", Size::from_bytes(1)..=Size::from_bytes(1 << 30)),
         max_connections: doc.number(table, "max_connections", 1..=1_000_000),
+        tls: tls(doc, table),
     }
+}
+
+fn tls(doc: &mut Doc, http: Table) -> Option<TlsFiles> {
+    let title = format!("{}.tls]", http.title.trim_end_matches(']'));
+    let table = doc.table(http, "tls", &title)?;
+    doc.known(table, &TLS_KEYS);
+    let file = |doc: &mut Doc, key: &str| {
+        let text = doc.text(table, key)?;
+        if text.get_ref().is_empty() {
+            doc.error("bad-value", format!("`{key}` is the path of a file, it can't be empty"), text.span());
+            return None;
+        }
+        Some((*text.get_ref()).to_owned())
+    };
+    let (cert, key) = (file(doc, "cert"), file(doc, "key"));
+    let span = http.entries.get("tls").map_or(0..0, Spanned::span);
+    for missing in TLS_KEYS.iter().filter(|key| !table.entries.contains_key(**key)) {
+        let hint = "name both files: `cert = \"cert.pem\"` and `key = \"key.pem\"`";
+        let diagnostic = Diagnostic::error("bad-value", format!("`{title}` has no `{missing}`"));
+        doc.report(diagnostic.hint(hint), span.clone());
+    }
+    Some(TlsFiles { cert: cert?, key: key? })
 }

@@ -1,7 +1,7 @@
 //! Opens the links to other apps whose topics this app subscribes to.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use less_model::config::{Config, MIN_API_KEY, Secret};
@@ -12,6 +12,7 @@ use super::HostError;
 use crate::app::layout;
 use crate::link::{Address, Find, Link, LinkOptions, Linked, Subscription, Timing};
 use crate::registry;
+use crate::tls::Trust;
 use crate::transport::{Layout, TopicSpec, Transport};
 
 /// The file in the data folder that holds the folder's own number.
@@ -94,7 +95,7 @@ fn find(app: &AppName, stage: &StageName, at: ExternalLayer) -> Result<Find, Str
     if !loopback && url.starts_with("http://") {
         tracing::warn!(target: "less_runtime", "the link to app `{app}` at {url} is not encrypted: token and messages can be read on the way");
     }
-    let address = Address { url, token, ca: ca.map(PathBuf::from) };
+    let address = Address { url, token, trust: ca.map_or(Trust::System, |ca| Trust::Authorities(ca.into())) };
     Ok(Box::new(move || Ok(address.clone())))
 }
 
@@ -124,7 +125,9 @@ fn registered(app: &AppName, stage: &StageName) -> Result<Address, String> {
     let all = registry::find(app).map_err(|error| error.to_string())?;
     let (here, elsewhere): (Vec<_>, Vec<_>) = all.into_iter().partition(|entry| entry.stage == *stage);
     match &here[..] {
-        [entry] => Ok(Address { url: entry.url.clone(), token: Some(entry.token.clone()), ca: None }),
+        [entry] => {
+            Ok(Address { url: entry.url.clone(), token: Some(entry.token.clone()), trust: Trust::of(entry) })
+        }
         [] => Err(match elsewhere.first() {
             Some(other) => format!("it runs in stage `{}`, not in `{stage}`", other.stage),
             None => "it does not run on this machine, which is looked at again and again".to_owned(),

@@ -4,6 +4,7 @@ mod arguments;
 mod links;
 mod listener;
 mod register;
+mod secure;
 mod store;
 mod workers;
 
@@ -24,6 +25,7 @@ use crate::clock::Clock;
 use crate::codegen::Registry;
 use crate::metrics::Metrics;
 use crate::shutdown::{self, ShutdownSwitch};
+use crate::tls::TlsError;
 use crate::transport::TransportError;
 use crate::worker::Handlers;
 use crate::worker::foreign::launch;
@@ -57,6 +59,8 @@ enum HostError {
     Folder(TransportError),
     #[error("{}", .0.join("\nerror: "))]
     External(Vec<String>),
+    #[error("`[http.tls]`: {0}")]
+    Tls(#[from] TlsError),
     #[error("can't {action}: {cause}")]
     System { action: &'static str, cause: std::io::Error },
 }
@@ -64,9 +68,12 @@ enum HostError {
 impl HostError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Arguments(_) | Self::Manifest(_) | Self::Config(_) | Self::Drain(_) | Self::External(_) => {
-                1
-            }
+            Self::Arguments(_)
+            | Self::Manifest(_)
+            | Self::Config(_)
+            | Self::Drain(_)
+            | Self::External(_)
+            | Self::Tls(_) => 1,
             Self::Listen { .. } | Self::Transport(_) | Self::Folder(_) | Self::System { .. } => 2,
         }
     }
@@ -157,6 +164,7 @@ async fn run(
     let listener = listener::open(config.listen.value).await?;
     let address =
         listener.local_addr().map_err(|cause| HostError::System { action: "read the address", cause })?;
+    let (acceptor, reached) = secure::read(&config, address)?;
     let folder = PathBuf::from(&config.data.value);
     let clock = Clock::System;
     let transport = store::open(&config, &manifest, clock.clone()).await?;
@@ -176,8 +184,8 @@ async fn run(
     let place = workers::Place { app: &app, metrics: &metrics, shutdown: &shutdown };
     let (mut workers, controls) = workers::start(&place, &registry, &handlers).await?;
     let mut options = http::Options::new(&config, Arc::clone(&metrics), controls);
-    let url = client::local_url(address);
-    let registration = register::register(&config, app.manifest(), &url, app.clock().now());
+    options.tls = acceptor;
+    let registration = register::register(&config, app.manifest(), &reached, app.clock().now());
     options.link_tokens.extend(registration.token.clone());
     options.link = link.clone();
     let server = tokio::spawn(http::serve(listener, Arc::clone(&app), options, shutdown.clone()));
@@ -185,7 +193,10 @@ async fn run(
         // It holds nothing but the address: where it can't be made, that is not written.
         let _ = std::fs::create_dir_all(&folder);
     }
-    let _address_file = match (client::write_address(&folder, &url), config.transport.value) {
+    let _address_file = match (
+        client::write_address(&folder, &reached.url, reached.certificate.as_deref()),
+        config.transport.value,
+    ) {
         (Ok(file), _) => Some(file),
         (Err(cause), TransportKind::Embedded) => {
             return Err(HostError::System { action: "write the address file", cause });
@@ -193,7 +204,7 @@ async fn run(
         // Without a broker of its own it may well run where nothing can be written.
         (Err(_), TransportKind::Aws) => None,
     };
-    tracing::info!(target: "less_runtime", "{} listens on http://{address}", app.manifest().app);
+    tracing::info!(target: "less_runtime", "{} listens on {}://{address}", app.manifest().app, reached.scheme());
 
     let ended = wait(signals, &mut workers).await;
     switch.stop();

@@ -10,6 +10,7 @@ mod guard;
 mod link;
 mod problem;
 mod publish;
+mod secure;
 mod subscription;
 pub(crate) mod tail;
 
@@ -33,6 +34,7 @@ use self::problem::Problem;
 use crate::app::App;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
+use crate::tls::{Acceptor, Duplex};
 use crate::worker::foreign::Control;
 
 /// Most publishes that are in progress at the same time; further ones are answered 429.
@@ -57,6 +59,8 @@ pub(crate) struct Options {
     pub(crate) metrics: Arc<Metrics>,
     /// For each subscription with worker processes, how they are.
     pub(crate) workers: Vec<Option<Arc<Control>>>,
+    /// What makes it HTTPS.
+    pub(crate) tls: Option<Acceptor>,
     /// Serves other apps' links, where the app's transport can.
     pub(crate) link: Option<Arc<crate::link::Server>>,
     /// What opens a link, and nothing else: any of these.
@@ -76,6 +80,7 @@ impl Options {
             drain: Duration::from_secs(5),
             metrics,
             workers,
+            tls: None,
             link: None,
             link_tokens: config.link_token.iter().map(|token| token.value.clone()).collect(),
         }
@@ -97,6 +102,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, options: Options
         (options.header_timeout, options.drain, options.max_connections);
     let publishes = Semaphore::new(options.max_publishes);
     let shared = Arc::new(Shared { app, options, publishes, shutdown: shutdown.clone() });
+    let tls = shared.options.tls.clone();
     let service = TowerToHyperService::new(router(shared));
     loop {
         // Further connections wait in the system's queue.
@@ -115,22 +121,20 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, options: Options
         };
         // Without it a small answer waits for the peer's acknowledgement; failing to set it costs only that.
         let _ = stream.set_nodelay(true);
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(header_timeout)
-            .serve_connection(TokioIo::new(stream), service.clone())
-            .with_upgrades();
-        let stopping = shutdown.clone();
+        let (service, tls, stopping) = (service.clone(), tls.clone(), shutdown.clone());
         tokio::spawn(async move {
-            tokio::pin!(connection);
-            // A connection's end in error is the peer's doing; its requests were answered or never whole.
-            let ended = tokio::select! {
-                _ = &mut connection => true,
-                () = stopping.stopping() => false,
-            };
-            if !ended {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
+            match tls {
+                None => converse(stream, service, header_timeout, stopping).await,
+                Some(acceptor) => {
+                    // In the connection's own task, and as patient as with headers: who says nothing delays nobody.
+                    let stream = tokio::select! {
+                        stream = tokio::time::timeout(header_timeout, secure::open(&acceptor, stream)) => stream,
+                        () = stopping.stopping() => return,
+                    };
+                    if let Ok(Some(stream)) = stream {
+                        converse(stream, service, header_timeout, stopping).await;
+                    }
+                }
             }
             drop(permit);
         });
@@ -139,6 +143,30 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, options: Options
     // Requests that are still open then are told nothing, which a client takes as unknown.
     let all = u32::try_from(max_connections).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(drain, connections.acquire_many(all)).await;
+}
+
+/// Answers a connection's requests, until it ends or the app stops.
+async fn converse(
+    stream: impl Duplex + 'static,
+    service: TowerToHyperService<Router>,
+    header_timeout: Duration,
+    stopping: Shutdown,
+) {
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    // A connection's end in error is the peer's doing; its requests were answered or never whole.
+    let ended = tokio::select! {
+        _ = &mut connection => true,
+        () = stopping.stopping() => false,
+    };
+    if !ended {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
 }
 
 fn router(shared: Arc<Shared>) -> Router {

@@ -1,5 +1,8 @@
 //! The endpoint over real sockets: every status, as a client sees it.
 
+#[cfg(feature = "tls")]
+mod secure;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -145,6 +148,7 @@ pub(crate) fn options() -> Options {
         hosts: vec!["api.example.com".to_owned()],
         api_key: None,
         link_tokens: Vec::new(),
+        tls: None,
         link: None,
         max_connections: 100,
         max_publishes: 100,

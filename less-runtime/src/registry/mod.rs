@@ -39,6 +39,9 @@ pub struct Entry {
     pub stage: StageName,
     /// Where it listens, as seen from this machine.
     pub url: String,
+    /// The file with the certificate that it shows, an absolute path, where its URL is an https:// one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
     /// What lets other apps of the same user in; [`token`] makes one.
     #[serde(with = "secret")]
     pub token: Secret,

@@ -17,6 +17,7 @@ fn entry(app: &str, started_at: Timestamp) -> Entry {
         app: app.parse().unwrap(),
         stage: "dev".parse().unwrap(),
         url: "http://127.0.0.1:4100".to_owned(),
+        certificate: None,
         token: token(),
         pid: std::process::id(),
         folder: "/somewhere".into(),

@@ -9,13 +9,13 @@ use http_body_util::{BodyExt, Empty};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::super::frame::{self, Reader, encode};
 use super::super::protocol::{Hello, ToPublisher, ToSubscriber, VERSION};
 use super::{Address, Shared};
+use crate::dial;
 use crate::message::StoredMessage;
 
 /// Longest answer that is read of an app which refuses the link, in bytes.
@@ -107,11 +107,11 @@ async fn once(shared: &Arc<Shared>, welcomed: &mut bool) -> String {
 
 /// Asks the app for a link: from then on the connection carries frames.
 async fn upgrade(address: &Address) -> Result<Upgraded, String> {
-    let Address { url, token, .. } = address;
+    let Address { url, token, trust } = address;
     let failed = |error: &dyn std::fmt::Display| format!("can't reach {url}: {error}");
     let uri: http::Uri = url.parse().map_err(|_| format!("`{url}` is no URL"))?;
     let authority = uri.authority().ok_or_else(|| format!("`{url}` is no URL"))?;
-    let stream = dial(&uri).await.map_err(|error| failed(&error))?;
+    let stream = dial::connect(&uri, trust).await.map_err(|error| failed(&error))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
     tokio::spawn(connection.with_upgrades());
@@ -135,13 +135,6 @@ async fn upgrade(address: &Address) -> Result<Upgraded, String> {
     let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
     let detail = problem["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned);
     Err(format!("{url} refuses the link: {detail}"))
-}
-
-async fn dial(uri: &http::Uri) -> io::Result<TcpStream> {
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 /// Greets, and listens until the connection ends.

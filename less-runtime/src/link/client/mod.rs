@@ -5,7 +5,6 @@ mod connection;
 mod consumer;
 mod state;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use less_model::config::Secret;
@@ -20,6 +19,7 @@ use super::Timing;
 use super::frame::{Frame, encode};
 use super::protocol::Subscription;
 use super::protocol::{Place, ToPublisher};
+use crate::tls::Trust;
 use crate::transport::{Consumer, TransportError};
 
 /// Where another app is reached.
@@ -29,8 +29,8 @@ pub(crate) struct Address {
     pub(crate) url: String,
     /// What it asks for.
     pub(crate) token: Option<Secret>,
-    /// Certificates that its own is checked against, instead of the system's.
-    pub(crate) ca: Option<PathBuf>,
+    /// Whom to believe that it is the app, where the URL is an https:// one.
+    pub(crate) trust: Trust,
 }
 
 /// Says where the other app is now, or why that is not known.

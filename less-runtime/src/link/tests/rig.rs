@@ -20,6 +20,7 @@ use crate::http;
 use crate::message::MessageId;
 use crate::publish::{PublishError, Receipt};
 use crate::shutdown::{self, ShutdownSwitch};
+use crate::tls::Trust;
 use crate::transport::conformance::ByHand;
 use crate::transport::embedded::{self, Options};
 use crate::transport::{
@@ -121,7 +122,7 @@ pub(super) fn subscriber_with(layout: &Layout, at: &Where, token: &str, instance
     let (at, token) = (Arc::clone(at), token.to_owned());
     let find = move || {
         let url = format!("http://{}", at.lock().unwrap());
-        Ok(Address { url, token: Some(Secret::new(token.clone())), ca: None })
+        Ok(Address { url, token: Some(Secret::new(token.clone())), trust: Trust::System })
     };
     Link::open(LinkOptions {
         publisher: "shop".parse().unwrap(),
