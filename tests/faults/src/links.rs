@@ -74,6 +74,12 @@ struct Published {
     acknowledged: BTreeMap<&'static str, BTreeSet<u64>>,
 }
 
+impl Published {
+    fn count(&self) -> u64 {
+        self.acknowledged.values().map(|numbers| numbers.len() as u64).sum()
+    }
+}
+
 /// Runs it. Returns whether what is promised held.
 pub(crate) fn run(less: &Path, kills: u64, messages: u64) -> Result<bool> {
     let began = Instant::now();
@@ -90,11 +96,11 @@ pub(crate) fn run(less: &Path, kills: u64, messages: u64) -> Result<bool> {
     linked(&mut pair)?;
     let mut published = Published::default();
     let mut killed = 0;
-    while killed < kills || published.next < messages {
+    while killed < kills || published.count() < messages {
         pair.publisher()?;
         pair.subscriber()?;
         // The rest of the messages, spread over the rest of the kills.
-        let left = messages.saturating_sub(published.next) / BATCH;
+        let left = messages.saturating_sub(published.count()) / BATCH;
         let requests = (left / (kills - killed).max(1)).max(LEAST);
         let requests = rand::rng().random_range(1..=2 * requests);
         let address = pair.publisher()?.address;
@@ -112,17 +118,17 @@ pub(crate) fn run(less: &Path, kills: u64, messages: u64) -> Result<bool> {
     let (here, there) = settled(&mut pair)?;
     let mut problems = compare(&here, &there, &published);
     problems.extend(handled(&std::fs::read_to_string(&pair.history.path)?, &published));
-    let (publisher, subscriber) = (pair.publisher.take(), pair.subscriber.take());
-    subscriber.into_iter().chain(publisher).try_for_each(App::stop)?;
+    let apps = [pair.subscriber.take(), pair.publisher.take()];
+    apps.into_iter().flatten().try_for_each(App::stop)?;
     problems.extend(verify_store(&pair.less, &pair.place.join("stored"))?);
     problems.iter().take(20).for_each(|problem| println!("  {problem}"));
-    let acknowledged: usize = published.acknowledged.values().map(BTreeSet::len).sum();
+    let acknowledged = published.count();
     println!(
         "links: {kills} kills, {acknowledged} acknowledged, {} problems, {} s",
         problems.len(),
         began.elapsed().as_secs()
     );
-    Ok(problems.is_empty() && acknowledged as u64 >= messages / 2)
+    Ok(problems.is_empty())
 }
 
 /// Starts both, and waits until they are linked.
