@@ -36,7 +36,7 @@ features() {
     cargo check --locked -q -p less-model
     cargo check --locked -q -p less-model --features parse
     cargo check --locked -q -p less-runtime --no-default-features
-    for feature in embedded aws deploy schema conformance mutants; do
+    for feature in embedded aws deploy tls schema conformance mutants; do
         cargo check --locked -q -p less-runtime --no-default-features --features "$feature"
     done
 }

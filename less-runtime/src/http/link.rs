@@ -20,8 +20,7 @@ pub(super) async fn link(
     mut request: Request,
 ) -> Result<Response, Problem> {
     let Some(server) = shared.options.link.clone() else {
-        let detail =
-            "this app keeps no messages for other apps: its stage does not run on the embedded broker";
+        let detail = "this app keeps no messages for other apps: its stage runs on a transport that can't";
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "unsupported", detail));
     };
     if shared.shutdown.is_stopping() {

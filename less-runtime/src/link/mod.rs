@@ -13,6 +13,7 @@ mod linked;
 mod protocol;
 mod server;
 #[cfg(test)]
+#[cfg(feature = "embedded")]
 mod tests;
 
 use std::time::Duration;

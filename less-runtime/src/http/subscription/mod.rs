@@ -104,5 +104,4 @@ fn connected(guest: &Guest, name: &str) -> String {
 }
 
 #[cfg(test)]
-#[cfg(feature = "embedded")]
 mod tests;

@@ -1,4 +1,5 @@
 //! Guests over a real socket, from a real store, with the client that the command line uses.
+#![cfg(feature = "embedded")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
