@@ -75,20 +75,32 @@ faults() {
     return "$status"
 }
 
-# The packages for Node.js and Python by themselves: with the Node.js that is here, and with the oldest, the usual and the newest Python.
+# The packages for Node.js and Python by themselves: with the Node.js that is here, and with the oldest, the usual and the newest Python. Side by side,
+# as they wait more than they work; what each prints is shown when it has ended.
 languages() {
-    (cd less-cli/languages/node && node --test test/*.test.mjs)
-    local tests=less-cli/languages/python program version
-    python3 -m unittest discover -s $tests/tests -t $tests
+    local tests=less-cli/languages/python logs program version failed=0 name
+    logs=$(mktemp -d)
+    local -A running=()
+    (cd less-cli/languages/node && node --test test/*.test.mjs) >"$logs/node" 2>&1 &
+    running[node]=$!
+    python3 -m unittest discover -s $tests/tests -t $tests >"$logs/python" 2>&1 &
+    running[python]=$!
     for version in 3.9 3.13; do
         program=$(python3 $tests/tests/every_python.py --find $version)
         if [ -z "$program" ]; then
             echo "Python $version is not on this machine: this run does not claim it"
             unproven=1
         else
-            "$program" -m unittest discover -s $tests/tests -t $tests
+            "$program" -m unittest discover -s $tests/tests -t $tests >"$logs/python$version" 2>&1 &
+            running[python$version]=$!
         fi
     done
+    for name in "${!running[@]}"; do
+        wait "${running[$name]}" || { failed=1; echo "error: the tests of $name failed"; }
+        cat "$logs/$name"
+    done
+    rm -r "$logs"
+    return $failed
 }
 
 step format format

@@ -149,7 +149,7 @@ fn dead_letters_and_what_a_removed_folder_left_are_looked_after_from_either_side
     let handler = two
         .app("friends")
         .join(format!("less/external_topics/user_management_service/user_created/{NAME}/__init__.py"));
-    write(&handler, "from less import reject\n\n\ndef process(message):\n    reject('no friends')\n");
+    write(&handler, "def process(message, context):\n    context.reject('no friends')\n");
     let users = two.dev("user_management_service");
     let mut friends = two.dev("friends");
     friends.process.wait_for("linked to app", 0);
