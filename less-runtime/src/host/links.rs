@@ -1,6 +1,7 @@
 //! Opens the links to other apps whose topics this app subscribes to.
 
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use super::HostError;
 use crate::app::layout;
 use crate::link::{Address, Find, Link, LinkOptions, Linked, Subscription, Timing};
 use crate::registry;
+use crate::shutdown::Shutdown;
 use crate::tls::Trust;
 use crate::transport::{Layout, TopicSpec, Transport};
 
@@ -23,6 +25,7 @@ pub(super) fn open(
     config: &Config,
     manifest: &Manifest,
     own: Arc<dyn Transport>,
+    shutdown: &Shutdown,
 ) -> Result<Arc<dyn Transport>, HostError> {
     if manifest.external.is_empty() {
         return Ok(own);
@@ -53,6 +56,7 @@ pub(super) fn open(
             instance: instance.clone(),
             subscriptions,
             find,
+            shutdown: shutdown.clone(),
             timing: Timing::default(),
         }));
     }
@@ -95,8 +99,27 @@ fn find(app: &AppName, stage: &StageName, at: ExternalLayer) -> Result<Find, Str
     if !loopback && url.starts_with("http://") {
         tracing::warn!(target: "less_runtime", "the link to app `{app}` at {url} is not encrypted: token and messages can be read on the way");
     }
+    let path = url.parse::<http::Uri>().ok().map(|uri| uri.path().trim_end_matches('/').to_owned());
+    if path.is_none_or(|path| !path.is_empty()) {
+        return Err(format!(
+            "`[external.{app}] url` in less.toml is `{url}`, and an app has no path\nhint: write scheme, host and port alone, such as `http://127.0.0.1:4100`"
+        ));
+    }
+    let unknown = token.is_none();
     let address = Address { url, token, trust: ca.map_or(Trust::System, |ca| Trust::Authorities(ca.into())) };
-    Ok(Box::new(move || Ok(address.clone())))
+    let app = app.clone();
+    // Without a token it is one of those that run here, and which one.
+    Ok(Box::new(move || if unknown { at_url(&app, &address) } else { Ok(address.clone()) }))
+}
+
+/// The running app of this name at this address of the machine.
+fn at_url(app: &AppName, address: &Address) -> Result<Address, String> {
+    let all = registry::find(app).map_err(|error| error.to_string())?;
+    let place = |url: &str| url.parse::<http::Uri>().ok().and_then(|uri| uri.port_u16());
+    let found = all.iter().find(|entry| entry.url == address.url || place(&entry.url) == place(&address.url));
+    found.map(registered_at).ok_or_else(|| {
+        format!("no app of yours called `{app}` runs at {} on this machine; an app of somebody else asks for a token, which `token_env` names", address.url)
+    })
 }
 
 fn token(app: &AppName, name: &str) -> Result<Secret, String> {
@@ -125,9 +148,7 @@ fn registered(app: &AppName, stage: &StageName) -> Result<Address, String> {
     let all = registry::find(app).map_err(|error| error.to_string())?;
     let (here, elsewhere): (Vec<_>, Vec<_>) = all.into_iter().partition(|entry| entry.stage == *stage);
     match &here[..] {
-        [entry] => {
-            Ok(Address { url: entry.url.clone(), token: Some(entry.token.clone()), trust: Trust::of(entry) })
-        }
+        [entry] => Ok(registered_at(entry)),
         [] => Err(match elsewhere.first() {
             Some(other) => format!("it runs in stage `{}`, not in `{stage}`", other.stage),
             None => "it does not run on this machine, which is looked at again and again".to_owned(),
@@ -144,8 +165,19 @@ fn registered(app: &AppName, stage: &StageName) -> Result<Address, String> {
     }
 }
 
-/// The data folder's own number, made where there is none.
+fn registered_at(entry: &registry::Entry) -> Address {
+    Address { url: entry.url.clone(), token: Some(entry.token.clone()), trust: Trust::of(entry) }
+}
+
+/// The data folder's own number, and where it is: a copy of the folder is another one.
 fn instance(folder: &Path) -> std::io::Result<String> {
+    let number = number(folder)?;
+    let place = std::fs::metadata(folder)?;
+    Ok(format!("{number}.{:x}.{:x}", place.dev(), place.ino()))
+}
+
+/// The number in the data folder, made where there is none.
+fn number(folder: &Path) -> std::io::Result<String> {
     let file = folder.join(INSTANCE);
     match std::fs::read_to_string(&file) {
         Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),

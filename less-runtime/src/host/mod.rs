@@ -167,16 +167,16 @@ async fn run(
     let (acceptor, reached) = secure::read(&config, address)?;
     let folder = PathBuf::from(&config.data.value);
     let clock = Clock::System;
+    let (switch, shutdown) = shutdown::channel();
     let transport = store::open(&config, &manifest, clock.clone()).await?;
     let transport = match config.transport.value {
-        TransportKind::Embedded => links::open(&config, &manifest, transport)?,
+        TransportKind::Embedded => links::open(&config, &manifest, transport, &shutdown)?,
         TransportKind::Aws => transport,
     };
     let max_body = usize::try_from(config.max_body.value).unwrap_or(usize::MAX);
     let app = Arc::new(App::new(manifest, &registry.checks, transport, clock, max_body));
     crate::app::install(Arc::clone(&app));
     let metrics = Arc::new(Metrics::default());
-    let (switch, shutdown) = shutdown::channel();
     let link = match config.transport.value {
         TransportKind::Embedded => Some(link::Server::new(&app, link::Timing::default(), shutdown.clone())),
         TransportKind::Aws => None,
@@ -277,7 +277,7 @@ async fn finish(
         }
         first
     };
-    // What other apps hold is waited for as what this one's workers do.
+    // What other apps hold is waited for beside this one's workers.
     let linked = async {
         if let Some(link) = link {
             link.finish().await;
@@ -285,22 +285,24 @@ async fn finish(
     };
     tokio::pin!(linked);
     let mut unlinked = false;
-    let drained = tokio::time::timeout(drain, async {
-        let result = all(workers).await;
-        linked.as_mut().await;
-        unlinked = true;
-        result
-    });
-    if let Ok(result) = drained.await {
+    let drained = async {
+        let both = async {
+            linked.as_mut().await;
+            unlinked = true;
+        };
+        tokio::join!(all(workers), both).0
+    };
+    if let Ok(result) = tokio::time::timeout(drain, drained).await {
         return result;
     }
     switch.expire();
     let last = async {
-        let result = all(workers).await;
-        if !unlinked {
-            linked.await;
-        }
-        result
+        let rest = async {
+            if !unlinked {
+                linked.await;
+            }
+        };
+        tokio::join!(all(workers), rest).0
     };
     tokio::time::timeout(LAST, last).await.unwrap_or_else(|_| {
         tracing::warn!(target: "less_runtime", "some handlers do not let go: what they hold is delivered again, and this counts as an attempt");

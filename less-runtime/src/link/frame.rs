@@ -128,6 +128,12 @@ impl Head {
         }
     }
 
+    /// What it takes in a frame, in bytes, about.
+    pub(super) fn size(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(name, value)| name.len() + value.len() + 8);
+        200 + self.body + self.key.as_ref().map_or(0, String::len) + attributes.sum::<usize>()
+    }
+
     /// The message, whose body begins `bodies`.
     pub(super) fn message(self, bodies: &mut Bytes) -> io::Result<StoredMessage> {
         if self.body > bodies.len() {

@@ -76,12 +76,19 @@ impl Transport for Linked {
 
     async fn ledgers(&self) -> Result<Vec<Ledger>, TransportError> {
         let mut ledgers = self.own.ledgers().await?;
+        // Side by side: one that does not answer costs what it costs, once.
+        let asked = self.links.iter().map(|link| {
+            let link = Arc::clone(link);
+            tokio::spawn(async move { link.ledgers().await })
+        });
         let mut theirs = Vec::with_capacity(self.links.len());
-        for link in &self.links {
-            theirs.push(link.ledgers().await);
+        for ledgers in asked.collect::<Vec<_>>() {
+            theirs.push(ledgers.await.unwrap_or_default());
         }
         let external = self.external.iter();
-        ledgers.extend(external.map(|(link, place)| theirs[*link][*place as usize].clone()));
+        ledgers.extend(
+            external.map(|(link, place)| theirs[*link].get(*place as usize).cloned().unwrap_or_default()),
+        );
         Ok(ledgers)
     }
 
@@ -151,8 +158,13 @@ impl Transport for Linked {
     }
 
     async fn close(&self) -> Result<(), TransportError> {
-        for link in &self.links {
-            link.close().await;
+        let closing = self.links.iter().map(|link| {
+            let link = Arc::clone(link);
+            tokio::spawn(async move { link.close().await })
+        });
+        for closed in closing.collect::<Vec<_>>() {
+            // It has no result.
+            let _ = closed.await;
         }
         self.own.close().await
     }

@@ -14,7 +14,7 @@ use crate::transport::{DeadLetter, Ledger, Replay, Selection, TransportError};
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest wait for the books: those that are known are shown then.
-const BOOKS: Duration = Duration::from_secs(1);
+const BOOKS: Duration = Duration::from_millis(500);
 
 impl Link {
     /// The ledgers of its subscriptions; without a connection as they were last known.

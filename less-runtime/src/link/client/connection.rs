@@ -21,11 +21,17 @@ use crate::message::StoredMessage;
 /// Longest answer that is read of an app which refuses the link, in bytes.
 const MAX_REFUSAL: usize = 64 << 10;
 
+/// Most endings in a frame.
+const ENDINGS: usize = 256;
+/// A connection that does not live as long was no good.
+const GOOD: Duration = Duration::from_secs(1);
+
 /// Connects again and again, until the link is closed.
 pub(super) async fn keep(shared: Arc<Shared>) {
     let timing = shared.options.timing;
     let mut wait = timing.retry;
     loop {
+        let began = Instant::now();
         let (welcomed, why) = {
             let mut welcomed = false;
             let why = tokio::select! {
@@ -39,7 +45,11 @@ pub(super) async fn keep(shared: Arc<Shared>) {
             return;
         }
         down(&shared, why);
-        wait = if welcomed { timing.retry } else { (wait * 2).min(timing.longest_retry) };
+        wait = if welcomed && began.elapsed() > GOOD.min(timing.lease / 10) {
+            timing.retry
+        } else {
+            (wait * 2).min(timing.longest_retry)
+        };
         // Not all subscribers of an app that was restarted at the same moment.
         let pause = wait.mul_f64(rand::random_range(0.5..1.0));
         tokio::select! {
@@ -206,7 +216,7 @@ fn welcome(shared: &Shared, first: ToSubscriber, sender: &super::Sender) -> io::
         state.session = Some(session);
     }
     for (place, error) in refused.iter().filter(|refused| !state.refused.contains(refused)) {
-        let subscription = &options.subscriptions[*place as usize % options.subscriptions.len()];
+        let Some(subscription) = options.subscriptions.get(*place as usize) else { continue };
         tracing::error!("`{app}:{}/{}` gets nothing: {error}", subscription.topic, subscription.subscriber);
     }
     for (topic, subscriber, waits, dead) in left {
@@ -220,6 +230,12 @@ fn welcome(shared: &Shared, first: ToSubscriber, sender: &super::Sender) -> io::
     state.error = None;
     state.down = None;
     state.sender = Some(sender.clone());
+    for wanted in state.wanted.values_mut().filter(|wanted| !wanted.came.is_empty()) {
+        // The rest of it does not come any more.
+        if let Some(reply) = wanted.reply.take() {
+            let _ = reply.send(());
+        }
+    }
     for (request, wanted) in state.wanted.iter().filter(|(_, wanted)| wanted.reply.is_some()) {
         let lease = ToPublisher::Lease { request: *request, of: wanted.of, max: wanted.max };
         Shared::send(&state, &lease);
@@ -246,9 +262,17 @@ async fn flush(shared: &Shared, heartbeat: Duration) -> io::Result<()> {
 
 pub(super) fn send_endings(shared: &Shared) {
     let mut state = shared.state();
-    if state.sender.is_some() && !state.outbox.is_empty() {
-        let endings = std::mem::take(&mut state.outbox);
-        Shared::send(&state, &ToPublisher::End { endings, seen: state.seen });
+    send_all(&mut state);
+}
+
+/// Endings have errors with them, and a frame has its limit.
+pub(super) fn send_all(state: &mut super::State) {
+    if state.sender.is_none() {
+        return;
+    }
+    let endings = std::mem::take(&mut state.outbox);
+    for endings in endings.chunks(ENDINGS) {
+        Shared::send(state, &ToPublisher::End { endings: endings.to_vec(), seen: state.seen });
     }
 }
 
@@ -269,7 +293,7 @@ async fn listen(shared: &Shared, reader: &mut Reader<impl AsyncRead + Unpin>) ->
             }
             ToSubscriber::Ended { number, done, late } => {
                 let mut state = shared.state();
-                state.seen = number;
+                state.seen = state.seen.max(number);
                 state.confirmed(done, late);
             }
             ToSubscriber::Answer { request, answer } => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::super::protocol::{DeliveryId, Ending, Place, RequestId, ToPublisher};
 use super::Shared;
@@ -31,19 +32,22 @@ impl LinkConsumer {
 
     /// Waits until no handler runs any more whose message was lost: it may be handed out again, and would be handled twice at the same time.
     async fn alone(&self) {
-        let none = async {
-            loop {
-                let notified = self.shared.gone.notified();
-                tokio::pin!(notified);
-                notified.as_mut().enable();
-                if !self.shared.state().ghosts.values().any(|place| *place == self.place) {
-                    return;
-                }
-                notified.await;
+        loop {
+            let notified = self.shared.gone.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            let last = {
+                let state = self.shared.state();
+                let here = state.ghosts.values().filter(|(place, _)| *place == self.place);
+                here.map(|(_, since)| *since).max()
+            };
+            let Some(until) = last.map(|since| since + GHOSTS).filter(|until| *until > Instant::now()) else {
+                return;
+            };
+            tokio::select! {
+                () = notified => {}
+                () = tokio::time::sleep_until(until) => return,
             }
-        };
-        if tokio::time::timeout(GHOSTS, none).await.is_err() {
-            tracing::debug!("a handler whose message was lost goes on");
         }
     }
 
@@ -112,6 +116,8 @@ impl Consumer for LinkConsumer {
                 Waiting { shared: &self.shared, request }
             };
             answer.await.map_err(|_| TransportError::Closed)?;
+            // They may be what was lost while this waited.
+            self.alone().await;
             let came = waiting.take();
             // They may have been lost on the way.
             if !came.is_empty() {
@@ -170,7 +176,10 @@ impl LinkDelivery {
         };
         self.ended = true;
         self.shared.flush.notify_one();
-        confirmed.await.unwrap_or(Err(TransportError::Closed))
+        tokio::select! {
+            confirmed = confirmed => confirmed.unwrap_or(Err(TransportError::Closed)),
+            () = self.shared.given_up() => Err(TransportError::Closed),
+        }
     }
 }
 
@@ -215,6 +224,7 @@ impl Delivery for LinkDelivery {
     }
 
     async fn hand_back(self: Box<Self>) -> Result<(), TransportError> {
-        self.end(Ending::HandedBack).await
+        // Dropping it does that; nobody has to wait until it is known there.
+        Ok(())
     }
 }

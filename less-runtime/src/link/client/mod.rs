@@ -19,6 +19,7 @@ use super::Timing;
 use super::frame::{Frame, encode};
 use super::protocol::Subscription;
 use super::protocol::{Place, ToPublisher};
+use crate::shutdown::Shutdown;
 use crate::tls::Trust;
 use crate::transport::{Consumer, TransportError};
 
@@ -46,6 +47,7 @@ pub(crate) struct LinkOptions {
     pub(crate) instance: String,
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) find: Find,
+    pub(crate) shutdown: Shutdown,
     pub(crate) timing: Timing,
 }
 
@@ -99,6 +101,17 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until this app is ending and the other one is away: what it was to be told can't be told any more.
+    async fn given_up(&self) {
+        self.options.shutdown.stopping().await;
+        loop {
+            tokio::time::sleep(self.options.timing.heartbeat).await;
+            if self.state().sender.is_none() {
+                return;
+            }
+        }
+    }
+
     /// Sends a frame, where there is a connection; without one the state says later what has to be said.
     fn send(state: &State, head: &ToPublisher) {
         if let Some(sender) = &state.sender {
@@ -150,9 +163,9 @@ impl Link {
 
     /// Says goodbye, so that the publisher need not wait for this process, and ends.
     pub(crate) async fn close(&self) {
-        connection::send_endings(&self.shared);
         {
             let mut state = self.shared.state();
+            connection::send_all(&mut state);
             state.closed = true;
             Shared::send(&state, &ToPublisher::Bye);
             // The writer ends once it has written that.

@@ -54,8 +54,8 @@ pub(super) struct State {
     pub(super) outbox: Vec<(DeliveryId, Ending)>,
     /// Deliveries of the session whose handlers run, with their subscription.
     pub(super) running: HashMap<DeliveryId, Place>,
-    /// The same, of deliveries that belong to somebody else by now.
-    pub(super) ghosts: HashMap<(u64, DeliveryId), Place>,
+    /// The same, of deliveries that belong to somebody else by now; since when.
+    pub(super) ghosts: HashMap<(u64, DeliveryId), (Place, Instant)>,
     pub(super) asked: HashMap<RequestId, oneshot::Sender<Answered>>,
     /// The number of the last confirmation.
     pub(super) seen: u64,
@@ -115,7 +115,7 @@ impl State {
                 let _ = reply.send(Err(TransportError::LeaseLost));
             }
             if let Some(place) = self.running.remove(&id) {
-                self.ghosts.insert((session, id), place);
+                self.ghosts.insert((session, id), (place, Instant::now()));
             }
         }
         for wanted in self.wanted.values_mut() {

@@ -11,10 +11,10 @@ use less_model::name::{AppName, TopicName, nearest};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
-use self::session::{Over, Session, Subscribed};
+use self::session::{Over, Resumed, Session, Subscribed};
 use super::Timing;
 use super::frame::{self, Reader, encode};
-use super::protocol::{Hello, Place, Subscription, ToPublisher, ToSubscriber};
+use super::protocol::{DeliveryId, Hello, Place, Subscription, ToPublisher, ToSubscriber};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::shutdown::Shutdown;
@@ -146,8 +146,9 @@ impl Server {
                 }
                 ToPublisher::Cancel { request } => session.cancel(request),
                 ToPublisher::End { endings, seen } => {
-                    session.seen(seen);
+                    // In this order: what is told again may be among what was seen.
                     session.end(endings, &self.transport);
+                    session.seen(seen);
                 }
                 ToPublisher::Ask { request, what } => {
                     let (session, transport) = (Arc::clone(session), Arc::clone(&self.transport));
@@ -158,7 +159,9 @@ impl Server {
                 }
                 ToPublisher::Ping { seen } => session.seen(seen),
                 ToPublisher::Bye => {
-                    self.end_session(session, Over::HandBack).await;
+                    // Apart from this connection, whose end must not cut it off.
+                    let (server, session) = (Arc::clone(self), Arc::clone(session));
+                    tokio::spawn(async move { server.end_session(&session, Over::HandBack).await });
                     return "it said goodbye".to_owned();
                 }
             }
@@ -190,24 +193,30 @@ impl Server {
             });
         }
         let left = self.left(&app, &subscriptions).await;
+        let welcome = |session: u64, lost: Vec<DeliveryId>| {
+            let app = self.app.clone();
+            encode(
+                &ToSubscriber::Welcome { app, session, lost, refused: refused.clone(), left: left.clone() },
+                &[],
+            )
+        };
         let known = session.and_then(|id| self.inner().sessions.get(&id).cloned());
-        let known = known.filter(|known| known.boot == boot);
-        let lost_all = known.is_none();
-        let session = known.unwrap_or_else(|| {
-            let id = rand::random();
-            let session = Arc::new(Session::new(id, app, instance, boot, self.clock.clone()));
-            self.inner().sessions.insert(id, Arc::clone(&session));
-            session
-        });
-        let released = session.subscribe(places);
-        self.release(released);
-        let (lost, handed_back) = if lost_all { (holding, Vec::new()) } else { session.compare(&holding) };
-        drop(handed_back);
-        let welcome =
-            ToSubscriber::Welcome { app: self.app.clone(), session: session.id, lost, refused, left };
-        let _ = sender.send(encode(&welcome, &[]));
-        let connection = session.attach(sender.clone());
-        Ok((session, connection))
+        if let Some(known) = known.filter(|known| known.boot == boot) {
+            match known.resume(places, &holding, sender, |lost| welcome(known.id, lost)) {
+                Ok(Resumed { connection, released, never: _never }) => {
+                    self.release(released);
+                    return Ok((known, connection));
+                }
+                // It has just ended: what it held is somebody else's by now.
+                Err(back) => places = back,
+            }
+        }
+        let id = rand::random();
+        let new = Arc::new(Session::new(id, app, instance, boot, self.clock.clone()));
+        let resumed = new.resume(places, &[], sender, |_| welcome(id, holding));
+        self.inner().sessions.insert(id, Arc::clone(&new));
+        let connection = resumed.map_or(0, |resumed| resumed.connection);
+        Ok((new, connection))
     }
 
     /// Ends sessions of processes that are gone: their successor is here.
@@ -304,7 +313,8 @@ impl Server {
     /// Ends a session that has had no connection for too long.
     async fn expire(&self, session: Arc<Session>, connection: u64) {
         tokio::select! {
-            () = tokio::time::sleep(self.timing.lease) => {}
+            // Longer than the subscriber itself waits, who may notice later that the connection is broken: its handlers are cancelled first.
+            () = tokio::time::sleep(self.timing.lease + self.timing.silence) => {}
             // Then `finish` looks after it.
             () = self.shutdown.stopping() => return,
         }
@@ -314,11 +324,9 @@ impl Server {
     }
 
     async fn end_session(&self, session: &Arc<Session>, over: Over) {
-        if self.inner().sessions.remove(&session.id).is_none() {
-            return;
-        }
         let subscribed = session.finish(over).await;
         self.release(subscribed);
+        self.inner().sessions.remove(&session.id);
     }
 
     /// After the shutdown has begun: waits until nobody holds anything, or until its grace is over. What is held then is handed back.

@@ -50,9 +50,11 @@ async fn try_answer(
                 if size >= BODIES {
                     break;
                 }
-                size += letter.message.body.len();
+                let head = Head::of(&letter.message);
+                size +=
+                    head.size() + letter.history.iter().map(|error| 100 + error.message.len()).sum::<usize>();
                 letters.push(Letter {
-                    head: Head::of(&letter.message),
+                    head,
                     reason: letter.reason,
                     died_at: letter.died_at,
                     attempts: letter.attempts,

@@ -17,10 +17,23 @@ use crate::transport::{
     AttemptError, AttemptErrorKind, Consumer, Delivery, SubscriptionIndex, Transport, TransportError,
 };
 
+/// Most messages that are leased at once: the greatest `concurrency`.
+const MOST: u32 = 10_000;
+
 /// A subscription that is served.
 pub(super) struct Subscribed {
     pub(super) index: SubscriptionIndex,
     pub(super) consumer: Arc<dyn Consumer>,
+}
+
+/// What came of going on.
+pub(super) struct Resumed {
+    /// The connection's number.
+    pub(super) connection: u64,
+    /// What was subscribed to before.
+    pub(super) released: Vec<Subscribed>,
+    /// Deliveries that never reached the subscriber; dropping them hands them back.
+    pub(super) never: Vec<Box<dyn Delivery>>,
 }
 
 /// Why a session is over.
@@ -87,13 +100,6 @@ impl Session {
         self.state().connection.is_some()
     }
 
-    /// Replaces what it subscribes to. Returns what it subscribed to before.
-    pub(super) fn subscribe(&self, places: Vec<Option<Subscribed>>) -> Vec<Subscribed> {
-        let mut state = self.state();
-        state.leases.clear();
-        std::mem::replace(&mut state.subscribed, places).into_iter().flatten().collect()
-    }
-
     /// The queue of a subscription.
     pub(super) fn index(&self, of: Place) -> Option<SubscriptionIndex> {
         self.state().subscribed.get(of as usize)?.as_ref().map(|subscribed| subscribed.index)
@@ -105,9 +111,23 @@ impl Session {
         state.subscribed.iter().map(|place| place.as_ref().map(|subscribed| subscribed.index)).collect()
     }
 
-    /// Compares with what the subscriber says that it holds: what is not its own any more, and what never reached it, to be handed back.
-    pub(super) fn compare(&self, holding: &[DeliveryId]) -> (Vec<DeliveryId>, Vec<Box<dyn Delivery>>) {
+    /// Goes on over another connection, with these subscriptions: `holding` is what the subscriber says that it holds. `welcome` makes the first
+    /// frame of what is not its own any more. All at once, so that nothing of an earlier connection comes in between. Gives the subscriptions back where
+    /// the session is over.
+    pub(super) fn resume(
+        &self,
+        places: Vec<Option<Subscribed>>,
+        holding: &[DeliveryId],
+        sender: &mpsc::UnboundedSender<Frame>,
+        welcome: impl FnOnce(Vec<DeliveryId>) -> Frame,
+    ) -> Result<Resumed, Vec<Option<Subscribed>>> {
         let mut state = self.state();
+        if state.over {
+            return Err(places);
+        }
+        state.connections += 1;
+        state.leases.clear();
+        let released = std::mem::replace(&mut state.subscribed, places).into_iter().flatten().collect();
         let known: HashSet<DeliveryId> = holding.iter().copied().collect();
         let lost = holding.iter().copied().filter(|id| {
             !state.held.contains_key(id) && !state.ending.contains(id) && !state.was_confirmed(*id)
@@ -119,16 +139,10 @@ impl Session {
             ids.retain(|id| known.contains(id));
             !ids.is_empty()
         });
-        (lost, never)
-    }
-
-    /// From now on it speaks over this connection, whose number is returned.
-    pub(super) fn attach(&self, sender: mpsc::UnboundedSender<Frame>) -> u64 {
-        let mut state = self.state();
-        state.connection = Some(sender);
-        state.connections += 1;
+        let _ = sender.send(welcome(lost));
+        state.connection = Some(sender.clone());
         self.changed.notify_waiters();
-        state.connections
+        Ok(Resumed { connection: state.connections, released, never })
     }
 
     /// The connection is broken. False where another one has taken its place, or the session is over.
@@ -168,9 +182,10 @@ impl Session {
         let mut state = self.state();
         let found = state.subscribed.get(of as usize).and_then(Option::as_ref);
         let Some(consumer) = found.map(|subscribed| Arc::clone(&subscribed.consumer)) else { return };
-        if max == 0 || state.over || shutdown.is_stopping() {
+        if max == 0 || state.over || state.connections != connection || shutdown.is_stopping() {
             return;
         }
+        let max = max.min(MOST) as usize;
         let (cancel, cancelled) = oneshot::channel();
         state.leases.insert(request, cancel);
         drop(state);
@@ -180,7 +195,7 @@ impl Session {
                 biased;
                 _ = cancelled => return,
                 () = shutdown.stopping() => return,
-                leased = consumer.lease(max as usize) => leased,
+                leased = consumer.lease(max) => leased,
             };
             drop(consumer);
             match leased {
@@ -208,8 +223,9 @@ impl Session {
                 state.given += 1;
                 let id = state.given;
                 let message = Arc::clone(delivery.message());
-                size += message.body.len();
-                heads.push(Delivered { id, attempt: delivery.attempt(), head: Head::of(&message) });
+                let head = Head::of(&message);
+                size += head.size();
+                heads.push(Delivered { id, attempt: delivery.attempt(), head });
                 bodies.push(message);
                 state.held.insert(id, delivery);
             }
@@ -268,23 +284,38 @@ impl Session {
             if let Err(error) = transport.settle().await {
                 tracing::error!("what app `{}` has finished could not be stored: {error}", session.app);
                 // Not confirmed: the subscriber asks again, or is told that it came too late.
+                session.forget(&ids);
                 return;
             }
             session.confirm(&ids, done, late);
         });
     }
 
+    fn forget(&self, ids: &[DeliveryId]) {
+        let mut state = self.state();
+        for id in ids {
+            state.ending.remove(id);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
     fn confirm(&self, ids: &[DeliveryId], done: Vec<DeliveryId>, late: Vec<DeliveryId>) {
         let mut state = self.state();
-        state.ending.retain(|id| !ids.contains(id));
+        for id in ids {
+            state.ending.remove(id);
+        }
         state.number += 1;
         let number = state.number;
         if !done.is_empty() {
             state.confirmed.push_back((number, done.clone()));
         }
         let idle = state.is_idle();
+        if let Some(connection) = &state.connection {
+            // Under the lock, so that numbers do not overtake each other.
+            let _ = connection.send(encode(&ToSubscriber::Ended { number, done, late }, &[]));
+        }
         drop(state);
-        self.send(&ToSubscriber::Ended { number, done, late }, &[]);
         if idle {
             self.changed.notify_waiters();
         }
@@ -328,32 +359,55 @@ impl Session {
         }
     }
 
-    /// Ends it: what it holds goes back. Returns what it subscribed to.
+    /// Ends it: what it holds goes back, and what was told before is stored when this returns. Returns what it subscribed to; nothing where it was
+    /// ended before.
     pub(super) async fn finish(&self, over: Over) -> Vec<Subscribed> {
-        let (held, subscribed) = {
+        let held = {
             let mut state = self.state();
-            state.over = true;
+            let first = !std::mem::replace(&mut state.over, true);
             state.connection = None;
             state.leases.clear();
-            (std::mem::take(&mut state.held), std::mem::take(&mut state.subscribed))
+            if first {
+                // Until it is done, it is as if these were still being ended.
+                let ids: Vec<DeliveryId> = state.held.keys().copied().collect();
+                state.ending.extend(ids);
+            }
+            std::mem::take(&mut state.held)
         };
         self.changed.notify_waiters();
         let mut ends = JoinSet::new();
-        for delivery in held.into_values() {
+        for (id, delivery) in held {
             let error = self.error(over, delivery.attempt());
             ends.spawn(async move {
-                match error {
+                let result = match error {
                     None => delivery.hand_back().await,
                     Some(error) => delivery.retry_after(Duration::ZERO, error).await,
-                }
+                };
+                (id, result)
             });
         }
-        for result in ends.join_all().await {
+        for (id, result) in ends.join_all().await {
+            self.state().ending.remove(&id);
             if let Err(error) = result {
                 tracing::debug!("what app `{}` held could not be given back: {error}", self.app);
             }
         }
-        subscribed.into_iter().flatten().collect()
+        self.changed.notify_waiters();
+        self.stored().await;
+        std::mem::take(&mut self.state().subscribed).into_iter().flatten().collect()
+    }
+
+    /// Waits until no ending is being stored.
+    async fn stored(&self) {
+        loop {
+            let notified = self.changed.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if self.state().ending.is_empty() {
+                return;
+            }
+            notified.await;
+        }
     }
 
     fn error(&self, over: Over, attempt: u32) -> Option<AttemptError> {
@@ -363,8 +417,9 @@ impl Session {
                 AttemptErrorKind::Crash,
                 format!("the process of `{}` ended during attempt {attempt}", self.app),
             ),
+            // Perhaps its process has ended, and will be another one: what ended it is to be attempted alone.
             Over::Lost => (
-                AttemptErrorKind::Timeout,
+                AttemptErrorKind::Crash,
                 format!(
                     "the link to `{}` was lost during attempt {attempt}, and did not come back",
                     self.app

@@ -20,18 +20,18 @@ use crate::transport::{
 };
 
 /// Two apps with a network between them.
-struct Pair {
+pub(super) struct Pair {
     folder: TempDir,
     layout: Layout,
     publisher: Option<Publisher>,
     /// Where the publisher itself is.
     target: Where,
     proxy: Proxy,
-    link: Arc<Link>,
+    pub(super) link: Arc<Link>,
 }
 
 impl Pair {
-    async fn new(subscribers: &[&str]) -> Self {
+    pub(super) async fn new(subscribers: &[&str]) -> Self {
         let (folder, layout) = (tempfile::tempdir().unwrap(), layout(subscribers));
         let publisher = Publisher::open(&folder, &layout, Clock::System).await;
         let target = Arc::new(Mutex::new(publisher.address));
@@ -41,11 +41,11 @@ impl Pair {
         Self { folder, layout, publisher: Some(publisher), target, proxy, link }
     }
 
-    fn publisher(&self) -> &Publisher {
+    pub(super) fn publisher(&self) -> &Publisher {
         self.publisher.as_ref().unwrap()
     }
 
-    async fn publish(&self, bodies: impl IntoIterator<Item = String>) {
+    pub(super) async fn publish(&self, bodies: impl IntoIterator<Item = String>) {
         let messages = bodies.into_iter().map(|body| message(&body, None)).collect();
         for result in self.publisher().transport.publish(TopicIndex(0), messages).await {
             result.unwrap();
@@ -53,14 +53,14 @@ impl Pair {
     }
 
     /// The books, as the publisher keeps them.
-    async fn ledger(&self) -> Ledger {
+    pub(super) async fn ledger(&self) -> Ledger {
         let mut guests = self.publisher().transport.guests().await.unwrap();
         let ledger = guests.swap_remove(0).1;
         assert!(ledger.balanced(), "{ledger:?}");
         ledger
     }
 
-    async fn ledger_until(&self, what: &str, so: impl Fn(&Ledger) -> bool) {
+    pub(super) async fn ledger_until(&self, what: &str, so: impl Fn(&Ledger) -> bool) {
         let began = std::time::Instant::now();
         loop {
             let ledger = self.ledger().await;
@@ -72,23 +72,27 @@ impl Pair {
         }
     }
 
-    async fn stop_publisher(&mut self) {
+    pub(super) fn take_publisher(&mut self) -> Publisher {
+        self.publisher.take().unwrap()
+    }
+
+    pub(super) async fn stop_publisher(&mut self) {
         self.publisher.take().unwrap().close().await;
     }
 
-    async fn start_publisher(&mut self) {
+    pub(super) async fn start_publisher(&mut self) {
         let publisher = Publisher::open(&self.folder, &self.layout, Clock::System).await;
         *self.target.lock().unwrap() = publisher.address;
         self.publisher = Some(publisher);
     }
 
-    async fn close(mut self) {
+    pub(super) async fn close(mut self) {
         self.link.close().await;
         self.stop_publisher().await;
     }
 }
 
-fn message(body: &str, key: Option<&str>) -> NewMessage {
+pub(super) fn message(body: &str, key: Option<&str>) -> NewMessage {
     NewMessage {
         message: StoredMessage {
             id: MessageId::generate(),
@@ -103,7 +107,7 @@ fn message(body: &str, key: Option<&str>) -> NewMessage {
     }
 }
 
-async fn one(link: &Link) -> Box<dyn Delivery> {
+pub(super) async fn one(link: &Link) -> Box<dyn Delivery> {
     let consumer = link.consumer(0).unwrap();
     let mut leased = lease(&*consumer, 1).await;
     leased.remove(0)
@@ -382,7 +386,7 @@ async fn another_version_of_the_link_is_said_to_both_sides() {
     pair.close().await;
 }
 
-fn error(message: &str) -> AttemptError {
+pub(super) fn error(message: &str) -> AttemptError {
     AttemptError { kind: AttemptErrorKind::Error, message: message.to_owned(), at: 1 }
 }
 

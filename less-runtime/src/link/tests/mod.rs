@@ -1,5 +1,6 @@
 //! Links over real connections: what every transport promises, and every way in which a connection fails.
 
+mod edges;
 mod faults;
 mod proxy;
 mod rig;

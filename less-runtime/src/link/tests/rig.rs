@@ -19,7 +19,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::http;
 use crate::message::MessageId;
 use crate::publish::{PublishError, Receipt};
-use crate::shutdown::{self, ShutdownSwitch};
+use crate::shutdown::{self, Shutdown, ShutdownSwitch};
 use crate::tls::Trust;
 use crate::transport::conformance::ByHand;
 use crate::transport::embedded::{self, Options};
@@ -89,6 +89,11 @@ impl Publisher {
         Self { address, transport, link, switch, serving }
     }
 
+    /// As at SIGTERM.
+    pub(super) fn stop(&self) {
+        self.switch.stop();
+    }
+
     /// As at SIGTERM, with no time for handlers.
     pub(super) async fn close(self) {
         self.switch.stop();
@@ -130,8 +135,16 @@ pub(super) fn subscriber_with(layout: &Layout, at: &Where, token: &str, instance
         instance: instance.to_owned(),
         subscriptions: subscriptions(layout),
         find: Box::new(find),
+        shutdown: shutdown_that_never_comes(),
         timing: timing(),
     })
+}
+
+fn shutdown_that_never_comes() -> Shutdown {
+    let (switch, shutdown) = shutdown::channel();
+    // Dropping it would be the end of everything.
+    std::mem::forget(switch);
+    shutdown
 }
 
 /// Waits until something is so.

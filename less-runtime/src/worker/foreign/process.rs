@@ -29,6 +29,8 @@ pub(super) struct Process {
     timeout: Duration,
     /// Cancelled, not answered yet.
     asked: HashMap<u64, Instant>,
+    /// Deliveries that somebody else has now, until their handlers have ended.
+    lost: HashMap<u64, Attempt>,
     /// Charged, but their handlers have not ended yet; until when they may take.
     overdue: HashMap<u64, Instant>,
     pub(super) began: Instant,
@@ -84,6 +86,7 @@ impl Process {
             held: BTreeMap::new(),
             timeout,
             asked: HashMap::new(),
+            lost: HashMap::new(),
             overdue: HashMap::new(),
             began: Instant::now(),
             useful: false,
@@ -151,6 +154,7 @@ impl Process {
     /// Takes a delivery away from it.
     pub(super) fn take(&mut self, id: u64) -> Option<Attempt> {
         self.asked.remove(&id);
+        self.lost.remove(&id);
         self.held.remove(&id)
     }
 
@@ -171,7 +175,9 @@ impl Process {
         let ids: Vec<u64> =
             self.held.iter().filter(|(_, attempt)| lost(attempt)).map(|(id, _)| *id).collect();
         for id in ids {
-            drop(self.take(id));
+            // Kept until its handler has ended: nobody is to handle the message beside it.
+            let attempt = self.take(id);
+            self.lost.extend(attempt.map(|attempt| (id, attempt)));
             self.cancel(id);
         }
     }
