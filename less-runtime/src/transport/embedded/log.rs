@@ -10,7 +10,7 @@ use super::mutant::Mutant;
 use super::reader::{Segments, missing};
 use super::record::{self, Record};
 use super::scan::{Scanned, Scanner, Verdict, judge};
-use super::state::{Place, State};
+use super::state::{Outline, Place, State};
 use super::witness::{self, Witness};
 use crate::transport::TransportError;
 
@@ -47,6 +47,8 @@ pub(super) struct Log {
     unmarked: bool,
     /// Whether something that was on stable storage could not be read when the log was opened.
     damaged: bool,
+    /// What the checkpoint says that there is, as it was when the log was opened.
+    saved: Outline,
 }
 
 pub(super) fn name(segment: u32) -> String {
@@ -101,6 +103,7 @@ impl Log {
                 witness: Witness::default(),
                 unmarked: false,
                 damaged: false,
+                saved: Outline::default(),
             };
             return Ok((log, state));
         }
@@ -110,6 +113,7 @@ impl Log {
         if let Some(gap) = (first..=wanted).find(|segment| numbers.binary_search(segment).is_err()) {
             return Err(missing(&*disk, gap));
         }
+        let saved = state.outline();
         let (mut size, mut before, mut damaged) = (0, 0, half);
         for segment in numbers {
             let file_name = name(segment);
@@ -156,6 +160,7 @@ impl Log {
             witness: Witness::default(),
             unmarked: false,
             damaged,
+            saved,
         };
         if damaged {
             // Where the end is missing, what is written next must not take its place.
@@ -167,6 +172,12 @@ impl Log {
     /// Whether something that was on stable storage could not be read when the log was opened.
     pub(super) fn damaged(&self) -> bool {
         self.damaged
+    }
+
+    /// Whether the checkpoint that the log was opened with says what topics and subscriptions there are now. Whatever relies on a record that makes
+    /// one needs a checkpoint behind it, lest damage to that single record makes all that speaks of it meaningless.
+    pub(super) fn knows(&self, state: &State) -> bool {
+        self.saved == state.outline()
     }
 
     /// For reading bodies.

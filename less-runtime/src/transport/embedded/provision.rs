@@ -119,7 +119,6 @@ pub(super) fn open_disk(
 ) -> Result<Embedded, TransportError> {
     let filters = filters::of_layout(layout)?;
     let (mut log, mut state) = Log::open(disk, options.segment_size)?;
-    let known = (state.topics.len(), state.queues.len(), state.filters.clone());
     log.push(&mut state, &Record::Opened { at: clock.now() });
     let topics: Vec<u32> =
         layout.topics.iter().map(|topic| provide_topic(&mut log, &mut state, topic.name.as_str())).collect();
@@ -136,8 +135,8 @@ pub(super) fn open_disk(
     }
     log.write()?;
     log.sync()?;
-    if log.damaged() || known != (state.topics.len(), state.queues.len(), state.filters.clone()) {
-        // What everything else depends on is then not read from the log again.
+    if log.damaged() || !log.knows(&state) {
+        // What everything else depends on is then not read from the log again. Also where the power was cut between such a record and its checkpoint.
         log.checkpoint(&state)?;
     }
     state.rebuild();

@@ -45,6 +45,15 @@ pub(super) struct State {
     lost: u64,
 }
 
+/// What there is: how many topics, how many queues and which of those were dropped, and the filters.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Outline {
+    topics: usize,
+    queues: usize,
+    dropped: Vec<QueueId>,
+    filters: BTreeMap<QueueId, String>,
+}
+
 /// What is needed of a segment: messages one by one, and whole entries with the message that follows each.
 pub(super) type Needed = (Vec<(TopicId, Seq)>, Vec<(TopicId, Entry, Seq)>);
 
@@ -336,6 +345,17 @@ impl State {
         };
         if self.topics.get(queue.topic as usize).is_some_and(|topic| seq < topic.next) {
             change(queue);
+        }
+    }
+
+    /// What all records that make or drop something have made of it.
+    pub(super) fn outline(&self) -> Outline {
+        let dropped = (0..).zip(&self.queues).filter(|(_, queue)| queue.is_dropped());
+        Outline {
+            topics: self.topics.len(),
+            queues: self.queues.len(),
+            dropped: dropped.map(|(id, _)| id).collect(),
+            filters: self.filters.clone(),
         }
     }
 

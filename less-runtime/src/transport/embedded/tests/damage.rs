@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use less_model::filter::Scope;
+use less_model::filter::{Filter, Scope};
 use less_model::manifest::Start;
 use serde_json::json;
 
@@ -22,11 +22,11 @@ use super::{NOON, open, small};
 use crate::clock::{Clock, ManualClock};
 use crate::transport::conformance::{filter, layout, lease, message};
 use crate::transport::{
-    AttemptError, AttemptErrorKind, DeadReason, Layout, Replay, Selection, SubscriptionIndex, TopicIndex,
-    Transport as _,
+    Attachment, AttemptError, AttemptErrorKind, DeadReason, Layout, Replay, Selection, SubscriptionIndex,
+    TopicIndex, Transport as _,
 };
 
-const LOG: &str = "0000000000.log";
+pub(super) const LOG: &str = "0000000000.log";
 /// What a disk reads and writes at once, in bytes.
 const SECTOR: usize = 512;
 
@@ -38,6 +38,18 @@ pub(super) struct Stored {
     bodies: Vec<String>,
     /// The bytes that each message takes, by file.
     frames: BTreeMap<String, Vec<(Range<usize>, u64)>>,
+    subscriptions: Vec<Subscription>,
+}
+
+/// A subscription: its name, whether it was dropped, its filter.
+pub(super) type Subscription = (String, bool, Option<String>);
+
+/// All of them, in the order of their numbers.
+pub(super) fn subscriptions(state: &State) -> Vec<Subscription> {
+    let queues = (0..).zip(&state.queues);
+    queues
+        .map(|(id, queue)| (queue.name.clone(), queue.is_dropped(), state.filters.get(&id).cloned()))
+        .collect()
 }
 
 fn failure() -> AttemptError {
@@ -50,7 +62,12 @@ pub(super) async fn stored(options: Options, size: usize, body: &str) -> Stored 
     let mut store = open_first(&disk, &options, &clock);
     let mut bodies = Vec::new();
     let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
-    while logs(&disk).iter().map(|name| disk.len(name)).sum::<usize>() < size || end(&disk).offset == 0 {
+    let full = |disk: &FaultDisk| logs(disk).iter().map(|name| disk.len(name)).sum::<usize>() >= size;
+    while !full(&disk) || end(&disk).offset == 0 || bodies.len() <= 18 {
+        // Each of these ends with a checkpoint. What follows is read from the log, up to where the witness says.
+        if let Some(past) = bodies.len().checked_sub(9).filter(|past| *past <= 9) {
+            with_guests(&store, past / 3).await;
+        }
         let batch = (0..3).map(|n| bodies.len() + n);
         let batch = batch.map(|n| json!({ "n": n, "even": n % 2 == 0, "text": body }).to_string());
         let batch: Vec<_> = batch.collect();
@@ -95,7 +112,59 @@ pub(super) async fn stored(options: Options, size: usize, body: &str) -> Stored 
     let left = disk.after_power_cut(Unsynced::Lost);
     drop((consumer, store));
     let frames = logs(&left).into_iter().map(|name| (name.clone(), frames(&left, &name))).collect();
-    Stored { disk: left, clock, options, bodies, frames }
+    let (_, state) = Log::open(left.after_power_cut(Unsynced::Kept), 1 << 30).expect("it opens");
+    let subscriptions = subscriptions(&state);
+    let told = |(name, dropped, filter): &Subscription| format!("{name} {dropped} {}", filter.is_some());
+    let expected = [
+        "a false false",
+        "b false false",
+        "even false true",
+        "friends:suggest false true",
+        "friends:count true false",
+        "friends:count false true",
+    ];
+    assert_eq!(subscriptions.iter().map(told).collect::<Vec<_>>(), expected);
+    Stored { disk: left, clock, options, bodies, frames, subscriptions }
+}
+
+/// Another app's subscribers: they come, with a filter and without one, handle some, get another filter; one goes, and comes anew.
+async fn with_guests(store: &Embedded, step: usize) {
+    let passing = |even: bool| Some(filter(Scope::Body, &json!({ "even": [even] })));
+    match step {
+        0 => {
+            attach(store, "suggest", Start::Earliest, passing(true)).await;
+            attach(store, "count", Start::Earliest, None).await;
+        }
+        1 => {
+            let suggest = attach(store, "suggest", Start::Earliest, passing(false)).await;
+            let count = attach(store, "count", Start::Earliest, None).await;
+            for guest in [suggest, count] {
+                let consumer = store.consumer(guest).await.expect("a consumer");
+                let mut leased = lease(&*consumer, 2).await;
+                let last = leased.pop().expect("a delivery");
+                last.dead_letter(DeadReason::Rejected, failure()).await.expect("a dead letter");
+                for delivery in leased {
+                    delivery.ack().await.expect("an ack");
+                }
+            }
+        }
+        2 => {
+            let count = attach(store, "count", Start::Earliest, None).await;
+            store.drop_guest(count).await.expect("it is dropped");
+        }
+        _ => drop(attach(store, "count", Start::Now, passing(true)).await),
+    }
+}
+
+async fn attach(
+    store: &Embedded,
+    subscriber: &str,
+    start: Start,
+    filter: Option<Filter>,
+) -> SubscriptionIndex {
+    let app = "friends".parse().expect("a name");
+    let wanted = Attachment { app, subscriber: subscriber.parse().expect("a name"), start, filter };
+    store.attach(TopicIndex(0), wanted).await.expect("it is attached")
 }
 
 /// As it is at first: `a`, and `b`, which nobody handles.
@@ -111,7 +180,12 @@ fn open_with(disk: &Arc<FaultDisk>, options: &Options, clock: &ManualClock) -> E
     open_as(disk, &layout, options, clock)
 }
 
-fn open_as(disk: &Arc<FaultDisk>, layout: &Layout, options: &Options, clock: &ManualClock) -> Embedded {
+pub(super) fn open_as(
+    disk: &Arc<FaultDisk>,
+    layout: &Layout,
+    options: &Options,
+    clock: &ManualClock,
+) -> Embedded {
     let (disk, clock) = (Arc::<FaultDisk>::clone(disk), Clock::Manual(clock.clone()));
     open_disk(disk, layout, options.clone(), clock, None).expect("it opens")
 }
@@ -180,6 +254,7 @@ impl Stored {
         let (log, mut state) = Log::open(Arc::<FaultDisk>::clone(disk), 1 << 30)
             .unwrap_or_else(|error| panic!("{what}: {error}"));
         state.rebuild();
+        assert_eq!(subscriptions(&state), self.subscriptions, "{what}");
         self.read(&log, &mut state, hit, what)
     }
 
@@ -247,10 +322,46 @@ impl Stored {
                     known == lost.len() as u64 || (end && known < lost.len() as u64),
                     "{what}: {ledger:?}"
                 );
-                return;
+                break;
             }
             // Nothing is left to lease; the lease finds out what is damaged.
             let _ = tokio::time::timeout(Duration::from_millis(20), consumer.lease(100)).await;
+            assert!(began.elapsed() < Duration::from_secs(20), "{what}: {ledger:?}");
+        }
+        for (guest, _) in store.guests().await.expect("guests") {
+            self.drain_guest(&store, guest.index, lost, what).await;
+        }
+    }
+
+    /// Handles everything that another app's subscriber has left: none of it is lost, and none comes twice.
+    async fn drain_guest(
+        &self,
+        store: &Embedded,
+        guest: SubscriptionIndex,
+        lost: &BTreeSet<u64>,
+        what: &str,
+    ) {
+        let consumer = store.consumer(guest).await.expect("a consumer");
+        let (began, mut got) = (Instant::now(), BTreeSet::new());
+        loop {
+            let guests = store.guests().await.expect("guests").into_iter();
+            let (_, ledger) =
+                guests.into_iter().find(|(known, _)| known.index == guest).expect("it is there");
+            assert!(ledger.balanced(), "{what}: {ledger:?}");
+            if ledger.pending + ledger.scheduled + ledger.in_flight == 0 {
+                let corrupt = ledger.discarded.get("corrupt").copied().unwrap_or(0);
+                assert!(corrupt <= lost.len() as u64, "{what}: {ledger:?}, lost are {lost:?}");
+                assert!(ledger.done >= got.len() as u64, "{what}: {ledger:?}");
+                return;
+            }
+            let leased = tokio::time::timeout(Duration::from_millis(20), consumer.lease(100)).await;
+            for delivery in leased.ok().into_iter().flatten().flatten() {
+                let body = String::from_utf8_lossy(&delivery.message().body).into_owned();
+                let seq = self.bodies.iter().position(|known| *known == body);
+                let seq = seq.unwrap_or_else(|| panic!("{what}: {body} was never published")) as u64;
+                assert!(!lost.contains(&seq) && got.insert(seq), "{what}: {seq}");
+                delivery.ack().await.expect("an ack");
+            }
             assert!(began.elapsed() < Duration::from_secs(20), "{what}: {ledger:?}");
         }
     }

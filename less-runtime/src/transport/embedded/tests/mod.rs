@@ -9,9 +9,11 @@ mod folder;
 mod golden;
 mod guests;
 mod model;
+mod relied;
 mod restore;
 mod seeds;
 mod suspects;
+mod witnessed;
 
 use std::sync::Arc;
 

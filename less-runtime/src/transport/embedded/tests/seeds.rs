@@ -66,8 +66,19 @@ async fn the_seeds_of_the_fuzz_targets_are_logs_that_this_version_reads() {
     assert_eq!(joined(&payloads), std::fs::read(seed("replay/lifecycle")).expect("it can be read"));
     let records = || payloads.iter().filter_map(|payload| record::read(payload));
     assert!(records().any(|record| matches!(record, Record::PublishFiltered { .. })));
-    assert!(records().any(|record| matches!(record, Record::QueueFiltered { .. })));
+    assert!(records().any(|record| matches!(record, Record::QueueWithFilter { .. })));
+    assert!(records().any(|record| matches!(record, Record::QueueFilter { .. })));
+    assert!(records().any(|record| matches!(record, Record::QueueDropped { .. })));
     let (log, state) = Log::open(std::sync::Arc::new(disk(&segment)), 1 << 30).expect("it opens");
+    assert!(!log.damaged() && state.queues.len() == 6);
+    // What an earlier version wrote, and this one only reads.
+    let before = std::fs::read(seed("record/segment_before_guests")).expect("it can be read");
+    let payloads = self::payloads(&before);
+    let lifecycle = std::fs::read(seed("replay/lifecycle_before_guests")).expect("it can be read");
+    assert_eq!(joined(&payloads), lifecycle);
+    let mut records = payloads.iter().filter_map(|payload| record::read(payload));
+    assert!(records.any(|record| matches!(record, Record::QueueFiltered { .. })));
+    let (log, state) = Log::open(std::sync::Arc::new(disk(&before)), 1 << 30).expect("it opens");
     assert!(!log.damaged() && state.queues.len() == 3);
     let rotten = std::fs::read(seed("record/rotten")).expect("it can be read");
     let (log, _) = Log::open(std::sync::Arc::new(disk(&rotten)), 1 << 30).expect("it opens");

@@ -63,6 +63,13 @@ pub enum EventKind {
         /// Whether it was successful.
         done: bool,
     },
+    /// A subscription was dropped, with everything in it. One of its name that comes later begins anew.
+    Dropped {
+        /// The topic.
+        topic: String,
+        /// The subscriber; another app's one as `app:subscriber`.
+        subscriber: String,
+    },
     /// The process was ended from outside: killed, or its power was cut.
     Killed,
 }
@@ -129,6 +136,7 @@ pub(super) fn check(scan: &Scan, events: &[Event], rules: &Rules) -> Findings {
         events.iter().filter(|event| event.kind == EventKind::Killed).map(|event| event.at).collect();
     findings.kills = kills.len() as u64;
     let last = last_attempts(events);
+    let mut lives: HashMap<(&str, &str), u32> = HashMap::new();
     for event in events {
         match &event.kind {
             EventKind::Publishing { topic, message } => {
@@ -170,7 +178,9 @@ pub(super) fn check(scan: &Scan, events: &[Event], rules: &Rules) -> Findings {
                     if held.is_some_and(|held| held != message) {
                         wrong("another message of its key had not ended");
                     }
-                    let before = stored.unfinished_before(scan, topic, message, key, &handled, subscriber);
+                    let life = lives.get(&(topic.as_str(), subscriber.as_str())).copied().unwrap_or(0);
+                    let before =
+                        stored.unfinished_before(scan, topic, message, key, &handled, (subscriber, life));
                     if let Some(before) = before {
                         wrong(&format!("{before} of the same key comes first"));
                     }
@@ -179,16 +189,25 @@ pub(super) fn check(scan: &Scan, events: &[Event], rules: &Rules) -> Findings {
                 (known.attempt, known.done, known.running) = (*attempt, None, true);
             }
             EventKind::Ended { topic, subscriber, message, attempt, done } => {
-                let known = handled.entry((topic, subscriber, message)).or_default();
+                // One that had begun when its subscription was dropped ends for nobody.
+                let Some(known) = handled.get_mut(&(topic.as_str(), subscriber.as_str(), message.as_str()))
+                else {
+                    continue;
+                };
                 known.running = false;
                 if *done {
                     known.done = Some(event.at);
                     known.ever_done = true;
                 }
                 // A dead letter frees its key too: with the last of its attempts.
-                let over = *done
-                    || last.get(&(topic.as_str(), subscriber.as_str(), message.as_str())) == Some(attempt);
+                let life = lives.get(&(topic.as_str(), subscriber.as_str())).copied().unwrap_or(0);
+                let over = *done || last.get(&(topic, subscriber, message, life)) == Some(attempt);
                 in_key.retain(|(t, s, _), held| !(t == topic && s == subscriber && held == message && over));
+            }
+            EventKind::Dropped { topic, subscriber } => {
+                *lives.entry((topic, subscriber)).or_default() += 1;
+                handled.retain(|(t, s, _), _| !(t == topic && s == subscriber));
+                in_key.retain(|(t, s, _), _| !(t == topic && s == subscriber));
             }
             EventKind::Killed => {
                 for known in handled.values_mut() {
@@ -238,18 +257,27 @@ fn missing(
     problems
 }
 
-/// The last attempt of each message of each subscriber.
-fn last_attempts(events: &[Event]) -> HashMap<(&str, &str, &str), u32> {
-    let started = events.iter().filter_map(|event| match &event.kind {
-        EventKind::Started { topic, subscriber, message, attempt, .. } => {
-            Some(((topic.as_str(), subscriber.as_str(), message.as_str()), *attempt))
+/// Topic, subscriber, message, and how often that subscriber was dropped before.
+type Life<'a> = (&'a str, &'a str, &'a str, u32);
+
+/// The last attempt of each message of each subscriber, until that is dropped.
+fn last_attempts(events: &[Event]) -> HashMap<Life<'_>, u32> {
+    let mut lives: HashMap<(&str, &str), u32> = HashMap::new();
+    let mut last = HashMap::new();
+    for event in events {
+        match &event.kind {
+            EventKind::Started { topic, subscriber, message, attempt, .. } => {
+                let life = lives.get(&(topic.as_str(), subscriber.as_str())).copied().unwrap_or(0);
+                last.insert((topic.as_str(), subscriber.as_str(), message.as_str(), life), *attempt);
+            }
+            EventKind::Dropped { topic, subscriber } => *lives.entry((topic, subscriber)).or_default() += 1,
+            EventKind::Publishing { .. }
+            | EventKind::Published { .. }
+            | EventKind::Ended { .. }
+            | EventKind::Killed => {}
         }
-        EventKind::Publishing { .. }
-        | EventKind::Published { .. }
-        | EventKind::Ended { .. }
-        | EventKind::Killed => None,
-    });
-    started.collect()
+    }
+    last
 }
 
 /// The stored messages by what they are known by.
@@ -283,7 +311,8 @@ impl<'a> Stored<'a> {
         Some((topic, *self.messages.get(&(topic, message.to_owned()))?))
     }
 
-    /// The message before this one of the same key, if the subscriber has neither finished it nor given it up. What a filter kept away is passed over.
+    /// The message before this one of the same key, if the subscriber has neither finished it nor given it up. What a filter kept away, or was
+    /// published before the subscriber was there, is passed over.
     fn unfinished_before<'s>(
         &'s self,
         scan: &Scan,
@@ -291,19 +320,21 @@ impl<'a> Stored<'a> {
         message: &str,
         key: &'s str,
         handled: &HashMap<(&str, &str, &str), Handled>,
-        subscriber: &str,
+        (subscriber, life): (&str, u32),
     ) -> Option<&'s str> {
         let (id, seq) = self.find(topic, message)?;
         let same = self.keys.get(&(id, key))?;
         let at = same.partition_point(|(other, _)| *other < seq);
-        let named = |queue: &Queue| queue.topic == id && queue.name == subscriber && !queue.is_dropped();
-        let queue = scan.state.queues.iter().position(named)?;
-        let number = u32::try_from(queue).ok()?;
-        let filtered = scan.state.queues[queue].filtered() > 0;
+        let named = |(_, queue): &(u32, &Queue)| queue.topic == id && queue.name == subscriber;
+        let mut queues = (0..).zip(&scan.state.queues).filter(named);
+        // Of one that was dropped nobody knows any more what was kept away from it.
+        let (number, queue) = queues.nth(life as usize).filter(|(_, queue)| !queue.is_dropped())?;
+        let filtered = queue.filtered() > 0;
         let kept_away = |seq: u64| {
+            let fate = fate(queue, seq);
             // Where the record is gone that says so, how many were kept away is held against how many are missing.
-            let compacted = filtered && fate(&scan.state.queues[queue], seq) == Fate::Finished;
-            scan.kept_away.contains(&(number, seq)) || compacted
+            let compacted = filtered && fate == Fate::Finished;
+            scan.kept_away.contains(&(number, seq)) || compacted || fate == Fate::NotMeant
         };
         let started = |name: &str| handled.contains_key(&(topic, subscriber, name));
         let mut earlier = same[..at].iter().rev();
