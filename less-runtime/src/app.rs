@@ -214,7 +214,9 @@ impl App {
     fn find(&self, topic: &str) -> Result<&Carried, PublishError> {
         self.topics.get(topic).ok_or_else(|| PublishError::UnknownTopic {
             topic: topic.to_owned(),
+            // Another app's topic is not near to one of this app's that is called alike.
             nearest: less_model::name::nearest(topic, self.topics.keys().map(String::as_str))
+                .filter(|_| !topic.contains(':'))
                 .map(str::to_owned),
         })
     }

@@ -84,7 +84,7 @@ impl Metrics {
     pub(crate) fn encode(
         &self,
         layout: &Layout,
-        ledgers: &[Ledger],
+        ledgers: &[Option<Ledger>],
         guests: &[(Guest, Ledger)],
         can: Capabilities,
     ) -> String {
@@ -104,7 +104,13 @@ impl Metrics {
             self.attempt_duration.clone(),
         );
         let messages = Family::<SubscriberState, Gauge>::default();
-        let own = layout.subscriptions.iter().zip(ledgers).map(|(spec, ledger)| {
+        // What is not known has no series, and is no zero.
+        let own = layout
+            .subscriptions
+            .iter()
+            .zip(ledgers)
+            .filter_map(|(spec, ledger)| Some((spec, ledger.as_ref()?)));
+        let own = own.map(|(spec, ledger)| {
             (layout.topics[spec.topic.0 as usize].address(), spec.subscriber.to_string(), ledger)
         });
         let guests = guests.iter();

@@ -42,7 +42,13 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
     let mut failed = false;
     // Other folders or running apps may be all that is wanted.
     match Project::find(folder) {
-        Ok(project) => failed |= add(&mut graph, &project)?,
+        Ok(project) => {
+            failed |= add(&mut graph, &project)?;
+            // Who subscribes to it is known where it runs.
+            if let Some(status) = running::of_folder(&project.root).await {
+                graph.add_status(&status);
+            }
+        }
         Err(error) if folder.is_some() || (arguments.folders.is_empty() && !arguments.running) => {
             return Err(error);
         }

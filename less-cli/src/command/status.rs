@@ -80,6 +80,10 @@ fn table(subscribers: &[SubscriberStatus]) -> Vec<String> {
     header.extend(discarded.then_some("DISCARDED"));
     let mut rows = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     rows.extend(subscribers.iter().map(|s| {
+        if s.unknown {
+            let unknown = std::iter::repeat_n("?".to_owned(), if discarded { 7 } else { 6 });
+            return std::iter::once(format!("{}/{}", s.topic, s.subscriber)).chain(unknown).collect();
+        }
         let mut row = vec![
             format!("{}/{}", s.topic, s.subscriber),
             s.pending.to_string(),
@@ -154,7 +158,7 @@ fn unlinked(status: &Status) -> Vec<String> {
         let error = link.error.as_deref();
         match link.state {
             LinkState::Waiting => Some(format!(
-                "no link to app `{app}`: {}; what is shown of its topics is what was last known",
+                "no link to app `{app}`: {}; what is shown of its topics is what was last known, `?` where nothing is",
                 error.unwrap_or("it is being opened")
             )),
             LinkState::Connected => error.map(|error| format!("app `{app}`: {error}")),
@@ -164,7 +168,11 @@ fn unlinked(status: &Status) -> Vec<String> {
         status.subscribers.iter().filter_map(|row| Some(row.subscriber.split_once(':')?.0)).collect();
     apps.dedup();
     let away = apps.into_iter().filter(|app| !status.linked.iter().any(|linked| linked == app));
-    let there = away.map(|app| format!("app `{app}` is not linked now; its messages wait here"));
+    let there = away.map(|app| {
+        format!(
+            "app `{app}` is not linked now; its messages wait here, and `less drop TOPIC/{app}:SUBSCRIBER` drops those of one that never comes back"
+        )
+    });
     here.chain(there).collect()
 }
 
@@ -210,6 +218,7 @@ mod tests {
             oldest_pending_s: Some(4.2),
             worker: None,
             orphaned: false,
+            unknown: false,
             replay: less_runtime::transport::ReplayLedger::default(),
         }
     }
@@ -249,9 +258,9 @@ order/mail   3        4s      1          0          0     7     8 filtered, 1 pu
         assert_eq!(
             unlinked(&status),
             [
-                "no link to app `d`: it does not run; what is shown of its topics is what was last known",
+                "no link to app `d`: it does not run; what is shown of its topics is what was last known, `?` where nothing is",
                 "app `f`: app `f` has no topic `x`",
-                "app `b` is not linked now; its messages wait here",
+                "app `b` is not linked now; its messages wait here, and `less drop TOPIC/b:SUBSCRIBER` drops those of one that never comes back",
             ]
         );
     }

@@ -221,9 +221,9 @@ impl Session<'_> {
         if self.socket.as_ref().is_some_and(|(address, _)| *address == wanted) {
             return Ok(());
         }
-        let listener = TcpListener::bind(wanted).with_context(|| {
-            format!(
-                "can't listen on {wanted}\nhint: stop what listens there, or choose another address: `less dev --listen 127.0.0.1:4101`"
+        let listener = TcpListener::bind(wanted).map_err(|cause| {
+            anyhow::anyhow!(
+                "can't listen on {wanted}: {cause}\nhint: stop what listens there, or choose another address: `less dev --listen 127.0.0.1:4101`, or `listen` in less.toml"
             )
         })?;
         self.socket = Some((wanted, listener));

@@ -151,7 +151,10 @@ fn registered(app: &AppName, stage: &StageName) -> Result<Address, String> {
         [entry] => Ok(registered_at(entry)),
         [] => Err(match elsewhere.first() {
             Some(other) => format!("it runs in stage `{}`, not in `{stage}`", other.stage),
-            None => "it does not run on this machine, which is looked at again and again".to_owned(),
+            None => format!(
+                "it is not among the apps that run on this machine ({}); one that is elsewhere has a `url` under `[external.{app}]` in less.toml",
+                registry::folder().display()
+            ),
         }),
         several => {
             let folders: Vec<String> =

@@ -75,6 +75,10 @@ pub struct SubscriberStatus {
     /// Whether it has no folder any more, and keeps getting messages; left out where it has one, and of other apps' subscribers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub orphaned: bool,
+    /// Whether the app that keeps its messages has not been reached since this one was started: its numbers are not known, and no zeros. Left out
+    /// where they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
     /// Deliveries by replay, which count apart; left out where there were none.
     #[serde(default, skip_serializing_if = "never")]
     pub replay: ReplayLedger,
@@ -90,9 +94,11 @@ impl Status {
     ) -> Result<Self, TransportError> {
         let ledgers = transport.ledgers().await?;
         let counts = transport.capabilities().counts;
-        let rows = layout.subscriptions.iter().zip(ledgers).map(|(spec, ledger)| {
+        let rows = (0..).zip(layout.subscriptions.iter().zip(ledgers)).map(|(index, (spec, ledger))| {
             let topic = layout.topics[spec.topic.0 as usize].address();
-            SubscriberStatus::new(topic, spec.subscriber.to_string(), ledger, counts)
+            let unknown = !transport.knows(crate::transport::SubscriptionIndex(index));
+            let row = SubscriberStatus::new(topic, spec.subscriber.to_string(), ledger, counts && !unknown);
+            SubscriberStatus { unknown, ..row }
         });
         let guests = transport.guests().await?.into_iter();
         let guests = guests.map(|(guest, ledger)| SubscriberStatus::of_guest(&guest, ledger));
@@ -124,6 +130,7 @@ impl SubscriberStatus {
             oldest_pending_s: ledger.oldest_pending_ms.map(|age| age as f64 / 1000.0),
             worker: None,
             orphaned: false,
+            unknown: false,
             replay: ledger.replay,
         }
     }

@@ -57,7 +57,7 @@ fn host(options: &Options, request: &Request) -> Result<(), Problem> {
 /// A link asks for a token even where everything else is open: whoever has one gets messages, and decides what becomes of them.
 fn link(options: &Options, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(given) = given(headers) else {
-        let detail = "a link asks for a token: `Authorization: Bearer …`";
+        let detail = "a link asks for a token, this app's LESS_LINK_TOKEN: `token_env` under `[external.…]` in the other app's less.toml names the variable that holds it";
         let problem = Problem::new(StatusCode::UNAUTHORIZED, "no-link-token", detail);
         return Err(problem.header(header::WWW_AUTHENTICATE, "Bearer"));
     };

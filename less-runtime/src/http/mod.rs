@@ -210,7 +210,11 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Result<&'static str, Proble
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Infallible> {
-    let ledgers = shared.app.transport().ledgers().await.unwrap_or_default();
+    let transport = shared.app.transport();
+    let ledgers = transport.ledgers().await.unwrap_or_default();
+    let known = (0..).map(|index| transport.knows(crate::transport::SubscriptionIndex(index)));
+    let ledgers: Vec<_> =
+        ledgers.into_iter().zip(known).map(|(ledger, known)| known.then_some(ledger)).collect();
     let guests = shared.app.transport().guests().await.unwrap_or_default();
     let can = shared.app.transport().capabilities();
     let text = shared.options.metrics.encode(shared.app.layout(), &ledgers, &guests, can);

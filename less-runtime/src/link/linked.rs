@@ -149,6 +149,13 @@ impl Transport for Linked {
         self.own.settle().await
     }
 
+    fn knows(&self, subscription: SubscriptionIndex) -> bool {
+        match self.find(subscription) {
+            Kept::Here => true,
+            Kept::There(link, place) => link.knows(place),
+        }
+    }
+
     fn links(&self) -> Vec<LinkStatus> {
         self.links.iter().map(|link| link.status()).collect()
     }

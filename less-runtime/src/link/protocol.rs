@@ -120,6 +120,9 @@ pub(super) enum ToSubscriber {
         /// Subscriptions of this app that are stored and that it did not name: topic, subscriber, messages that wait, dead letters.
         #[serde(default)]
         left: Vec<(TopicName, SubscriberName, u64, u64)>,
+        /// How many other processes of this app are linked, and share its queues.
+        #[serde(default)]
+        others: usize,
     },
     /// There can be no link, and why.
     Refused { error: String },

@@ -88,6 +88,11 @@ pub fn all() -> io::Result<Vec<Entry>> {
     Registry::of_user().all()
 }
 
+/// Where entries are looked for.
+pub fn folder() -> PathBuf {
+    Registry::of_user().base
+}
+
 /// A secret that nobody can guess: 32 random bytes, as hexadecimal digits.
 pub fn token() -> Secret {
     Secret::new(hex(&rand::random::<[u8; 32]>()))

@@ -197,9 +197,13 @@ pub trait Transport: Send + Sync + 'static {
     }
 
     /// Deletes a subscription that the layout does not have, with all that waits in it. Returns what its ledger was.
-    async fn drop_guest(&self, subscription: SubscriptionIndex) -> Result<Ledger, TransportError> {
-        let _ = subscription;
+    async fn drop_guest(&self, _: SubscriptionIndex) -> Result<Ledger, TransportError> {
         Err(TransportError::Unsupported { transport: self.name(), capability: "dropping a subscription" })
+    }
+
+    /// Whether the books of a subscription are known, as they are now or were last.
+    fn knows(&self, _: SubscriptionIndex) -> bool {
+        true
     }
 
     /// How the links to other apps are, whose topics this app subscribes to.

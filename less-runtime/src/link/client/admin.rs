@@ -23,9 +23,16 @@ impl Link {
             let mut state = self.shared.state();
             if ledgers.len() == state.ledgers.len() {
                 state.ledgers = ledgers;
+                state.known = true;
             }
         }
         self.shared.state().ledgers.clone()
+    }
+
+    /// Whether the books of a subscription were told since this process began.
+    pub(crate) fn knows(&self, of: Place) -> bool {
+        let state = self.shared.state();
+        state.known && !state.refused.iter().any(|(place, _)| *place == of)
     }
 
     /// See [`crate::transport::Transport::dead_letters`].

@@ -143,7 +143,9 @@ async fn upgrade(address: &Address) -> Result<Upgraded, String> {
     let body = http_body_util::Limited::new(answer.into_body(), MAX_REFUSAL).collect().await;
     let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-    let detail = problem["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned);
+    let detail = problem["detail"].as_str().map(str::to_owned);
+    let detail =
+        detail.unwrap_or_else(|| format!("{status}; it is no app of Less, or one of an older version"));
     Err(format!("{url} refuses the link: {detail}"))
 }
 
@@ -195,8 +197,10 @@ fn hello(shared: &Shared) -> Hello {
 
 /// The answer to the greeting: what is still held, and all that has to be said again.
 fn welcome(shared: &Shared, first: ToSubscriber, sender: &super::Sender) -> io::Result<()> {
-    let (app, session, lost, refused, left) = match first {
-        ToSubscriber::Welcome { app, session, lost, refused, left } => (app, session, lost, refused, left),
+    let (app, session, lost, refused, left, others) = match first {
+        ToSubscriber::Welcome { app, session, lost, refused, left, others } => {
+            (app, session, lost, refused, left, others)
+        }
         ToSubscriber::Refused { error } => return Err(frame::bad(error)),
         ToSubscriber::Deliver { .. }
         | ToSubscriber::Ended { .. }
@@ -218,6 +222,13 @@ fn welcome(shared: &Shared, first: ToSubscriber, sender: &super::Sender) -> io::
     for (place, error) in refused.iter().filter(|refused| !state.refused.contains(refused)) {
         let Some(subscription) = options.subscriptions.get(*place as usize) else { continue };
         tracing::error!("`{app}:{}/{}` gets nothing: {error}", subscription.topic, subscription.subscriber);
+    }
+    if others > 0 {
+        tracing::warn!(
+            "`{}` is linked to app `{app}` from {} data folders: they share its queues, and the filters of the last one hold",
+            options.app,
+            others + 1
+        );
     }
     for (topic, subscriber, waits, dead) in left {
         tracing::warn!(

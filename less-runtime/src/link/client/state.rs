@@ -65,6 +65,8 @@ pub(super) struct State {
     pub(super) refused: Vec<(Place, String)>,
     /// The books as they were when they were asked for last.
     pub(super) ledgers: Vec<Ledger>,
+    /// Whether they were ever told.
+    pub(super) known: bool,
 }
 
 impl State {
@@ -87,6 +89,7 @@ impl State {
             error: None,
             refused: Vec::new(),
             ledgers: vec![Ledger::default(); subscriptions],
+            known: false,
         }
     }
 
@@ -98,7 +101,9 @@ impl State {
     /// Why not all is well.
     pub(super) fn problem(&self) -> Option<String> {
         let refused = self.refused.iter().map(|(_, error)| error.as_str());
-        let all: Vec<&str> = self.error.as_deref().into_iter().chain(refused).collect();
+        let mut all: Vec<&str> = self.error.as_deref().into_iter().chain(refused).collect();
+        // Subscribers of one topic are refused with the same words.
+        all.dedup();
         (!all.is_empty()).then(|| all.join("; "))
     }
 

@@ -193,10 +193,18 @@ impl Server {
             });
         }
         let left = self.left(&app, &subscriptions).await;
+        let others = self.others(&app, &instance);
         let welcome = |session: u64, lost: Vec<DeliveryId>| {
             let app = self.app.clone();
             encode(
-                &ToSubscriber::Welcome { app, session, lost, refused: refused.clone(), left: left.clone() },
+                &ToSubscriber::Welcome {
+                    app,
+                    session,
+                    lost,
+                    refused: refused.clone(),
+                    left: left.clone(),
+                    others,
+                },
                 &[],
             )
         };
@@ -217,6 +225,22 @@ impl Server {
         self.inner().sessions.insert(id, Arc::clone(&new));
         let connection = resumed.map_or(0, |resumed| resumed.connection);
         Ok((new, connection))
+    }
+
+    /// How many other processes of an app are linked. They share its queues, which is told, as it may be meant or not.
+    fn others(&self, app: &AppName, instance: &str) -> usize {
+        let inner = self.inner();
+        let all = inner.sessions.values();
+        let others =
+            all.filter(|other| other.app == *app && other.instance != instance && other.is_connected());
+        let others = others.count();
+        if others > 0 {
+            tracing::warn!(
+                "app `{app}` is linked {} times, from as many data folders: they share its queues, and the filters of the last one hold",
+                others + 1
+            );
+        }
+        others
     }
 
     /// Ends sessions of processes that are gone: their successor is here.

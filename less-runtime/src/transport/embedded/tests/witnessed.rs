@@ -99,8 +99,8 @@ fn open(folder: &Path, clock: &ManualClock) -> Embedded {
     crate::transport::embedded::open(folder, &layout(&["own"]), options, clock).expect("it opens")
 }
 
-fn even() -> Option<Filter> {
-    Some(filter(Scope::Body, &json!({ "even": [true] })))
+fn even() -> Filter {
+    filter(Scope::Body, &json!({ "even": [true] }))
 }
 
 fn problems(findings: &Findings) -> String {
@@ -111,7 +111,7 @@ fn problems(findings: &Findings) -> String {
 async fn a_history_holds_what_another_apps_subscriber_handled_against_its_queue() {
     let mut seen = Seen::begin();
     seen.publish(0..10).await;
-    let guest = seen.attach("suggest", Start::Earliest, even()).await;
+    let guest = seen.attach("suggest", Start::Earliest, Some(even())).await;
     // What was published before it was there is none of its, also where that has the same key.
     let late = seen.attach("late", Start::Now, None).await;
     seen.publish(10..40).await;
@@ -137,7 +137,7 @@ async fn a_history_holds_what_another_apps_subscriber_handled_against_its_queue(
 #[tokio::test]
 async fn a_history_misses_nothing_of_a_dropped_subscription_and_begins_anew_with_its_name() {
     let mut seen = Seen::begin();
-    let guest = seen.attach("suggest", Start::Now, even()).await;
+    let guest = seen.attach("suggest", Start::Now, Some(even())).await;
     seen.publish(0..20).await;
     seen.handle(SubscriptionIndex(0), "own", 20).await;
     seen.handle(guest, "friends:suggest", 4).await;
