@@ -1,9 +1,12 @@
 """What becomes of a message, by what the handler does."""
 
 import builtins
+import os
+import runpy
+import threading
 import unittest
 
-from tests.fake_app import Worker
+from tests.fake_app import HERE, Worker
 
 KINDS = ("def", "async def")
 
@@ -200,12 +203,39 @@ class Outcomes(unittest.TestCase):
                 self.assertEqual(worker.handle([value, repr(value)]), "done")
 
 
+class Sending(unittest.TestCase):
+    def test_nothing_is_sent_last_while_another_thread_still_sends_results(self):
+        sent = []
+
+        class Channel:
+            """Whose sender is interrupted, after it took the results, by one that ends the worker."""
+
+            def send_text(self, text):
+                ender.start()
+                ender.join(0.2)
+                sent.append(text)
+
+        def end():
+            outcomes.flush_all()
+            sent.append("crash")
+
+        # By its path: the package itself is whole in a built app only.
+        module = runpy.run_path(os.path.join(HERE, "less", "_worker", "outcomes.py"))
+        outcomes = module["Outcomes"](Channel())
+        ender = threading.Thread(target=end)
+        outcomes.done.append(1)
+        outcomes.flush()
+        ender.join()
+        self.assertEqual(sent, [b'{"type":"results","done":[1]}', "crash"])
+
+
 class Exits(unittest.TestCase):
     def exits(self, call, code, said, kinds=KINDS):
         for kind in kinds:
             with self.subTest(f"{kind} {call}"):
                 handler = f"import sys, atexit\natexit.register(print, 'at exit')\n{kind} process(message):\n    if message: {call}\n"
-                with Worker(handler) as worker:
+                # One at a time: with several, one of the fifty may be unfinished in another thread.
+                with Worker(handler, concurrency=1) as worker:
                     worker.ready()
                     done = worker.deliver(*[0] * 50)
                     fatal = worker.deliver(1)[0]

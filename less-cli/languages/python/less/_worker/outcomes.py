@@ -18,8 +18,14 @@ class Outcomes:
         """Whether something waits to be sent."""
         return bool(self.done or self.failed or self.answers)
 
+    def flush_all(self):
+        """As `flush`, and what another thread has taken and not sent yet is sent when this returns: nothing may be sent after it."""
+        self.flush()
+        with self._lock:
+            pass
+
     def flush(self):
-        """Sends everything that has been added before the call."""
+        """Sends everything that has been added before the call, or leaves it to the thread that is sending it."""
         while self:
             with self._lock:
                 for answer in _take(self.answers):

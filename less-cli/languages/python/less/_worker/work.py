@@ -109,7 +109,7 @@ class Work:
     def crash(self, error):
         """A handler called `sys.exit`: its message stays unfinished, and the process ends as the caller wanted."""
         code = error.code
-        self.outcomes.flush()
+        self.outcomes.flush_all()
         self.channel.send_last({"type": "crash", "error": report.exit_error(error, "by a handler")})
         if code is not None and not isinstance(code, int):
             print(code, file=sys.stderr)
@@ -130,10 +130,11 @@ class Work:
     def settle(self):
         """Sends what is known; ends a stopping worker that holds nothing."""
         # A result is there before its delivery leaves `running`: looking in this order misses none.
-        idle = self.stopping and not self.waiting and not self.running
-        self.outcomes.flush()
-        if idle:
+        if self.stopping and not self.waiting and not self.running:
+            self.outcomes.flush_all()
             self.exit(0)
+        else:
+            self.outcomes.flush()
 
     def exit(self, code):
         try:
