@@ -11,6 +11,7 @@ export async function startHttp(test, { answer, port = 0 } = {}) {
     const parts = [];
     for await (const part of request) parts.push(part);
     const body = Buffer.concat(parts).toString();
+    app.lastRequest = performance.now();
     app.requests.push({
       method: request.method,
       url: request.url,
