@@ -87,6 +87,12 @@ pub fn external(desired: &Desired) -> Map<String, Value> {
     topics.collect()
 }
 
+/// What SNS knows no resource for, and IAM therefore allows for all or for none (Service Authorization Reference, Amazon SNS): the region narrows it.
+fn allow_in(regions: &BTreeSet<String>, sid: &'static str, actions: &[&'static str]) -> Statement {
+    let condition = Some(json!({"StringEquals": {"aws:RequestedRegion": regions}}));
+    Statement { sid, actions: actions.to_vec(), resources: vec!["*".to_owned()], condition }
+}
+
 fn allow(sid: &'static str, actions: &[&'static str], resources: Vec<String>) -> Statement {
     Statement { sid, actions: actions.to_vec(), resources, condition: None }
 }
@@ -119,15 +125,12 @@ impl App<'_> {
                 &[
                     "sns:CreateTopic",
                     "sns:DeleteTopic",
-                    "sns:GetSubscriptionAttributes",
                     "sns:GetTopicAttributes",
                     "sns:ListSubscriptionsByTopic",
                     "sns:ListTagsForResource",
-                    "sns:SetSubscriptionAttributes",
                     "sns:SetTopicAttributes",
                     "sns:Subscribe",
                     "sns:TagResource",
-                    "sns:Unsubscribe",
                 ],
                 vec![topics],
             ),
@@ -146,43 +149,46 @@ impl App<'_> {
                 ],
                 vec![queues],
             ),
-            // Lists have no resource of their own: an account in a region is the narrowest that AWS takes.
-            allow("FindTopicsThatLeft", &["sns:ListTopics"], vec![self.site.topic_arn("*")]),
+            // An account in a region is the narrowest that SQS takes.
             allow("FindQueuesThatLeft", &["sqs:ListQueues"], vec![self.site.queue_arn("*")]),
+            self.keep_subscriptions(),
         ]);
         statements
     }
 
+    /// Subscriptions are no resources of IAM, nor is the list of topics.
+    fn keep_subscriptions(&self) -> Statement {
+        let mut actions = vec![
+            "sns:GetSubscriptionAttributes",
+            "sns:ListTopics",
+            "sns:SetSubscriptionAttributes",
+            "sns:Unsubscribe",
+        ];
+        let mut regions = BTreeSet::from([self.site.region.clone()]);
+        if !self.topology.external.is_empty() {
+            actions.insert(1, "sns:ListSubscriptions");
+            regions.extend(self.topology.external.iter().filter_map(|other| other.at.region.clone()));
+        }
+        allow_in(&regions, "KeepSubscriptions", &actions)
+    }
+
     /// What who deploys does with other apps' topics.
     fn subscribe(&self) -> Vec<Statement> {
-        let sites = self.topology.external.iter().map(|other| {
+        let arns = self.topology.external.iter().map(|other| {
             let site = Site {
                 region: other.at.region.clone().unwrap_or_else(|| self.site.region.clone()),
                 account: other.at.account.clone().unwrap_or_else(|| self.site.account.clone()),
             };
-            (site, other)
+            site.topic_arn(&other.topic.physical)
         });
-        let sites: Vec<(Site, &PlacedExternal)> = sites.collect();
-        let arns: Vec<String> = sites.iter().map(|(site, at)| site.topic_arn(&at.topic.physical)).collect();
+        let arns: Vec<String> = arns.collect();
         // Whether a topic is FIFO is part of its name: where the one is missing, the other is looked for.
         let other_order =
             |arn: &String| arn.strip_suffix(".fifo").map_or_else(|| format!("{arn}.fifo"), str::to_owned);
         let both = arns.iter().flat_map(|arn| [arn.clone(), other_order(arn)]).collect();
-        let theirs = arns.iter().map(|arn| format!("{arn}:*")).collect();
-        let regions: BTreeSet<String> = sites.into_iter().map(|(site, _)| site.region).collect();
-        let lists = regions
-            .into_iter()
-            .map(|region| Site { region, account: self.site.account.clone() }.topic_arn("*"));
         vec![
             allow("LookAtOtherApps", &["sns:GetTopicAttributes"], both),
             allow("SubscribeToOtherApps", &["sns:ListSubscriptionsByTopic", "sns:Subscribe"], arns),
-            // A subscription's ARN is its topic's and an id.
-            allow(
-                "KeepThoseSubscriptions",
-                &["sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"],
-                theirs,
-            ),
-            allow("FindThoseSubscriptions", &["sns:ListSubscriptions"], lists.collect()),
         ]
     }
 
@@ -210,8 +216,6 @@ impl App<'_> {
     }
 
     fn admin(&self) -> Vec<Statement> {
-        // A subscription's ARN is its topic's and an id.
-        let topics = self.topics().into_iter().flat_map(|arn| [format!("{arn}:*"), arn]);
         let tails = self.topology.topics.iter().map(|topic| {
             let base = topic.physical.trim_end_matches(".fifo");
             self.site.queue_arn(&format!("{base}-tail-*"))
@@ -233,11 +237,7 @@ impl App<'_> {
                 ],
                 self.queues(|subscriber| &subscriber.dead_letters),
             ),
-            allow(
-                "TailTopics",
-                &["sns:ListSubscriptionsByTopic", "sns:Subscribe", "sns:Unsubscribe"],
-                topics.collect(),
-            ),
+            allow("TailTopics", &["sns:ListSubscriptionsByTopic", "sns:Subscribe"], self.topics()),
             allow(
                 "TailQueues",
                 &[
@@ -253,6 +253,7 @@ impl App<'_> {
                 tails.collect(),
             ),
             allow("FindTails", &["sqs:ListQueues"], vec![self.site.queue_arn("*")]),
+            allow_in(&BTreeSet::from([self.site.region.clone()]), "EndTails", &["sns:Unsubscribe"]),
         ]
     }
 
@@ -364,13 +365,35 @@ mod tests {
         statements.flat_map(|s| s["Resource"].as_array().unwrap()).map(|arn| arn.as_str().unwrap()).collect()
     }
 
+    /// As the Service Authorization Reference has them: SNS's actions without a resource type.
+    const WITHOUT_RESOURCE: [&str; 5] = [
+        "sns:GetSubscriptionAttributes",
+        "sns:ListSubscriptions",
+        "sns:ListTopics",
+        "sns:SetSubscriptionAttributes",
+        "sns:Unsubscribe",
+    ];
+
     #[test]
-    fn no_resource_is_everything() {
+    fn everything_is_allowed_only_for_what_sns_knows_no_resource_for_and_in_one_region() {
         for role in Role::ALL {
             for document in policies(role, &topology(2, 2), &site(), Some("alias/shop")) {
-                for arn in resources(&document) {
-                    assert_eq!(arn.split(':').nth(4), Some("111122223333"), "{role}: {arn}");
-                    assert_eq!(arn.split(':').nth(3), Some("eu-west-1"), "{role}: {arn}");
+                for statement in document["Statement"].as_array().unwrap() {
+                    let resources: Vec<&str> =
+                        statement["Resource"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+                    let known = |action: &Value| WITHOUT_RESOURCE.contains(&action.as_str().unwrap());
+                    let actions = statement["Action"].as_array().unwrap();
+                    if actions.iter().any(known) {
+                        assert!(actions.iter().all(known), "{role}: {statement}");
+                        assert_eq!(resources, ["*"], "{role}: {statement}");
+                        let region = &statement["Condition"]["StringEquals"]["aws:RequestedRegion"];
+                        assert_eq!(region, &json!(["eu-west-1"]), "{role}: {statement}");
+                        continue;
+                    }
+                    for arn in resources {
+                        assert_eq!(arn.split(':').nth(4), Some("111122223333"), "{role}: {arn}");
+                        assert_eq!(arn.split(':').nth(3), Some("eu-west-1"), "{role}: {arn}");
+                    }
                 }
             }
         }
@@ -405,8 +428,12 @@ mod tests {
         };
         assert_eq!(of("LookAtOtherApps"), [theirs.to_owned(), format!("{theirs}.fifo")]);
         assert_eq!(of("SubscribeToOtherApps"), [theirs]);
-        assert_eq!(of("KeepThoseSubscriptions"), [format!("{theirs}:*")]);
-        assert_eq!(of("FindThoseSubscriptions"), ["arn:aws:sns:us-east-1:111122223333:*"]);
+        assert_eq!(of("KeepSubscriptions"), ["*"]);
+        let keep = all.iter().flat_map(|all| all["Statement"].as_array().unwrap());
+        let keep = keep.into_iter().find(|statement| statement["Sid"] == "KeepSubscriptions").unwrap();
+        let regions = &keep["Condition"]["StringEquals"]["aws:RequestedRegion"];
+        assert_eq!(regions, &json!(["eu-west-1", "us-east-1"]));
+        assert!(keep["Action"].as_array().unwrap().contains(&json!("sns:ListSubscriptions")));
         // Its queues are this app's, and nobody here publishes to the topic.
         let worker = policies(Role::Worker, &topology, &site(), None);
         let queue = "arn:aws:sqs:eu-west-1:111122223333:shop-prod-topic0-s0";
