@@ -22,10 +22,13 @@ while read -r name; do unset "$name"; done < <(compgen -e | grep '^AWS_' || true
 export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true
 
 wanted=("$@")
+is_wanted() {
+    [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $1 "* ]]
+}
 step() {
     local name=$1
     shift
-    if [ ${#wanted[@]} -gt 0 ] && [[ " ${wanted[*]} " != *" $name "* ]]; then return; fi
+    is_wanted "$name" || return 0
     local began=$SECONDS
     echo "==> $name"
     "$@"
@@ -66,21 +69,40 @@ locks() {
     done
 }
 
-# What this machine can't show is not claimed.
+# What this machine can't show is not claimed: exit code 3.
 unproven=
-faults() {
+claims() {
     local status=0
-    tests/faults.sh || status=$?
+    "$@" || status=$?
     [ "$status" -ne 3 ] || { unproven=1; return 0; }
     return "$status"
 }
 
+# Work that goes on beside the steps until its own comes, which shows what it printed.
+logs=$(mktemp -d)
+declare -A beside=()
+trap 'kill "${beside[@]}" 2>/dev/null || true; rm -rf "$logs"' EXIT
+begin() {
+    local name=$1
+    shift
+    is_wanted "$name" || return 0
+    "$@" >"$logs/$name.beside" 2>&1 &
+    beside[$name]=$!
+}
+finish() {
+    local status=0
+    wait "${beside[$1]}" || status=$?
+    unset "beside[$1]"
+    cat "$logs/$1.beside"
+    return "$status"
+}
+
 # The packages for Node.js and Python by themselves: with the Node.js that is here, and with the oldest, the usual and the newest Python. Side by side,
-# as they wait more than they work; what each prints is shown when it has ended.
+# as they wait more than they work.
 languages() {
-    local tests=less-cli/languages/python logs program version failed=0 name
-    logs=$(mktemp -d)
+    local tests=less-cli/languages/python program version failed=0 missing=0 name
     local -A running=()
+    trap 'kill "${running[@]}" 2>/dev/null || true' EXIT
     (cd less-cli/languages/node && node --test test/*.test.mjs) >"$logs/node" 2>&1 &
     running[node]=$!
     python3 -m unittest discover -s $tests/tests -t $tests >"$logs/python" 2>&1 &
@@ -89,7 +111,7 @@ languages() {
         program=$(python3 $tests/tests/every_python.py --find $version)
         if [ -z "$program" ]; then
             echo "Python $version is not on this machine: this run does not claim it"
-            unproven=1
+            missing=3
         else
             "$program" -m unittest discover -s $tests/tests -t $tests >"$logs/python$version" 2>&1 &
             running[python$version]=$!
@@ -99,22 +121,23 @@ languages() {
         wait "${running[$name]}" || { failed=1; echo "error: the tests of $name failed"; }
         cat "$logs/$name"
     done
-    rm -r "$logs"
-    return $failed
+    [ "$failed" -eq 0 ] || return 1
+    return "$missing"
 }
 
+begin languages languages
 step format format
 step locks locks
 step clippy cargo clippy --locked -q --workspace --all-features --all-targets -- -D warnings
 step features features
 step docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --workspace --all-features --no-deps
 step deny deny
-step languages languages
+step languages claims finish languages
 step types tests/types.sh
 step exports tests/exports.sh
 step test tests/aws/servers.sh cargo test --locked --workspace --all-features
 step mutants tests/mutants.sh
-step faults faults
+step faults claims tests/faults.sh
 step fuzz tests/fuzz.sh 8
 [ -z "$unproven" ] || echo "something was not shown here, see above: this run does not claim it"
 echo "all steps passed in $SECONDS s"
