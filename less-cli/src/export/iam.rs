@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use less_model::topology::{PlacedExternal, PlacedSubscriber, Topology};
+use less_model::topology::{PlacedSubscriber, Topology};
 use less_runtime::transport::aws::provision::{Desired, Value as Attribute, subscriber_statements};
 use less_runtime::transport::aws::{Site, partition};
 use serde_json::{Map, Value, json};
