@@ -12,4 +12,5 @@ mod stage;
 mod store;
 mod support;
 mod tail;
+mod terminal;
 mod workers;

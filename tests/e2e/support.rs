@@ -106,11 +106,31 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the process can be started");
-        let printed = Arc::new(Mutex::new(String::new()));
         let streams: [Box<dyn Read + Send>; 2] = [
             Box::new(child.stdout.take().expect("stdout is a pipe")),
             Box::new(child.stderr.take().expect("stderr is a pipe")),
         ];
+        Self::reading(child, streams)
+    }
+
+    /// The same where both streams are a terminal.
+    pub(crate) fn start_in_terminal(command: &mut Command) -> Self {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&ours).expect("a terminal of ours");
+        unlockpt(&ours).expect("an unlocked terminal");
+        let name = ptsname(&ours, Vec::new()).expect("a terminal has a name");
+        let open = || {
+            let path = name.to_str().expect("a plain name");
+            std::fs::File::options().read(true).write(true).open(path).expect("the terminal's other end")
+        };
+        let child = command.stdin(Stdio::null()).stdout(open()).stderr(open()).spawn();
+        let stream: Box<dyn Read + Send> = Box::new(std::fs::File::from(ours));
+        Self::reading(child.expect("the process can be started"), [stream])
+    }
+
+    fn reading(child: Child, streams: impl IntoIterator<Item = Box<dyn Read + Send>>) -> Self {
+        let printed = Arc::new(Mutex::new(String::new()));
         for stream in streams {
             let printed = Arc::clone(&printed);
             std::thread::spawn(move || {

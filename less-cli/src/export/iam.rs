@@ -328,7 +328,7 @@ mod tests {
     use less_model::config::{Source, Sourced};
     use less_model::elsewhere::Elsewhere;
     use less_model::manifest::DEFAULT_MAX_MESSAGE;
-    use less_model::topology::PlacedTopic;
+    use less_model::topology::{PlacedExternal, PlacedTopic};
 
     use super::*;
 
