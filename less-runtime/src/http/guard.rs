@@ -6,14 +6,22 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use subtle::ConstantTimeEq;
 
 use super::problem::Problem;
 use super::{Options, Shared};
 
-/// Lets a request pass that is addressed to this app by someone who may.
+/// Lets a request pass that is addressed to this app by someone who may. Where the app stops, an answer is its connection's last.
 pub(super) async fn check(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let mut response = judge(&shared, request, next).await;
+    if shared.shutdown.is_stopping() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn judge(shared: &Shared, request: Request, next: Next) -> Response {
     if let Err(problem) = host(&shared.options, &request) {
         return problem.into_response();
     }
@@ -75,9 +83,9 @@ fn link(options: &Options, headers: &HeaderMap) -> Result<(), Problem> {
 fn given(headers: &HeaderMap) -> Option<&[u8]> {
     let bearer = headers
         .get(header::AUTHORIZATION)
-        .map(http::HeaderValue::as_bytes)
+        .map(HeaderValue::as_bytes)
         .and_then(|value| value.strip_prefix(b"Bearer ").or_else(|| value.strip_prefix(b"bearer ")));
-    bearer.or_else(|| headers.get("x-api-key").map(http::HeaderValue::as_bytes))
+    bearer.or_else(|| headers.get("x-api-key").map(HeaderValue::as_bytes))
 }
 
 fn key(options: &Options, headers: &HeaderMap) -> Result<(), Problem> {

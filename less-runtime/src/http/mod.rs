@@ -26,8 +26,8 @@ use http::{StatusCode, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use less_model::config::{Config, Secret};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::admin::{ShownDeadLetter, Status, SubscriberStatus};
 use self::problem::Problem;
@@ -54,6 +54,8 @@ pub(crate) struct Options {
     pub(crate) header_timeout: Duration,
     /// Longest time for a request's body.
     pub(crate) body_timeout: Duration,
+    /// How long a connection without a request is kept at the shutdown: what its client was about to send is answered, and ends the connection.
+    pub(crate) linger: Duration,
     /// Longest time that requests in progress are waited for at the shutdown.
     pub(crate) drain: Duration,
     pub(crate) metrics: Arc<Metrics>,
@@ -77,6 +79,7 @@ impl Options {
             max_publishes: MAX_PUBLISHES,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            linger: Duration::from_millis(100),
             drain: Duration::from_secs(5),
             metrics,
             workers,
@@ -98,74 +101,104 @@ struct Shared {
 /// Serves until the shutdown, then until requests in progress are answered.
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, options: Options, shutdown: Shutdown) {
     let connections = Arc::new(Semaphore::new(options.max_connections));
-    let (header_timeout, drain, max_connections) =
-        (options.header_timeout, options.drain, options.max_connections);
+    let (drain, linger) = (options.drain, options.linger);
+    let all = u32::try_from(options.max_connections).unwrap_or(u32::MAX);
     let publishes = Semaphore::new(options.max_publishes);
     let shared = Arc::new(Shared { app, options, publishes, shutdown: shutdown.clone() });
     let tls = shared.options.tls.clone();
+    let header_timeout = shared.options.header_timeout;
     let service = TowerToHyperService::new(router(shared));
-    loop {
+    let conversation = Conversation { service, header_timeout, linger, stopping: shutdown.clone() };
+    let begin = |stream: TcpStream, permit: OwnedSemaphorePermit| {
+        // Without it a small answer waits for the peer's acknowledgement; failing to set it costs only that.
+        let _ = stream.set_nodelay(true);
+        let (conversation, tls) = (conversation.clone(), tls.clone());
+        tokio::spawn(async move {
+            conversation.open(stream, tls).await;
+            drop(permit);
+        });
+    };
+    let next = async || {
         // Further connections wait in the system's queue.
-        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
-        let stream = tokio::select! {
-            biased;
-            () = shutdown.stopping() => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+        let permit = Arc::clone(&connections).acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => return Some((stream, permit)),
                 Err(error) => {
                     tracing::warn!("can't accept a connection: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            },
-        };
-        // Without it a small answer waits for the peer's acknowledgement; failing to set it costs only that.
-        let _ = stream.set_nodelay(true);
-        let (service, tls, stopping) = (service.clone(), tls.clone(), shutdown.clone());
-        tokio::spawn(async move {
-            match tls {
-                None => converse(stream, service, header_timeout, stopping).await,
-                Some(acceptor) => {
-                    // In the connection's own task, and as patient as with headers: who says nothing delays nobody.
-                    let stream = tokio::select! {
-                        stream = tokio::time::timeout(header_timeout, secure::open(&acceptor, stream)) => stream,
-                        () = stopping.stopping() => return,
-                    };
-                    if let Ok(Some(stream)) = stream {
-                        converse(stream, service, header_timeout, stopping).await;
-                    }
                 }
             }
-            drop(permit);
-        });
+        }
+    };
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.stopping() => break,
+            Some((stream, permit)) = next() => begin(stream, permit),
+        }
     }
-    drop(listener);
+    // Who is in the system's queue has a connection as good as the others. Who comes later is refused, and knows that nothing was sent.
+    if let Ok(listener) = listener.into_std() {
+        while let (Ok((stream, _)), Ok(permit)) =
+            (listener.accept(), Arc::clone(&connections).try_acquire_owned())
+        {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                begin(stream, permit);
+            }
+        }
+    }
     // Requests that are still open then are told nothing, which a client takes as unknown.
-    let all = u32::try_from(max_connections).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(drain, connections.acquire_many(all)).await;
 }
 
-/// Answers a connection's requests, until it ends or the app stops.
-async fn converse(
-    stream: impl Duplex + 'static,
+/// What every connection shares.
+#[derive(Clone)]
+struct Conversation {
     service: TowerToHyperService<Router>,
     header_timeout: Duration,
+    linger: Duration,
     stopping: Shutdown,
-) {
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    tokio::pin!(connection);
-    // A connection's end in error is the peer's doing; its requests were answered or never whole.
-    let ended = tokio::select! {
-        _ = &mut connection => true,
-        () = stopping.stopping() => false,
-    };
-    if !ended {
-        connection.as_mut().graceful_shutdown();
-        let _ = connection.await;
+}
+
+impl Conversation {
+    async fn open(self, stream: TcpStream, tls: Option<Acceptor>) {
+        let Some(acceptor) = tls else { return self.hold(stream).await };
+        // In the connection's own task, and as patient as with headers: who says nothing delays nobody.
+        let stream = tokio::select! {
+            stream = tokio::time::timeout(self.header_timeout, secure::open(&acceptor, stream)) => stream,
+            () = self.lingered() => return,
+        };
+        if let Ok(Some(stream)) = stream {
+            self.hold(stream).await;
+        }
+    }
+
+    /// Answers a connection's requests, until it ends or the app stops.
+    async fn hold(self, stream: impl Duplex + 'static) {
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_timeout)
+            .serve_connection(TokioIo::new(stream), self.service.clone())
+            .with_upgrades();
+        tokio::pin!(connection);
+        // A connection's end in error is the peer's doing; its requests were answered or never whole.
+        let ended = tokio::select! {
+            _ = &mut connection => true,
+            () = self.lingered() => false,
+        };
+        if !ended {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+
+    /// Waits until the app stops, and for those who did not know it yet.
+    async fn lingered(&self) {
+        self.stopping.stopping().await;
+        tokio::time::sleep(self.linger).await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tls")]
 mod secure;
+mod shutdown;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -22,7 +23,7 @@ use crate::clock::Clock;
 use crate::message::{MessageId, StoredMessage};
 use crate::metrics::Metrics;
 use crate::publish::{PublishError, Receipt};
-use crate::shutdown::{self, ShutdownSwitch};
+use crate::shutdown::ShutdownSwitch;
 use crate::transport::{
     AttemptError, AttemptErrorKind, Consumer, DeadLetter, DeadReason, Ledger, NewMessage, Selection,
     SubscriptionIndex, TopicIndex, Transport, TransportError,
@@ -154,6 +155,7 @@ pub(crate) fn options() -> Options {
         max_publishes: 100,
         header_timeout: PATIENCE,
         body_timeout: PATIENCE,
+        linger: Duration::ZERO,
         drain: PATIENCE,
         metrics: Arc::new(Metrics::default()),
         workers: Vec::new(),
@@ -194,7 +196,7 @@ async fn server(options: Options) -> Server {
     let app = Arc::new(App::new(manifest, &checks, transport, Clock::System, 1000));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (switch, shutdown) = shutdown::channel();
+    let (switch, shutdown) = crate::shutdown::channel();
     let task = tokio::spawn(serve(listener, app, options, shutdown));
     Server { address, fake, switch, task }
 }
@@ -419,28 +421,6 @@ async fn what_could_not_be_stored_is_not_accepted() {
     }
     assert_eq!(server.get("/readyz", "").await.status, 503);
     assert_eq!(server.get("/healthz", "").await.status, 200);
-}
-
-#[tokio::test]
-async fn too_many_publishes_at_once_are_told_to_come_again_and_a_shutdown_answers_those_in_progress() {
-    let server = server(Options { max_publishes: 1, ..options() }).await;
-    server.fake.mood.store(BLOCK, Ordering::SeqCst);
-    let mut first = TcpStream::connect(server.address).await.unwrap();
-    first.write_all(post("/topics/user_created", "", GOOD).as_bytes()).await.unwrap();
-    let refused = loop {
-        // Until the first one has arrived, this one takes its place and waits: so it asks for a topic that is not there.
-        let answer = server.post("/topics/nothing", "", GOOD).await;
-        if answer.status == 429 {
-            break answer;
-        }
-        assert_eq!(answer.status, 404);
-    };
-    assert!(refused.head.contains("retry-after: 1"));
-    server.switch.stop();
-    server.fake.gate.notify_one();
-    assert_eq!(read_answer(&mut first).await.status, 202);
-    tokio::time::timeout(PATIENCE, server.task).await.expect("the server ends").unwrap();
-    assert!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
 }
 
 #[tokio::test]
