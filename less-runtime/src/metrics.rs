@@ -115,27 +115,39 @@ impl Metrics {
         });
         let guests = guests.iter();
         let guests = guests.map(|(guest, ledger)| (guest.topic.to_string(), guest.address(), ledger));
+        let replays = Family::<SubscriberState, Gauge>::default();
         for (topic, subscriber, ledger) in own.chain(guests) {
-            let set = |state: &str, count: u64| {
+            let set = |family: &Family<SubscriberState, Gauge>, state: &str, count: u64| {
                 let (topic, subscriber) = (topic.clone(), subscriber.clone());
                 let labels = SubscriberState { topic, subscriber, state: state.to_owned() };
-                messages.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+                family.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
             };
-            set("pending", ledger.pending);
-            set("scheduled", ledger.scheduled);
-            set("in_flight", ledger.in_flight);
-            set("dead", ledger.dead);
+            set(&messages, "pending", ledger.pending);
+            set(&messages, "scheduled", ledger.scheduled);
+            set(&messages, "in_flight", ledger.in_flight);
+            set(&messages, "dead", ledger.dead);
             // What a transport does not count is no zero.
             if !can.counts {
                 continue;
             }
-            set("published", ledger.published);
-            set("done", ledger.done);
+            set(&messages, "published", ledger.published);
+            set(&messages, "done", ledger.done);
             for (reason, count) in &ledger.discarded {
-                set(&format!("discarded_{reason}"), *count);
+                set(&messages, &format!("discarded_{reason}"), *count);
+            }
+            let replay = &ledger.replay;
+            set(&replays, "requested", replay.requested);
+            set(&replays, "pending", replay.pending);
+            set(&replays, "scheduled", replay.scheduled);
+            set(&replays, "in_flight", replay.in_flight);
+            set(&replays, "dead", replay.dead);
+            set(&replays, "done", replay.done);
+            for (reason, count) in &replay.discarded {
+                set(&replays, &format!("discarded_{reason}"), *count);
             }
         }
         registry.register("messages", "The ledger: messages of a subscriber by state", messages);
+        registry.register("replays", "The ledger of replays: deliveries once more by state", replays);
         let mut out = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut out, &registry);

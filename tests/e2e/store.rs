@@ -140,6 +140,27 @@ fn a_folder_is_looked_at_backed_up_brought_back_and_delivered_again() {
         41,
         "the books of replays are apart"
     );
+    // A dead letter of a replay is one to everybody who looks for dead letters, and the only one where the others are gone.
+    let purge = ["dlq", "purge", "number/even", "--all", "--url", &url];
+    run(&app, &purge);
+    wait(address, "even", "/dead", 0);
+    assert!(replay(&["--subscriber", "even", "--since", "1h"]).contains(" of `number`"));
+    wait(address, "even", "/replay/dead", 20);
+    let (_, printed, said) = fails(&app, &["status", "--url", &url]);
+    assert!(printed.contains("number/even (replays)") && said.contains("20 dead"), "{printed}{said}");
+    let listed = run(&app, &["dlq", "list", "--json", "--url", &url]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+    assert_eq!(listed.as_array().map(Vec::len), Some(20), "{listed}");
+    let metrics = connection.get("/metrics").expect("metrics").body;
+    let line = r#"less_replays{topic="number",subscriber="even",state="dead"} 20"#;
+    assert!(metrics.contains(line), "{metrics}");
+    until("the folder to say so", || {
+        let output = run(&app, &["verify", "--data", data.to_str().expect("a path")]);
+        let printed = text(&output.stdout);
+        if printed.contains(" replayed = ") && printed.contains("20 dead") { Ok(()) } else { Err(printed) }
+    });
+    run(&app, &purge);
+    wait(address, "even", "/replay/dead", 0);
     let (_, _, said) = fails(&app, &["replay", "nmuber", "--url", &url]);
     assert!(said.contains("did you mean `number`?"), "{said}");
     let (_, _, said) = fails(&app, &["replay", "number", "--subscriber", "al", "--url", &url]);

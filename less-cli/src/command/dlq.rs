@@ -112,7 +112,7 @@ async fn list(place: &Place, subscriber: Option<&str>, as_json: bool) -> anyhow:
     let wanted: Vec<(String, String)> = if let Some(name) = subscriber {
         vec![resolve(place, name).await?]
     } else {
-        let dead = place.status().await?.subscribers.into_iter().filter(|s| s.dead > 0);
+        let dead = place.status().await?.subscribers.into_iter().filter(|s| s.dead_letters() > 0);
         dead.map(|s| (s.topic, s.subscriber)).collect()
     };
     let mut rows: Vec<Value> = Vec::new();

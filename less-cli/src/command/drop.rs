@@ -99,8 +99,8 @@ fn contents(row: &SubscriberStatus) -> String {
     if replays > 0 {
         parts.push(format!("{replays} to be delivered once more"));
     }
-    if row.dead + replay.dead > 0 {
-        parts.push(ui::count_u64(row.dead + replay.dead, "dead letter"));
+    if row.dead_letters() > 0 {
+        parts.push(ui::count_u64(row.dead_letters(), "dead letter"));
     }
     parts.join(", ")
 }

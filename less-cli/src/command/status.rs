@@ -66,23 +66,26 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
             ui::say(&line);
         }
     }
-    let dead: u64 = status.subscribers.iter().map(|subscriber| subscriber.dead).sum();
+    let dead: u64 = status.subscribers.iter().map(SubscriberStatus::dead_letters).sum();
     if dead > 0 {
         anstream::eprintln!("{dead} dead; `less dlq list{}` shows them", place.flag());
     }
     Ok(if dead == 0 && !failed { ExitStatus::Success } else { ExitStatus::UserError })
 }
 
-/// The table, line by line. What was discarded, and why, has a column where there is any.
+/// The table, line by line. What was discarded, and why, has a column where there is any; replays have a line where there were any.
 fn table(subscribers: &[SubscriberStatus]) -> Vec<String> {
-    let discarded = subscribers.iter().any(|subscriber| gone(subscriber).is_some());
+    let discarded = subscribers
+        .iter()
+        .any(|s| gone(s.discarded.iter().flatten()).is_some() || gone(&s.replay.discarded).is_some());
     let mut header = vec!["SUBSCRIBER", "PENDING", "OLDEST", "IN FLIGHT", "SCHEDULED", "DEAD", "DONE"];
     header.extend(discarded.then_some("DISCARDED"));
     let mut rows = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
-    rows.extend(subscribers.iter().map(|s| {
+    for s in subscribers {
         if s.unknown {
             let unknown = std::iter::repeat_n("?".to_owned(), if discarded { 7 } else { 6 });
-            return std::iter::once(format!("{}/{}", s.topic, s.subscriber)).chain(unknown).collect();
+            rows.push(std::iter::once(format!("{}/{}", s.topic, s.subscriber)).chain(unknown).collect());
+            continue;
         }
         let mut row = vec![
             format!("{}/{}", s.topic, s.subscriber),
@@ -94,10 +97,26 @@ fn table(subscribers: &[SubscriberStatus]) -> Vec<String> {
             s.done.map_or_else(|| "-".to_owned(), |done| done.to_string()),
         ];
         if discarded {
-            row.push(gone(s).unwrap_or_else(|| "0".to_owned()));
+            row.push(gone(s.discarded.iter().flatten()).unwrap_or_else(|| "0".to_owned()));
         }
-        row
-    }));
+        rows.push(row);
+        if s.replay.requested > 0 {
+            let replay = &s.replay;
+            let mut row = vec![
+                format!("{}/{} (replays)", s.topic, s.subscriber),
+                replay.pending.to_string(),
+                "-".to_owned(),
+                replay.in_flight.to_string(),
+                replay.scheduled.to_string(),
+                replay.dead.to_string(),
+                replay.done.to_string(),
+            ];
+            if discarded {
+                row.push(gone(&replay.discarded).unwrap_or_else(|| "0".to_owned()));
+            }
+            rows.push(row);
+        }
+    }
     let widths: Vec<usize> = (0..rows[0].len())
         .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
         .collect();
@@ -121,8 +140,8 @@ fn orphans(subscribers: &[SubscriberStatus]) -> Vec<String> {
 }
 
 /// `12 filtered, 1 purged`.
-fn gone(subscriber: &SubscriberStatus) -> Option<String> {
-    let reasons = subscriber.discarded.iter().flatten().filter(|(_, count)| **count > 0);
+fn gone<'a>(discarded: impl IntoIterator<Item = (&'a String, &'a u64)>) -> Option<String> {
+    let reasons = discarded.into_iter().filter(|(_, count)| **count > 0);
     let texts: Vec<String> = reasons.map(|(reason, count)| format!("{count} {reason}")).collect();
     (!texts.is_empty()).then(|| texts.join(", "))
 }
@@ -197,6 +216,8 @@ fn failures(status: &Status) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
+    use less_runtime::transport::ReplayLedger;
+
     use super::*;
 
     fn subscriber(name: &str, discarded: &[(&str, u64)]) -> SubscriberStatus {
@@ -219,7 +240,7 @@ mod tests {
             worker: None,
             orphaned: false,
             unknown: false,
-            replay: less_runtime::transport::ReplayLedger::default(),
+            replay: ReplayLedger::default(),
         }
     }
 
@@ -239,6 +260,19 @@ order/mail   3        4s      1          0          0     7"
             "SUBSCRIBER   PENDING  OLDEST  IN FLIGHT  SCHEDULED  DEAD  DONE  DISCARDED
 order/audit  3        4s      1          0          0     7     0
 order/mail   3        4s      1          0          0     7     8 filtered, 1 purged"
+        );
+    }
+
+    #[test]
+    fn replays_have_a_line_of_their_own_and_their_dead_letters_count() {
+        let mut mail = subscriber("mail", &[]);
+        mail.replay = ReplayLedger { requested: 9, pending: 2, done: 4, dead: 3, ..ReplayLedger::default() };
+        assert_eq!(mail.dead_letters(), 3);
+        assert_eq!(
+            table(&[mail]).join("\n"),
+            "SUBSCRIBER            PENDING  OLDEST  IN FLIGHT  SCHEDULED  DEAD  DONE
+order/mail            3        4s      1          0          0     7
+order/mail (replays)  2        -       0          0          3     4"
         );
     }
 

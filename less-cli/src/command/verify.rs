@@ -122,6 +122,21 @@ fn show(inspection: &Inspection, findings: Option<&Findings>) {
             ledger.dead,
             ledger.discarded.values().sum::<u64>()
         ));
+        let replay = &ledger.replay;
+        if replay.requested > 0 {
+            ui::data(&format!(
+                "{}/{}: {} replayed = {} pending + {} scheduled + {} in flight + {} done + {} dead + {} discarded",
+                books.topic,
+                books.subscriber,
+                replay.requested,
+                replay.pending,
+                replay.scheduled,
+                replay.in_flight,
+                replay.done,
+                replay.dead,
+                replay.discarded.values().sum::<u64>()
+            ));
+        }
     }
     if let Some(findings) = findings {
         let Findings { published, started, duplicates, kills, .. } = findings;

@@ -185,6 +185,8 @@ async fn run(
     let (mut workers, controls) = workers::start(&place, &registry, &handlers).await?;
     let mut options = http::Options::new(&config, Arc::clone(&metrics), controls);
     options.tls = acceptor;
+    // A second of the usual half minute; in development, where drains are short, nobody waits for it.
+    options.linger = (drain / 30).clamp(Duration::from_millis(100), Duration::from_secs(1));
     let registration = register::register(&config, app.manifest(), &reached, app.clock().now());
     options.link_tokens.extend(registration.token.clone());
     options.link = link.clone();

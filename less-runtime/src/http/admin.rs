@@ -144,8 +144,13 @@ impl SubscriberStatus {
     /// How many messages and dead letters are in it, replays included: what would be lost with it.
     pub fn held(&self) -> u64 {
         let replay = &self.replay;
-        let replays = replay.pending + replay.scheduled + replay.in_flight + replay.dead;
-        self.pending + self.scheduled + self.in_flight + self.dead + replays
+        let replays = replay.pending + replay.scheduled + replay.in_flight;
+        self.pending + self.scheduled + self.in_flight + replays + self.dead_letters()
+    }
+
+    /// How many dead letters it has, replays' included: `dead` is of those alone that were delivered for the first time.
+    pub fn dead_letters(&self) -> u64 {
+        self.dead + self.replay.dead
     }
 }
 
