@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::publish::{PublishError, Receipt};
 use crate::transport::{Capabilities, Guest, Layout, Ledger};
 use crate::worker::Observer;
 
@@ -54,9 +55,30 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts a publish over HTTP.
-    pub(crate) fn publish(&self, topic: &str, accepted: bool, took: Duration) {
-        let outcome = if accepted { "accepted" } else { "refused" };
+    /// Counts a publish over HTTP: `accepted`, `refused` for what was sent, `failed` for what the app could not do.
+    pub(crate) fn publish(&self, topic: &str, result: &Result<Receipt, PublishError>, took: Duration) {
+        let outcome = match result {
+            Ok(_) => "accepted",
+            Err(
+                PublishError::Full(_)
+                | PublishError::Unavailable(_)
+                | PublishError::ShuttingDown
+                | PublishError::NoApp { .. }
+                | PublishError::NoAddress
+                | PublishError::Unauthorized { .. }
+                | PublishError::Refused { .. },
+            ) => "failed",
+            Err(
+                PublishError::UnknownTopic { .. }
+                | PublishError::NotJson { .. }
+                | PublishError::DoesNotFit { .. }
+                | PublishError::Serialize(_)
+                | PublishError::TooLarge { .. }
+                | PublishError::BadCharacter { .. }
+                | PublishError::BadOption { .. }
+                | PublishError::Unsupported { .. },
+            ) => "refused",
+        };
         self.publishes.get_or_create(&TopicOutcome { topic: topic.to_owned(), outcome }).inc();
         self.publish_duration.observe(took.as_secs_f64());
     }

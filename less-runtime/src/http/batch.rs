@@ -58,7 +58,7 @@ pub(super) async fn publish(
     });
     let results = app.publish_checked(topic, messages.collect()).await;
     let shown = results.into_iter().map(|result| {
-        metrics.publish(topic, result.is_ok(), began.elapsed());
+        metrics.publish(topic, &result, began.elapsed());
         match result {
             Ok(receipt) => json!({"message_id": receipt.message_id, "duplicate": receipt.duplicate}),
             Err(error) => json!({"error": Problem::from(error).to_json()}),

@@ -40,7 +40,7 @@ pub(super) async fn one(
     let body = read(&shared, &parts.headers, body, shared.app.max_body()).await?;
     let mut results = shared.app.publish_checked(&topic, vec![(body, options)]).await;
     let result = results.pop().unwrap_or_else(|| Err(PublishError::Unavailable("no result".to_owned())));
-    shared.options.metrics.publish(&topic, result.is_ok(), began.elapsed());
+    shared.options.metrics.publish(&topic, &result, began.elapsed());
     Ok(accepted(&result?))
 }
 

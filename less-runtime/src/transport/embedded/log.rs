@@ -510,7 +510,7 @@ impl Replay<'_> {
     fn tell(&self, state: &mut State, segment: u32, from: u64, to: u64) {
         state.damaged(to - from);
         tracing::error!(
-            "{}: bytes {from} to {to} are damaged; a message that was there is counted as discarded, reason `corrupt`; `less verify` tells more",
+            "{}: bytes {from} to {to} are damaged; a message that was there and not finished counts as discarded, reason `corrupt`; for the ack of one it is delivered once more; `less verify` tells more",
             self.disk.describe(&name(segment))
         );
     }

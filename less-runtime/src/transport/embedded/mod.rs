@@ -22,6 +22,7 @@ mod provision;
 mod publish;
 mod reader;
 mod record;
+mod room;
 mod scan;
 mod state;
 mod tail;

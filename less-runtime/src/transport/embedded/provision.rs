@@ -49,23 +49,30 @@ pub fn open(
         .create(folder)
         .map_err(|error| io_error("make the data folder", folder, &error))?;
     let lock = lock(folder)?;
-    let format = folder.join("format");
-    match std::fs::read_to_string(&format) {
-        Ok(text) if text.trim() == FORMAT.to_string() => {}
-        Ok(text) => {
-            let found = text.trim().to_owned();
-            return Err(TransportError::Format {
-                folder: folder.display().to_string(),
-                found,
-                known: FORMAT,
-            });
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            write_format(folder, &format).map_err(|error| io_error("write", &format, &error))?;
-        }
-        Err(error) => return Err(io_error("read", &format, &error)),
+    if !has_format(folder)? {
+        let format = folder.join("format");
+        write_format(folder, &format).map_err(|error| io_error("write", &format, &error))?;
     }
     open_disk(Arc::new(RealDisk::new(folder.to_owned())), layout, options, clock, Some(lock))
+}
+
+/// Whether a folder says that it is of the format that is known here. One that says otherwise is an error.
+pub(super) fn has_format(folder: &Path) -> Result<bool, TransportError> {
+    let format = folder.join("format");
+    match std::fs::read_to_string(&format) {
+        Ok(text) if text.trim() == FORMAT.to_string() => Ok(true),
+        Ok(text) => Err(TransportError::Format {
+            folder: folder.display().to_string(),
+            found: text.trim().to_owned(),
+            known: FORMAT,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(TransportError::Io {
+            action: "read",
+            file: format.display().to_string(),
+            cause: cause.to_string(),
+        }),
+    }
 }
 
 /// Appears whole or not at all: a folder with half a format could not be opened any more.

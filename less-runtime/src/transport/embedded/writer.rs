@@ -17,6 +17,7 @@ use super::inbox::Inbox;
 use super::log::Log;
 use super::mutant::Mutant;
 use super::record::{QueueId, Record, Seq, TopicId};
+use super::room::Room;
 use super::state::State;
 use super::tail::Tail;
 use super::{LAZY_SYNC, Options};
@@ -31,10 +32,6 @@ const WRITE: usize = 4 << 20;
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How often a clock that a test moves is looked at.
 const MANUAL_WAIT: Duration = Duration::from_millis(1);
-/// How long what the disk has free is believed, but for what is written meanwhile.
-const FREE_FOR: Duration = Duration::from_millis(50);
-/// With less room than this many times the reserve, a warning is logged.
-const WARN_AT: u64 = 8;
 /// How many of a topic's recent messages are held before those that everyone has had go.
 const TRIM_EVERY: usize = 4096;
 
@@ -60,9 +57,7 @@ pub(super) struct Writer {
     /// When what is written and not synced must be.
     sync_by: Option<Instant>,
     tail: Tail,
-    /// What the disk had free, and when.
-    free: Option<(Instant, u64)>,
-    warned: bool,
+    room: Room,
     pub(super) compaction: Option<Compaction>,
     crowd: Crowd,
     /// What failed while a command was taken: nothing may be acknowledged any more.
@@ -96,6 +91,7 @@ impl Writer {
             log,
             state,
             tail: Tail::new(options.cache),
+            room: Room::new(options.reserve),
             options,
             clock,
             retention,
@@ -108,8 +104,6 @@ impl Writer {
             isolated: None,
             answers: Vec::new(),
             sync_by: None,
-            free: None,
-            warned: false,
             compaction: None,
             crowd: Crowd::default(),
             broken: None,
@@ -340,7 +334,8 @@ impl Writer {
                 continue;
             }
             let (id, seq) = (message.id, target.next);
-            if let Err(error) = self.room(message.body.len() as u64) {
+            let ask = || self.log.free().unwrap_or(u64::MAX);
+            if let Err(error) = self.room.take(message.body.len() as u64, ask) {
                 results.push(Err(error));
                 continue;
             }
@@ -363,38 +358,6 @@ impl Writer {
         }
         self.dirty.extend(self.queues_of[topic as usize].iter().filter(|id| self.waiting.contains_key(id)));
         results
-    }
-
-    /// Refuses what would take the room that acks and dead letters need.
-    fn room(&mut self, size: u64) -> Result<(), PublishError> {
-        let known =
-            self.free.filter(|(at, free)| at.elapsed() < FREE_FOR && *free > self.options.reserve + size);
-        let free = if let Some((_, free)) = known { free } else { self.look_for_room() };
-        if free < self.options.reserve.saturating_add(size) {
-            let reserve = self.options.reserve;
-            let need =
-                format!("{free} bytes are free on the data folder's disk, {reserve} are kept for acks");
-            return Err(PublishError::Full(need));
-        }
-        if let Some((_, free)) = &mut self.free {
-            *free = free.saturating_sub(size + 64);
-        }
-        Ok(())
-    }
-
-    /// Asks what the disk has free, and warns where that is little.
-    fn look_for_room(&mut self) -> u64 {
-        let free = self.log.free().unwrap_or(u64::MAX);
-        self.free = Some((Instant::now(), free));
-        let reserve = self.options.reserve;
-        let low = free < reserve.saturating_mul(WARN_AT);
-        if low && !self.warned {
-            tracing::warn!(
-                "{free} bytes are free for the data folder; below {reserve} publishing is refused"
-            );
-        }
-        self.warned = low;
-        free
     }
 
     /// Writes down what was acknowledged since the last time, as runs.

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::clock::{Clock, ManualClock};
 use crate::transport::conformance::{layout, lease, message};
+use crate::transport::embedded::verify::inspect;
 use crate::transport::embedded::{Options, open};
 use crate::transport::{SubscriptionIndex, TopicIndex, Transport, TransportError};
 
@@ -32,6 +33,9 @@ async fn a_folder_of_another_version_is_refused() {
     let error = open(folder.path(), &layout(&[]), Options::default(), Clock::System)
         .map(drop)
         .expect_err("it is refused");
+    assert!(matches!(error, TransportError::Format { ref found, known: 1, .. } if found == "99"), "{error}");
+    // Whoever only looks at it is told as well.
+    let error = inspect(folder.path(), super::NOON).map(drop).expect_err("it is refused");
     assert!(matches!(error, TransportError::Format { ref found, known: 1, .. } if found == "99"), "{error}");
 }
 

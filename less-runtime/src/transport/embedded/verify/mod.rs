@@ -16,6 +16,7 @@ use self::history::check;
 pub use self::history::{Event, EventKind, Findings, Rules, parse};
 use self::scan::Scan;
 use super::disk::RealDisk;
+use super::provision::has_format;
 use super::state::{Mark, Queue};
 use crate::clock::Timestamp;
 use crate::message::StoredMessage;
@@ -124,6 +125,7 @@ pub fn inspect_with(
 }
 
 fn read(folder: &Path, now: Timestamp, bodies: bool) -> Result<(Inspection, Scan), TransportError> {
+    has_format(folder)?;
     let disk = RealDisk::new(folder.to_owned());
     let mut tries = 0;
     // A running app may delete a segment between the look at the list and the look into it; what is really wrong is so at the next look too.
