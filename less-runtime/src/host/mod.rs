@@ -168,7 +168,7 @@ async fn run(
     let folder = PathBuf::from(&config.data.value);
     let clock = Clock::System;
     let (switch, shutdown) = shutdown::channel();
-    let transport = store::open(&config, &manifest, clock.clone()).await?;
+    let transport = store::open(&config, &manifest, clock.clone(), &shutdown).await?;
     let transport = match config.transport.value {
         TransportKind::Embedded => links::open(&config, &manifest, transport, &shutdown)?,
         TransportKind::Aws => transport,

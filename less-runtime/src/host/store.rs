@@ -8,6 +8,7 @@ use less_model::manifest::{Manifest, TransportKind};
 
 use super::HostError;
 use crate::clock::Clock;
+use crate::shutdown::Shutdown;
 use crate::transport::{Transport, TransportError};
 
 /// Opens the stage's transport.
@@ -15,6 +16,7 @@ pub(super) async fn open(
     config: &Config,
     manifest: &Manifest,
     clock: Clock,
+    shutdown: &Shutdown,
 ) -> Result<Arc<dyn Transport>, HostError> {
     match config.transport.value {
         TransportKind::Embedded => {
@@ -23,7 +25,7 @@ pub(super) async fn open(
                 error => HostError::Transport(error),
             })
         }
-        TransportKind::Aws => aws(config, manifest, clock).await,
+        TransportKind::Aws => aws(config, manifest, clock, shutdown).await,
     }
 }
 
@@ -49,14 +51,21 @@ async fn embedded(_: &Path, _: &Manifest, _: Clock) -> Result<Arc<dyn Transport>
 
 /// Finds the stage's topics and queues.
 #[cfg(feature = "aws")]
-async fn aws(config: &Config, manifest: &Manifest, clock: Clock) -> Result<Arc<dyn Transport>, HostError> {
-    use crate::transport::aws::{Known, Options, connect_to, open_known};
+async fn aws(
+    config: &Config,
+    manifest: &Manifest,
+    clock: Clock,
+    shutdown: &Shutdown,
+) -> Result<Arc<dyn Transport>, HostError> {
+    use crate::transport::aws::{Keeping, Known, Options, connect_to, open_known};
     let known = Known::from_env(|name| std::env::var(name).ok()).map_err(HostError::Arguments)?;
     let connection = connect_to(&config.aws, known.as_ref()).await?;
     let topology = less_model::topology::Topology::of(manifest, &config.stage.value);
     let layout = crate::app::layout(manifest);
     let known = known.unwrap_or_default();
     let open = open_known(&connection, &topology, &layout, Options::default(), clock, &known).await?;
+    let shutdown = shutdown.clone();
+    open.keep_dead_letters(Keeping::default(), async move { shutdown.stopping().await });
     let site = &connection.site;
     tracing::info!(target: "less_runtime", "stage `{}` on AWS, {}, account {}", config.stage.value, site.region, site.account);
     Ok(open)
@@ -64,6 +73,6 @@ async fn aws(config: &Config, manifest: &Manifest, clock: Clock) -> Result<Arc<d
 
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "it stands for one that is")]
-async fn aws(_: &Config, _: &Manifest, _: Clock) -> Result<Arc<dyn Transport>, HostError> {
+async fn aws(_: &Config, _: &Manifest, _: Clock, _: &Shutdown) -> Result<Arc<dyn Transport>, HostError> {
     Err(TransportError::NotCompiled { transport: "aws" }.into())
 }

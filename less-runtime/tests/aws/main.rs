@@ -7,6 +7,7 @@ mod conformance;
 mod external;
 mod faults;
 mod fifo;
+mod keeper;
 mod leases;
 mod log;
 mod mix;

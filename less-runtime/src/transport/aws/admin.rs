@@ -7,6 +7,7 @@ use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
 use aws_sdk_sqs::types::QueueAttributeName;
 use tokio::task::JoinSet;
 
+use super::batch::Failure;
 use super::calls;
 use super::envelope::{Dead, Received, read};
 use super::queue::{Queue, letter};
@@ -17,11 +18,11 @@ use crate::transport::{
 
 /// How long dead letters are hidden from others while they are looked through: they are shown again at once, and after this where this process is
 /// cut off.
-const HIDDEN: Duration = Duration::from_secs(60);
+pub(super) const HIDDEN: Duration = Duration::from_secs(60);
 /// How long an empty dead-letter queue is asked: without a wait SQS asks only some of its servers.
-const WAIT: Duration = Duration::from_secs(1);
+pub(super) const WAIT: Duration = Duration::from_secs(1);
 /// Most entries of a batch call.
-const BATCH: usize = 10;
+pub(super) const BATCH: usize = 10;
 
 /// A message of the dead-letter queue: every copy's handle.
 struct Found {
@@ -46,7 +47,7 @@ pub(super) async fn ledger(queue: &Queue) -> Result<Ledger, TransportError> {
 }
 
 /// Visible, hidden, delayed.
-async fn depth(queue: &Queue, url: &str) -> Result<[u64; 3], TransportError> {
+pub(super) async fn depth(queue: &Queue, url: &str) -> Result<[u64; 3], TransportError> {
     let names = [
         QueueAttributeName::ApproximateNumberOfMessages,
         QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
@@ -164,30 +165,35 @@ async fn dig(queue: &Queue) -> Result<BTreeMap<MessageId, Found>, TransportError
     }
 }
 
-/// Shows messages again at once.
+/// Shows messages again at once, and tells where that fails.
 async fn show(queue: &Queue, handles: impl Iterator<Item = &String>) {
+    if let Some(failure) = reveal(queue, handles).await {
+        let name = &queue.address.dead_name;
+        tracing::warn!(queue = %name, "dead letters are hidden for up to {} s more: {failure}", HIDDEN.as_secs());
+    }
+}
+
+/// Shows messages again at once; the last failure, where there is one.
+pub(super) async fn reveal(queue: &Queue, handles: impl Iterator<Item = &String>) -> Option<Failure> {
     let handles: Vec<(String, i32)> = handles.map(|handle| (handle.clone(), 0)).collect();
     let mut calls = JoinSet::new();
+    let mut failed = None;
     for some in handles.chunks(BATCH) {
         let (sqs, url, some) = (queue.sqs.clone(), queue.address.dead_url.clone(), some.to_vec());
         calls.spawn(async move {
             let answers = calls::change(&sqs, &url, &some).await;
             answers.into_iter().find_map(Result::err)
         });
-        if calls.len() >= 16 {
-            warn(queue, calls.join_next().await);
+        if calls.len() >= 16
+            && let Some(Ok(Some(failure))) = calls.join_next().await
+        {
+            failed = Some(failure);
         }
     }
     while let Some(joined) = calls.join_next().await {
-        warn(queue, Some(joined));
+        failed = joined.ok().flatten().or(failed);
     }
-}
-
-fn warn(queue: &Queue, joined: Option<Result<Option<super::batch::Failure>, tokio::task::JoinError>>) {
-    if let Some(Ok(Some(failure))) = joined {
-        let name = &queue.address.dead_name;
-        tracing::warn!(queue = %name, "dead letters are hidden for up to {} s more: {failure}", HIDDEN.as_secs());
-    }
+    failed
 }
 
 /// Deletes dead letters, every copy of them.
@@ -201,16 +207,24 @@ async fn remove(queue: &Queue, found: &[&Found]) -> Result<(), TransportError> {
     Ok(())
 }
 
-fn shown(received: Received) -> DeadLetter {
-    let Received { message, envelope, receives: _, group: _, sent_at } = received;
+/// Why and when a message became a dead letter, and how its attempts failed.
+pub(super) fn fate(received: &Received) -> (Dead, Vec<AttemptError>) {
+    let Received { message, envelope, sent_at, .. } = received;
+    let mut history = envelope.history.clone();
+    if let Some(dead) = envelope.dead {
+        return (dead, history);
+    }
     // One that SQS or SNS has put there: this process was not asked.
-    let (reason, died_at) =
-        envelope.dead.map_or((DeadReason::Redrive, sent_at), |Dead { reason, at }| (reason, at));
-    let mut history = envelope.history;
-    if let Some(text) = message.attributes.get("ErrorMessage").filter(|_| envelope.dead.is_none()) {
+    if let Some(text) = message.attributes.get("ErrorMessage") {
         let code = message.attributes.get("ErrorCode").map_or("", String::as_str);
         let text = format!("SNS could not deliver it: {code} {text}");
-        history.push(AttemptError { kind: AttemptErrorKind::Error, message: text, at: sent_at });
+        history.push(AttemptError { kind: AttemptErrorKind::Error, message: text, at: *sent_at });
     }
+    (Dead { reason: DeadReason::Redrive, at: *sent_at }, history)
+}
+
+fn shown(received: Received) -> DeadLetter {
+    let (Dead { reason, at: died_at }, history) = fate(&received);
+    let Received { message, envelope, .. } = received;
     DeadLetter { message, reason, died_at, attempts: envelope.attempts, history }
 }

@@ -10,6 +10,7 @@ mod calls;
 mod connect;
 mod consume;
 mod envelope;
+mod keeper;
 mod known;
 #[cfg(feature = "deploy")]
 pub mod provision;
@@ -20,7 +21,9 @@ mod site;
 mod watch;
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -31,6 +34,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 pub use self::connect::{Connection, Purpose, connect, connect_to, patient};
+pub use self::keeper::Keeping;
 pub use self::known::Known;
 use self::publish::Topic;
 use self::queue::{Address, Queue, Queues};
@@ -44,6 +48,7 @@ use super::{
 use crate::clock::Clock;
 use crate::message::MessageId;
 use crate::publish::{PublishError, Receipt};
+use crate::shutdown::{self, Shutdown, ShutdownSwitch};
 
 /// What errors call this transport.
 const NAME: &str = "aws";
@@ -83,6 +88,9 @@ impl Default for Options {
 pub struct Aws {
     topics: Vec<Topic>,
     queues: Queues,
+    /// Ends what runs beside publishing and consuming.
+    switch: Arc<ShutdownSwitch>,
+    shutdown: Shutdown,
     fresh: Duration,
     /// The ledgers that were read last.
     read: Mutex<Option<(Instant, Vec<Ledger>)>>,
@@ -139,7 +147,15 @@ pub async fn open_known(
         .into_iter()
         .map(|address| Arc::new(Queue::new(connection.sqs.clone(), address, options, clock.clone())))
         .collect();
-    Ok(Arc::new(Aws { topics: topics.collect(), queues, fresh: options.fresh, read: Mutex::default() }))
+    let (switch, shutdown) = shutdown::channel();
+    Ok(Arc::new(Aws {
+        topics: topics.collect(),
+        queues,
+        switch: Arc::new(switch),
+        shutdown,
+        fresh: options.fresh,
+        read: Mutex::default(),
+    }))
 }
 
 /// Looks for the URLs that are not known yet; all queues that are missing are told at once.
@@ -191,6 +207,22 @@ async fn find(
 impl Aws {
     fn queue(&self, subscription: SubscriptionIndex) -> Result<&Arc<Queue>, TransportError> {
         self.queues.get(subscription.0 as usize).ok_or(TransportError::Closed)
+    }
+
+    /// Renews dead letters before SQS deletes them, until `end` or until this is closed. For a running app: whoever only looks at a stage leaves it.
+    pub fn keep_dead_letters(&self, keeping: Keeping, end: impl Future<Output = ()> + Send + 'static) {
+        let denied = Arc::new(AtomicBool::new(false));
+        for queue in &self.queues {
+            queue.spawn(keeper::keep(Arc::clone(queue), keeping, Arc::clone(&denied), self.shutdown.clone()));
+        }
+        // Dropping this is an end as well.
+        let (switch, shutdown) = (Arc::downgrade(&self.switch), self.shutdown.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = end => if let Some(switch) = switch.upgrade() { switch.stop() },
+                () = shutdown.stopping() => {}
+            }
+        });
     }
 }
 
@@ -274,6 +306,7 @@ impl Transport for Aws {
     }
 
     async fn close(&self) -> Result<(), TransportError> {
+        self.switch.stop();
         for topic in &self.topics {
             topic.close().await;
         }
