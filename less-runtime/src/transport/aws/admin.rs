@@ -59,7 +59,7 @@ pub(super) async fn depth(queue: &Queue, url: &str) -> Result<[u64; 3], Transpor
         if error.as_service_error().is_some_and(GetQueueAttributesError::is_queue_does_not_exist) {
             return queue.address.gone(url);
         }
-        calls::failed("read a queue's depth", &queue.address.name, &error)
+        calls::failed("read a queue's depth", queue.address.name_of(url), &error)
     })?;
     let number = |name| answer.attributes().and_then(|found| found.get(&name)?.parse().ok()).unwrap_or(0);
     Ok(names.map(number))
@@ -84,22 +84,8 @@ pub(super) async fn release(queue: &Queue, which: &Selection) -> Result<u64, Tra
     let chosen = choose(queue, which).await?;
     let mut released = 0;
     for some in chosen.chunks(BATCH) {
-        let letters: Vec<_> = some
-            .iter()
-            .map(|found| {
-                let Received { message, envelope, group, .. } = &found.received;
-                let mut envelope = envelope.clone();
-                envelope.dead = None;
-                envelope.attempts = 0;
-                envelope.history = Vec::new();
-                let fifo = queue.address.fifo.then(|| {
-                    let own = message.key.as_deref().map(super::publish::group);
-                    let group = own.or(group.clone()).unwrap_or_else(|| message.id.to_string());
-                    (group, MessageId::generate().to_string())
-                });
-                letter(message, &envelope, 0, fifo)
-            })
-            .collect();
+        let letters: Vec<_> =
+            some.iter().map(|found| returned(&found.received, queue.address.fifo)).collect();
         let answers = calls::send(&queue.sqs, &queue.address.url, &letters).await;
         let mut failed = None;
         let mut done: Vec<&Found> = Vec::new();
@@ -116,6 +102,22 @@ pub(super) async fn release(queue: &Queue, which: &Selection) -> Result<u64, Tra
         }
     }
     Ok(released)
+}
+
+/// A dead letter as it goes back to its queue, and to its group.
+pub(super) fn returned(received: &Received, fifo: bool) -> calls::Letter {
+    let Received { message, envelope, group, .. } = received;
+    let mut envelope = envelope.clone();
+    envelope.dead = None;
+    envelope.attempts = 0;
+    envelope.history = Vec::new();
+    let kept = envelope.group.take();
+    let fifo = fifo.then(|| {
+        let own = message.key.as_deref().map(super::publish::group);
+        let group = own.or(kept).or(group.clone()).unwrap_or_else(|| message.id.to_string());
+        (group, MessageId::generate().to_string())
+    });
+    letter(message, &envelope, 0, fifo)
 }
 
 /// Deletes dead letters.

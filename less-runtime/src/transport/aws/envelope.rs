@@ -46,6 +46,9 @@ pub(super) struct Envelope {
     /// Of a dead letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) dead: Option<Dead>,
+    /// Of a dead letter in a FIFO queue: the group that a release gives it back to, where neither the key nor its own group says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) group: Option<String>,
 }
 
 /// Why and when a message became a dead letter.
@@ -93,6 +96,7 @@ impl Envelope {
             attempts: 0,
             history: Vec::new(),
             dead: None,
+            group: None,
         }
     }
 
@@ -167,6 +171,7 @@ fn foreign(message: &Message, sent_at: Timestamp) -> Envelope {
         attempts: 0,
         history: Vec::new(),
         dead: None,
+        group: None,
     }
 }
 

@@ -51,10 +51,14 @@ pub(super) struct Address {
 }
 
 impl Address {
+    /// The name of the one of the two queues that has this URL.
+    pub(super) fn name_of(&self, url: &str) -> &str {
+        if url == self.dead_url { &self.dead_name } else { &self.name }
+    }
+
     /// The error of a call to the one of the two queues that has this URL, and does not exist any more.
     pub(super) fn gone(&self, url: &str) -> TransportError {
-        let queue = if url == self.dead_url { &self.dead_name } else { &self.name };
-        TransportError::QueueGone { stage: self.stage.clone(), queue: queue.clone() }
+        TransportError::QueueGone { stage: self.stage.clone(), queue: self.name_of(url).to_owned() }
     }
 }
 
@@ -166,7 +170,7 @@ impl Queue {
             if error.as_service_error().is_some_and(ReceiveMessageError::is_queue_does_not_exist) {
                 return self.address.gone(url);
             }
-            calls::failed("receive messages", &self.address.name, &error)
+            calls::failed("receive messages", self.address.name_of(url), &error)
         })?;
         Ok(answer.messages.unwrap_or_default())
     }

@@ -7,6 +7,7 @@
 mod seen;
 
 use std::collections::HashSet;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use super::batch::Failure;
 use super::calls;
 use super::envelope::{Received, read};
 use super::queue::{Queue, letter};
-use crate::clock::millis;
+use crate::clock::{Timestamp, millis};
 use crate::message::MessageId;
 use crate::shutdown::Shutdown;
 use crate::transport::TransportError;
@@ -56,12 +57,22 @@ impl Default for Keeping {
 }
 
 /// Looks after a queue's dead letters until the app stops. `denied` is set by the first queue of the app that says that this is not allowed.
-pub(super) async fn keep(queue: Arc<Queue>, keeping: Keeping, denied: Arc<AtomicBool>, shutdown: Shutdown) {
-    let mut wait = keeping.first.mul_f64(rand::random());
-    let mut keeper = Keeper { queue: &queue, older: keeping.older, copied: HashSet::new(), shutdown };
+pub(super) fn keep(
+    queue: Arc<Queue>,
+    keeping: Keeping,
+    denied: Arc<AtomicBool>,
+    shutdown: Shutdown,
+) -> impl Future<Output = ()> + Send + 'static {
+    // Time counts from here, not from when somebody gets to it.
+    let first = queue.clock.now() + millis(keeping.first.mul_f64(rand::random()));
+    async move { keep_on(&queue, keeping, first, &denied, shutdown).await }
+}
+
+async fn keep_on(queue: &Queue, keeping: Keeping, first: Timestamp, denied: &AtomicBool, shutdown: Shutdown) {
+    let mut next = first;
+    let mut keeper = Keeper { queue, older: keeping.older, copied: HashSet::new(), shutdown };
     let mut failures = 0_u32;
     loop {
-        let next = queue.clock.now() + millis(wait);
         tokio::select! {
             biased;
             () = keeper.shutdown.stopping() => return,
@@ -91,12 +102,12 @@ pub(super) async fn keep(queue: Arc<Queue>, keeping: Keeping, denied: Arc<Atomic
                 if failures.is_power_of_two() {
                     tracing::warn!(queue = %name, failures, "dead letters can't be renewed: {error}; trying again");
                 }
-                wait = backoff(failures, keeping.every, rand::random());
+                next = queue.clock.now() + millis(backoff(failures, keeping.every, rand::random()));
                 continue;
             }
         }
         failures = 0;
-        wait = pause(keeping.every, rand::random());
+        next = queue.clock.now() + millis(pause(keeping.every, rand::random()));
     }
 }
 
@@ -124,9 +135,11 @@ fn renewed(received: &Received, fifo: bool) -> calls::Letter {
     envelope.dead = Some(dead);
     envelope.history = history;
     let fifo = fifo.then(|| {
-        // It stays in its group, which a release would give it back to. Never deduplicated: SQS still knows the one that it is a copy of.
-        let group = received.group.clone().unwrap_or_else(|| received.message.id.to_string());
-        (group, MessageId::generate().to_string())
+        let id = received.message.id.to_string();
+        envelope.group = envelope.group.take().or(received.group.clone()).filter(|group| *group != id);
+        // A group of its own, as other dead letters have: of what SQS or SNS has put into one group, ten at most can be looked at. Never
+        // deduplicated: SQS still knows the one that it is a copy of.
+        (id, MessageId::generate().to_string())
     });
     letter(&received.message, &envelope, 0, fifo)
 }
@@ -337,4 +350,115 @@ fn judge(seen: &mut Seen, messages: &[Message]) -> (Vec<Old>, Vec<String>) {
         }
     }
     (old, extra)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName};
+
+    use super::*;
+    use crate::transport::aws::envelope::{OWN, STRING};
+    use crate::transport::{AttemptErrorKind, DeadReason};
+
+    fn message(attributes: &[(&str, &str)], sent_at: u64, group: &str) -> Message {
+        let value = |text: &str| {
+            MessageAttributeValue::builder().data_type(STRING).string_value(text).build().unwrap()
+        };
+        let sqs = Message::builder()
+            .message_id("8a7f3c1e-0000-4000-8000-0123456789ab")
+            .receipt_handle("handle")
+            .body("{}")
+            .attributes(MessageSystemAttributeName::SentTimestamp, sent_at.to_string())
+            .attributes(MessageSystemAttributeName::MessageGroupId, group);
+        attributes.iter().fold(sqs, |sqs, (name, text)| sqs.message_attributes(*name, value(text))).build()
+    }
+
+    /// A copy as SQS would hand it out.
+    fn received(letter: &calls::Letter) -> Received {
+        let attributes = &letter.parcel.attributes;
+        let attributes: Vec<_> =
+            attributes.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let group = letter.fifo.as_ref().map_or("", |(group, _)| group);
+        read(&message(&attributes, 99_000, group))
+    }
+
+    #[test]
+    fn a_copy_of_what_sns_could_not_deliver_says_what_the_original_said() {
+        let attributes = [("ErrorCode", "AccessDenied"), ("ErrorMessage", "no"), ("a", "1")];
+        let original = read(&message(&attributes, 7_000, "g"));
+        for copies in 1..=2 {
+            let mut copy = original.clone();
+            for _ in 0..copies {
+                copy = received(&renewed(&copy, false));
+            }
+            assert_eq!((copy.sent_at, &copy.message), (99_000, &original.message));
+            let (dead, history) = admin::fate(&copy);
+            assert_eq!((dead.reason, dead.at), (DeadReason::Redrive, 7_000));
+            assert_eq!(history.len(), 1);
+            assert_eq!((history[0].kind, history[0].at), (AttemptErrorKind::Error, 7_000));
+            assert_eq!((dead, history), admin::fate(&original), "{copies}");
+        }
+    }
+
+    #[test]
+    fn a_copy_of_what_the_subscriber_gave_up_keeps_reason_time_attempts_and_history() {
+        let own = r#"{"id":"8a7f3c1e-0000-4000-8000-000000000001","at":5,"attempts":3,
+            "history":[{"kind":"Error","message":"no","at":6}],"dead":{"reason":"Rejected","at":7}}"#;
+        let own = own.replace("Error\",", &format!("{}\",", kind())).replace("Rejected", &reason());
+        let original = read(&message(&[(OWN, &own)], 7_000, "g"));
+        assert_eq!((original.envelope.attempts, original.message.published_at), (3, 5));
+        let copy = received(&renewed(&original, false));
+        assert_eq!((&copy.message, &copy.envelope), (&original.message, &original.envelope));
+    }
+
+    /// As they are written.
+    fn kind() -> String {
+        serde_json::to_string(&AttemptErrorKind::Error).unwrap().trim_matches('"').to_owned()
+    }
+
+    fn reason() -> String {
+        serde_json::to_string(&DeadReason::Rejected).unwrap().trim_matches('"').to_owned()
+    }
+
+    #[test]
+    fn in_a_fifo_queue_a_copy_has_its_own_group_and_is_released_to_the_original_s() {
+        let mut copy = read(&message(&[], 7_000, "g"));
+        let id = copy.message.id.to_string();
+        for _ in 0..2 {
+            let letter = renewed(&copy, true);
+            let (group, deduplication) = letter.fifo.clone().unwrap();
+            assert_eq!(group, id);
+            assert_ne!(deduplication, id);
+            copy = received(&letter);
+        }
+        let released = admin::returned(&copy, true);
+        assert_eq!(released.fifo.as_ref().unwrap().0, "g");
+        assert_eq!(received(&released).envelope.group, None);
+        let released = admin::returned(&read(&message(&[], 7_000, "h")), true);
+        assert_eq!(released.fifo.unwrap().0, "h", "one that was never renewed");
+    }
+
+    #[test]
+    fn waits_keep_to_their_bounds() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        assert_eq!(pause(hours(10), 0.0), hours(9));
+        assert_eq!(pause(hours(10), 1.0), hours(11));
+        let full = |failures| backoff(failures, hours(12), 1.0).as_secs();
+        assert_eq!([full(1), full(2), full(3), full(1000)], [60, 120, 240, 12 * 3600]);
+        assert_eq!(backoff(1, hours(12), 0.0).as_secs(), 30);
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_told_from_what_fails() {
+        let of = |cause: &str| TransportError::Aws {
+            action: "receive messages",
+            target: String::new(),
+            cause: cause.to_owned(),
+        };
+        assert!(is_denied(&of("AccessDenied: no")));
+        assert!(is_denied(&of("AccessDeniedException: no")));
+        assert!(is_denied(&of("KMS.AccessDeniedException")));
+        assert!(!is_denied(&of("InternalFailure: AccessDenied")));
+        assert!(!is_denied(&TransportError::Closed));
+    }
 }
