@@ -209,7 +209,14 @@ impl App<'_> {
             ),
             allow(
                 "KeepDeadLetters",
-                &["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:SendMessage"],
+                &[
+                    "sqs:ChangeMessageVisibility",
+                    "sqs:DeleteMessage",
+                    "sqs:GetQueueAttributes",
+                    "sqs:GetQueueUrl",
+                    "sqs:ReceiveMessage",
+                    "sqs:SendMessage",
+                ],
                 self.queues(|subscriber| &subscriber.dead_letters),
             ),
         ]
