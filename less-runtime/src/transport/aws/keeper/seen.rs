@@ -123,10 +123,6 @@ mod tests {
         Seen::new(NOW - 7 * DAY)
     }
 
-    fn gone(name: &str) -> Option<String> {
-        Some(name.to_owned())
-    }
-
     #[test]
     fn what_is_older_is_renewed_and_what_is_not_is_held() {
         let mut seen = seen();
@@ -164,7 +160,7 @@ mod tests {
 
         let mut both_young = seen();
         assert_eq!(both_young.judge(letter(1, 9, 3, "first")), (Verdict::Hold, None));
-        assert_eq!(both_young.judge(letter(1, 9, 1, "second")), (Verdict::Hold, gone("first")));
+        assert_eq!(both_young.judge(letter(1, 9, 1, "second")), (Verdict::Hold, Some("first".to_owned())));
         assert_eq!((both_young.held(), both_young.let_go()), (1, vec!["second".to_owned()]));
     }
 
@@ -172,7 +168,7 @@ mod tests {
     fn the_last_death_stays_though_its_letter_is_older_than_a_renewed_one() {
         let mut seen = seen();
         assert_eq!(seen.judge(letter(1, 20, 1, "renewed")), (Verdict::Hold, None));
-        assert_eq!(seen.judge(letter(1, 8, 8, "died again")), (Verdict::Renew, gone("renewed")));
+        assert_eq!(seen.judge(letter(1, 8, 8, "died again")), (Verdict::Renew, Some("renewed".to_owned())));
         assert_eq!(seen.held(), 0);
     }
 
