@@ -78,6 +78,31 @@ fn metric(metrics: &str, subscriber: &str, state: &str) -> u64 {
     number.trim_end_matches(".0").parse().unwrap_or_else(|error| panic!("{line}: {error}"))
 }
 
+/// A dead letter of a replay is one to everybody who looks for dead letters, and the only one where the others are gone.
+fn replayed_dead_letters(app: &Path, data: &Path, address: SocketAddr, replay: &dyn Fn(&[&str]) -> String) {
+    let url = format!("http://{address}");
+    let purge = ["dlq", "purge", "number/even", "--all", "--url", &url];
+    run(app, &purge);
+    wait(address, "even", "/dead", 0);
+    assert!(replay(&["--subscriber", "even", "--since", "1h"]).contains(" of `number`"));
+    wait(address, "even", "/replay/dead", 20);
+    let (_, printed, said) = fails(app, &["status", "--url", &url]);
+    assert!(printed.contains("number/even (replays)") && said.contains("20 dead"), "{printed}{said}");
+    let listed = run(app, &["dlq", "list", "--json", "--url", &url]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+    assert_eq!(listed.as_array().map(Vec::len), Some(20), "{listed}");
+    let metrics = Connection::open(address).and_then(|mut c| c.get("/metrics")).expect("metrics").body;
+    let line = r#"less_replays{topic="number",subscriber="even",state="dead"} 20"#;
+    assert!(metrics.contains(line), "{metrics}");
+    until("the folder to say so", || {
+        let output = run(app, &["verify", "--data", data.to_str().expect("a path")]);
+        let printed = text(&output.stdout);
+        if printed.contains(" replayed = ") && printed.contains("20 dead") { Ok(()) } else { Err(printed) }
+    });
+    run(app, &purge);
+    wait(address, "even", "/replay/dead", 0);
+}
+
 #[test]
 fn a_folder_is_looked_at_backed_up_brought_back_and_delivered_again() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -140,27 +165,7 @@ fn a_folder_is_looked_at_backed_up_brought_back_and_delivered_again() {
         41,
         "the books of replays are apart"
     );
-    // A dead letter of a replay is one to everybody who looks for dead letters, and the only one where the others are gone.
-    let purge = ["dlq", "purge", "number/even", "--all", "--url", &url];
-    run(&app, &purge);
-    wait(address, "even", "/dead", 0);
-    assert!(replay(&["--subscriber", "even", "--since", "1h"]).contains(" of `number`"));
-    wait(address, "even", "/replay/dead", 20);
-    let (_, printed, said) = fails(&app, &["status", "--url", &url]);
-    assert!(printed.contains("number/even (replays)") && said.contains("20 dead"), "{printed}{said}");
-    let listed = run(&app, &["dlq", "list", "--json", "--url", &url]);
-    let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
-    assert_eq!(listed.as_array().map(Vec::len), Some(20), "{listed}");
-    let metrics = connection.get("/metrics").expect("metrics").body;
-    let line = r#"less_replays{topic="number",subscriber="even",state="dead"} 20"#;
-    assert!(metrics.contains(line), "{metrics}");
-    until("the folder to say so", || {
-        let output = run(&app, &["verify", "--data", data.to_str().expect("a path")]);
-        let printed = text(&output.stdout);
-        if printed.contains(" replayed = ") && printed.contains("20 dead") { Ok(()) } else { Err(printed) }
-    });
-    run(&app, &purge);
-    wait(address, "even", "/replay/dead", 0);
+    replayed_dead_letters(&app, &data, address, &replay);
     let (_, _, said) = fails(&app, &["replay", "nmuber", "--url", &url]);
     assert!(said.contains("did you mean `number`?"), "{said}");
     let (_, _, said) = fails(&app, &["replay", "number", "--subscriber", "al", "--url", &url]);
