@@ -345,6 +345,7 @@ mod tests {
             physical: format!("shop-prod-topic{n}"),
             ordered: false,
             max_message: DEFAULT_MAX_MESSAGE,
+            archive: None,
             subscribers: (0..subscribers).map(|s| subscriber(n, s)).collect(),
         };
         let topics = (0..topics).map(topic).collect();
