@@ -62,7 +62,7 @@ pub enum ReplayError {
     },
     /// Somebody else reads it.
     #[error(
-        "archive {queue} is being read by somebody else, or somebody was cut off while reading it: {count} of its messages are hidden\nhint: try again in 5 minutes"
+        "archive {queue} is being read by somebody else, or somebody was cut off while reading it: messages hidden: {count}\nhint: try again in 5 minutes"
     )]
     Busy {
         /// The archive.

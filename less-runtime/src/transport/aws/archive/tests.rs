@@ -40,7 +40,7 @@ fn an_archive_that_is_too_full_or_that_somebody_reads_is_refused() {
     let busy = refuse("a", 5, 2).unwrap_err();
     assert_eq!(
         busy.to_string(),
-        "archive a is being read by somebody else, or somebody was cut off while reading it: 2 of its messages are hidden\nhint: try again in 5 minutes"
+        "archive a is being read by somebody else, or somebody was cut off while reading it: messages hidden: 2\nhint: try again in 5 minutes"
     );
     let full = refuse("a", MOST, 1).unwrap_err();
     assert_eq!(
