@@ -68,8 +68,8 @@ pub struct PlacedTopic {
 /// A queue that gets every message of a topic, and that nobody consumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacedArchive {
-    /// The SQS queue's name: `<app>-<stage>-<topic>-_archive`. It is no FIFO queue, even where the topic is ordered: of those SQS shows 20,000
-    /// messages at once at most.
+    /// The SQS queue's name: `<app>-<stage>-<topic>-_archive`. It is no FIFO queue, even where the topic is ordered: of such a one SQS shows no further
+    /// message of a group while one is hidden, so that it could not be read whole.
     pub queue: String,
     /// How long a message is kept: the topic's `retention`.
     pub retention: Span,
