@@ -1,6 +1,7 @@
 //! Archives in plans.
 
 use less_model::diagnostic::plain;
+use less_runtime::transport::aws::provision::Observed;
 use serde_json::json;
 
 use super::{deployed, needs, of, scan, site, text};
@@ -177,13 +178,13 @@ fn an_archive_is_one_of_the_subscriptions_that_sns_counts() {
     let many: Vec<String> =
         (0..100).map(|number| format!("//- less/topics/paid/s{number}/index.js\n")).collect();
     let sources = KEPT.replace("//- less/topics/paid/book/index.js\n", &many.concat());
-    let refused = of(&sources, &Default::default()).refused;
+    let refused = of(&sources, &Observed::default()).refused;
     assert_eq!(refused.len(), 1);
     assert_eq!(
         refused[0].message,
         "ordered topic `paid` has 100 subscribers and an archive, and SNS allows 100"
     );
-    assert!(of(&sources.replace("archive = true\n", ""), &Default::default()).refused.is_empty());
+    assert!(of(&sources.replace("archive = true\n", ""), &Observed::default()).refused.is_empty());
 }
 
 #[test]

@@ -150,7 +150,7 @@ impl Aws {
         Ok(counts)
     }
 
-    /// Whether every topic's messages are kept.
+    /// Whether messages of the app's topics are kept.
     pub(super) fn retains(&self) -> bool {
         let archived = |kept: &Kept| match kept.place {
             Place::Archive(_) => true,
