@@ -273,6 +273,10 @@ impl Reader {
                 take(message);
             }
             if !messages.is_empty() {
+                if messages.len() == BATCH {
+                    // What SQS said about the depth may be a minute old.
+                    self.parallel = (self.parallel * 2).min(PARALLEL);
+                }
                 (wanted, quiet) = (self.parallel, 0);
             } else if wanted > 1 {
                 wanted -= 1;
