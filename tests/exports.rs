@@ -165,5 +165,5 @@ fn what_the_template_makes_is_what_less_deploy_would_make() {
         list.map(|row| row["name"].as_str().expect("a name").to_owned()).collect()
     };
     assert_eq!(names("change"), ["shop-prod-order_placed.fifo"], "{stdout}");
-    assert_eq!((names("create").len(), names("keep").len()), (0, 14), "{stdout}");
+    assert_eq!((names("create").len(), names("keep").len()), (0, 20), "{stdout}");
 }

@@ -11,7 +11,7 @@ use less_runtime::clock::Clock;
 use less_runtime::message::MessageId;
 use less_runtime::publish::PublishError;
 use less_runtime::transport::aws::{Connection, Options, Purpose, Watch, Watched, connect, open};
-use less_runtime::transport::{Layout, Selection, SubscriptionIndex, Transport};
+use less_runtime::transport::{Layout, Selection, SubscriptionIndex, Transport, TransportError};
 
 use crate::command::status::Target;
 use crate::stage::Stage;
@@ -114,6 +114,34 @@ impl OnAws {
         let mut all = self.topology.subscribers();
         let (_, _, placed) = all.find(|(address, _, s)| address == topic && s.name.as_str() == subscriber)?;
         Some(&placed.queue)
+    }
+
+    async fn replay(&self, topic: &str, subscribers: &[String], which: Replay) -> anyhow::Result<Vec<u64>> {
+        let found = subscribers.iter().map(|subscriber| self.subscription(topic, subscriber));
+        let found: Vec<SubscriptionIndex> = found.collect::<anyhow::Result<_>>()?;
+        let (options, clock) = (Options::default(), Clock::System);
+        let transport = open(&self.connection, &self.topology, &self.layout, options, clock).await?;
+        if transport.capabilities().retains {
+            ui::say(&format!("reading the archive of `{topic}`"));
+        }
+        let replayed = tokio::select! {
+            replayed = transport.replay_to(&found, which) => Some(replayed),
+            _ = tokio::signal::ctrl_c() => None,
+        };
+        if replayed.is_none() {
+            ui::say("stopping: what was read is shown again");
+        }
+        // That outlives what began it; whoever is in a hurry says so once more.
+        tokio::select! {
+            closed = transport.close() => closed?,
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        match replayed {
+            Some(Ok(counts)) => Ok(counts),
+            Some(Err(TransportError::Replay(why))) if why.is_lasting() => Err(user_error(why.to_string())),
+            Some(Err(error)) => Err(error.into()),
+            None => anyhow::bail!("interrupted: messages that were sent by then are handled once more"),
+        }
     }
 
     async fn watch(&self, topic: &str, subscriber: Option<&str>) -> anyhow::Result<Watch> {
@@ -249,15 +277,20 @@ impl Place {
         }
     }
 
-    /// Delivers messages once more to a subscriber that has finished them. Returns how many will be.
-    pub async fn replay(&self, topic: &str, subscriber: &str, which: Replay) -> anyhow::Result<u64> {
+    /// Delivers messages of a topic once more to subscribers that have finished them. Returns how many will be, for each that was asked: a running
+    /// app is asked for the first one alone, on AWS all share one reading of the archive.
+    pub async fn replay(
+        &self,
+        topic: &str,
+        subscribers: &[String],
+        which: Replay,
+    ) -> anyhow::Result<Vec<u64>> {
         match self {
-            Self::App(client) => Ok(client.replay(topic, subscriber, which).await?),
-            Self::Aws(aws) => Err(user_error(format!(
-                "stage `{}` is on AWS, and SQS keeps no finished messages: none can be delivered once more\nhint: dead letters can: `less dlq release {topic}/{subscriber} --all{}`",
-                aws.stage.name,
-                self.flag()
-            ))),
+            Self::App(client) => match subscribers.first() {
+                Some(first) => Ok(vec![client.replay(topic, first, which).await?]),
+                None => Ok(Vec::new()),
+            },
+            Self::Aws(aws) => aws.replay(topic, subscribers, which).await,
         }
     }
 

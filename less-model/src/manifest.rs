@@ -308,6 +308,9 @@ pub struct AwsLayer {
     /// Other accounts that may subscribe queues of theirs to this app's topics, 12 digits each. Default none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriber_accounts: Vec<String>,
+    /// Whether each topic's messages are kept in a queue beside its subscribers' ones, so that they can be replayed. Default no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub archive: bool,
 }
 
 impl AwsLayer {

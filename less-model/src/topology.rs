@@ -6,7 +6,7 @@ use crate::elsewhere::{Elsewhere, ElsewhereError};
 use crate::filter::Filter;
 use crate::manifest::{Manifest, Topic};
 use crate::name::{AppName, StageName, SubscriberName, TopicName};
-use crate::quantity::Size;
+use crate::quantity::{Size, Span};
 
 /// Longest name of an SQS queue, in characters. Names of topics keep to it too.
 pub const MAX_NAME: usize = 80;
@@ -14,6 +14,8 @@ pub const MAX_NAME: usize = 80;
 const MOST_RECEIVES: u32 = 1_000;
 const FIFO: &str = ".fifo";
 const DEAD_LETTERS: &str = "-dlq";
+/// Names of subscribers begin with a letter, so that no subscriber's queue ends so.
+const ARCHIVE: &str = "-_archive";
 
 /// An app's topics and queues in one stage.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,8 +59,20 @@ pub struct PlacedTopic {
     pub ordered: bool,
     /// Largest message with its attributes.
     pub max_message: Size,
+    /// Where its messages are kept for replays, if the stage says so; never of another app's topic.
+    pub archive: Option<PlacedArchive>,
     /// Its subscribers, sorted by name.
     pub subscribers: Vec<PlacedSubscriber>,
+}
+
+/// A queue that gets every message of a topic, and that nobody consumes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedArchive {
+    /// The SQS queue's name: `<app>-<stage>-<topic>-_archive`. It is no FIFO queue, even where the topic is ordered: of such a one SQS shows no further
+    /// message of a group while one is hidden, so that it could not be read whole.
+    pub queue: String,
+    /// How long a message is kept: the topic's `retention`.
+    pub retention: Span,
 }
 
 /// A subscriber.
@@ -113,12 +127,12 @@ impl Topology {
                 topic: place(&topics, &queues, topic),
             }));
         }
-        Self {
-            app: manifest.app.clone(),
-            stage: stage.clone(),
-            topics: manifest.topics.iter().map(|topic| place(&prefix, &prefix, topic)).collect(),
-            external,
-        }
+        let keeps = manifest.settings.stages.get(stage).is_some_and(|layer| layer.aws.archive);
+        let topics = manifest.topics.iter().map(|topic| {
+            let archive = keeps.then(|| archive(&prefix, topic));
+            PlacedTopic { archive, ..place(&prefix, &prefix, topic) }
+        });
+        Self { app: manifest.app.clone(), stage: stage.clone(), topics: topics.collect(), external }
     }
 
     /// Every subscriber, in the order of a layout's subscriptions: the address of its topic, the topic and itself.
@@ -149,8 +163,18 @@ fn place(topics: &str, queues: &str, topic: &Topic) -> PlacedTopic {
         physical: fit(&format!("{topics}-{}", topic.name), end),
         ordered: topic.ordered,
         max_message: topic.max_message,
+        archive: None,
         subscribers: subscribers.collect(),
     }
+}
+
+fn archive(topics: &str, topic: &Topic) -> PlacedArchive {
+    PlacedArchive { queue: fit(&format!("{topics}-{}", topic.name), ARCHIVE), retention: topic.retention }
+}
+
+/// Whether a queue of this name is an archive.
+pub fn is_archive(queue: &str) -> bool {
+    queue.ends_with(ARCHIVE)
 }
 
 /// Twice the attempts and some more, so that what is handed back at every deployment does not come near.
@@ -211,6 +235,30 @@ mod tests {
         assert_eq!(names(&env), [format!("users:created users-test-created.fifo {queue}")]);
         let wrong = |_: &str| Some("?".to_owned());
         assert_eq!(Topology::resolve(&manifest, &stage, wrong).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn a_stage_that_keeps_messages_has_an_archive_for_each_of_the_app_s_own_topics() {
+        let topic = |ordered: bool| serde_json::json!({ "name": "order", "ordered": ordered, "retention": "3d", "subscribers": [] });
+        let placed = |ordered: bool, stage: &str| {
+            let manifest = serde_json::from_value(serde_json::json!({
+                "version": crate::manifest::VERSION, "app": "shop", "topics": [topic(ordered)],
+                "settings": { "stages": { "prod": { "transport": "aws", "aws": { "archive": true } } } },
+                "external": [{ "app": "users", "topics": [topic(ordered)] }]
+            }))
+            .unwrap();
+            let topology = Topology::of(&manifest, &stage.parse().unwrap());
+            assert_eq!(topology.external[0].topic.archive, None);
+            topology.topics[0].archive.clone()
+        };
+        let archive = PlacedArchive {
+            queue: "shop-prod-order-_archive".to_owned(),
+            retention: Span::from_secs(3 * 86_400),
+        };
+        assert_eq!(placed(false, "prod"), Some(archive.clone()));
+        assert_eq!(placed(true, "prod"), Some(archive));
+        assert_eq!(placed(false, "test"), None);
+        assert!(is_archive(&fit(&"x".repeat(100), ARCHIVE)) && !is_archive("shop-prod-order-archive"));
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub use crate::worker::foreign::{WorkerState, WorkerStatus};
 const ADDRESS_FILE: &str = "address.json";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same for a replay: on AWS an archive is read whole for it, and sent.
+const REPLAY_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// A running app, as another process sees it.
 #[derive(Clone)]
@@ -243,7 +245,7 @@ impl Client {
             Replay::Id(id) => json!({"id": id}),
         };
         let path = format!("/_less/replay/{}/{}", segment(topic), segment(subscriber));
-        let answer = self.ask(Method::POST, &path, Some(&body)).await?;
+        let answer = self.ask_within(Method::POST, &path, Some(&body), REPLAY_TIMEOUT).await?;
         Ok(answer["replayed"].as_u64().unwrap_or(0))
     }
 
@@ -345,6 +347,16 @@ impl Client {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, PublishError> {
+        self.ask_within(method, path, body, ANSWER_TIMEOUT).await
+    }
+
+    async fn ask_within(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        patience: Duration,
+    ) -> Result<Value, PublishError> {
         let no_app = |cause: String| PublishError::NoApp { url: self.url.clone(), cause };
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         if let Some(key) = &self.key {
@@ -363,9 +375,8 @@ impl Client {
                 answer.into_body().collect().await.map_err(|error| no_app(error.to_string()))?.to_bytes();
             Ok((status, body))
         };
-        let answered = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await;
-        let (status, body) =
-            answered.map_err(|_| no_app(format!("no answer within {ANSWER_TIMEOUT:?}")))??;
+        let answered = tokio::time::timeout(patience, exchange).await;
+        let (status, body) = answered.map_err(|_| no_app(format!("no answer within {patience:?}")))??;
         let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if status.is_success() {
             return Ok(value);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -33,12 +34,31 @@ impl Message for Value {
 #[serde(transparent)]
 pub struct MessageId(uuid::Uuid);
 
+/// The time of the last id in milliseconds, and twelve bits that count within it.
+static LAST: AtomicU64 = AtomicU64::new(0);
+/// How far ids may run ahead of the clock, in milliseconds, before they follow one that was set back.
+const AHEAD: u64 = 1_000;
+
+/// The time and the count of the next id: above the last one's, unless the clock was set back. Beyond 4,096 in a millisecond they run ahead.
+fn next(last: &AtomicU64, now: Timestamp) -> (Timestamp, u16) {
+    let after = |last: u64| match last >> 12 {
+        ahead if ahead >= now && ahead - now <= AHEAD => last + 1,
+        _ => now << 12,
+    };
+    let before = last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(after(last)));
+    let mine = after(before.unwrap_or_else(|last| last));
+    (mine >> 12, u16::try_from(mine & 0xfff).unwrap_or_default())
+}
+
 impl MessageId {
-    /// A new id.
+    /// A new id: above all that this process has made, as long as its clock is not set back.
     pub fn generate() -> Self {
-        let now = Clock::System.now();
+        let (millis, count) = next(&LAST, Clock::System.now());
         // From the thread's generator: the system's would be asked for every single message.
-        Self(uuid::Builder::from_unix_timestamp_millis(now, &rand::random()).into_uuid())
+        let mut rest: [u8; 10] = rand::random();
+        // Behind the time there are twelve bits that may count (RFC 9562, 6.2, method 1).
+        rest[..2].copy_from_slice(&count.to_be_bytes());
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid())
     }
 
     /// The id that a text always gets (version 5): for what has to be the same when it is made again.
@@ -104,7 +124,26 @@ pub struct StoredMessage {
 
 #[cfg(test)]
 mod tests {
-    use super::Message as _;
+    use std::sync::atomic::AtomicU64;
+
+    use super::{AHEAD, Message as _, MessageId, next};
+
+    #[test]
+    fn ids_are_in_the_order_in_which_they_were_made() {
+        let ids: Vec<MessageId> = (0..10_000).map(|_| MessageId::generate()).collect();
+        assert!(ids.is_sorted());
+    }
+
+    #[test]
+    fn ids_count_within_a_millisecond_and_follow_a_clock_that_was_set_back() {
+        let last = AtomicU64::new(0);
+        let at = |now| next(&last, now);
+        assert_eq!([at(5_000), at(5_000), at(5_001)], [(5_000, 0), (5_000, 1), (5_001, 0)]);
+        assert_eq!([at(5_000), at(4_999)], [(5_001, 1), (5_001, 2)]);
+        let full = AtomicU64::new((7 << 12) | 0xfff);
+        assert_eq!([next(&full, 7), next(&full, 7)], [(8, 0), (8, 1)]);
+        assert_eq!(at(5_000 - AHEAD), (5_000 - AHEAD, 0));
+    }
 
     #[less::message]
     #[serde(rename_all = "camelCase")]

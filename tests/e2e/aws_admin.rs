@@ -14,14 +14,14 @@ use crate::support::{Connection, Process, free_address, less, text, until, write
 static ACCOUNTS: AtomicU32 = AtomicU32::new(1);
 
 /// An app with a stage in an account of its own.
-struct Stage {
+pub(crate) struct Stage {
     server: String,
     account: String,
     app: TempDir,
 }
 
 impl Stage {
-    fn on(variable: &str) -> Self {
+    pub(crate) fn on(variable: &str) -> Self {
         let server = std::env::var(variable).unwrap_or_else(|_| {
             panic!("{variable} says where the server is; `tests/aws/servers.sh cargo test …` starts it")
         });
@@ -36,6 +36,19 @@ impl Stage {
         Self { server, account, app }
     }
 
+    /// Says more about the stage in less.toml.
+    pub(crate) fn set(&self, more: &str) {
+        let path = self.app.path().join("less.toml");
+        let settings = std::fs::read_to_string(&path).expect("it was written");
+        write(&path, &(settings + more));
+    }
+
+    /// Writes a subscriber, `topic/subscriber`, that does this.
+    pub(crate) fn handler(&self, subscriber: &str, code: &str) {
+        let handler = format!("exports.process = async (message, context) => {{ {code} }}\n");
+        write(&self.app.path().join(format!("less/topics/{subscriber}/index.js")), &handler);
+    }
+
     /// App `friends` in the same account, with a subscriber of this one's topic.
     fn other(&self) -> Self {
         let app = tempfile::tempdir().expect("a folder");
@@ -46,7 +59,7 @@ impl Stage {
         Self { server: self.server.clone(), account: self.account.clone(), app }
     }
 
-    fn start(&self) -> (Process, SocketAddr) {
+    pub(crate) fn start(&self) -> (Process, SocketAddr) {
         let address = free_address();
         let listen = address.to_string();
         let mut app = Process::start(&mut self.less(&["start", "--stage", "prod", "--listen", &listen]));
@@ -54,7 +67,7 @@ impl Stage {
         (app, address)
     }
 
-    fn less(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn less(&self, arguments: &[&str]) -> Command {
         let mut command = less(self.app.path());
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("AWS_")) {
@@ -70,7 +83,7 @@ impl Stage {
         command
     }
 
-    fn end(&self, code: i32, arguments: &[&str]) -> (String, String) {
+    pub(crate) fn end(&self, code: i32, arguments: &[&str]) -> (String, String) {
         ended(code, arguments, &self.less(arguments).output().expect("less can be started"))
     }
 
@@ -82,7 +95,7 @@ impl Stage {
     }
 
     /// A call of SQS.
-    fn sqs(&self, action: &str, body: &Value) -> Value {
+    pub(crate) fn sqs(&self, action: &str, body: &Value) -> Value {
         let body = body.to_string();
         let kind = format!("application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.{action}");
         let answer = self.call("sqs", &kind, &body);
@@ -186,9 +199,9 @@ fn looked_at(variable: &str) {
     assert_eq!(said, "[less] purged 1 of `ping/pong`\n");
     dead(0);
     let (_, said) = stage.end(1, &["replay", "ping", "--stage", "prod"]);
-    assert!(
-        said.contains("hint: dead letters can: `less dlq release ping/pong --all --stage prod`"),
-        "{said}"
+    assert_eq!(
+        said,
+        "error: stage `prod` keeps no finished messages: SNS and SQS do not by themselves\nhint: write `archive = true` into [stages.prod] and deploy: what is published after that can be replayed\n"
     );
     server.terminate();
 
@@ -275,6 +288,8 @@ fn subscribed_to(variable: &str) {
         let letters = parsed(&friends.end(0, &["dlq", "list", "note", "--json", "--stage", "prod"]).0);
         if letters[0]["message_id"] == id.as_str() { Ok(()) } else { Err(letters.to_string()) }
     });
+    let (_, said) = friends.end(1, &["replay", "shop:ping/note", "--stage", "prod"]);
+    assert!(said.contains("error: topic `shop:ping` is that of app `shop`, and so is its archive"), "{said}");
     friends.end(0, &["dlq", "purge", "shop:ping/note", "--all", "--stage", "prod"]);
     let (_, said) = friends.end(1, &["tail", "shop:ping", "--stage", "prod"]);
     assert!(said.contains("`shop:ping` is a topic of app `shop`, and is watched there\n"), "{said}");

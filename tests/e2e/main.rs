@@ -1,6 +1,7 @@
 //! Whole apps, as a user makes and runs them: the real command, real cargo, real sockets, a real disk.
 
 mod aws_admin;
+mod aws_replay;
 mod delivery;
 mod dev;
 mod examples;

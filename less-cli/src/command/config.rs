@@ -45,6 +45,9 @@ pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<E
         let accounts = aws.subscriber_accounts.join(", ");
         rows.push(("subscriber_accounts".to_owned(), accounts, config.transport.source.to_string()));
     }
+    if aws.archive {
+        rows.push(("archive".to_owned(), "true".to_owned(), config.transport.source.to_string()));
+    }
     let mut sound = errors.is_empty();
     if config.transport.value == TransportKind::Aws {
         for other in &read.app.external {

@@ -95,7 +95,7 @@ async fn deploy(project: &Project, arguments: &Args) -> Result<(), Failure> {
             return Err(unchanged());
         }
         ui::say("Deploying... 🚀");
-        let progress = Progress::of(plan.steps() + prune.subscribers.len() + prune.topics.len());
+        let progress = Progress::of(plan.steps() + prune.len());
         let report = |kind, name: &str, done| progress.report(kind, name, done);
         let applied = apply(&target.connection, &target.desired, &observed, &report).await;
         applied.map_err(|failed| incomplete(&failed, &target))?;
@@ -146,9 +146,12 @@ fn pruned(plan: &Plan, arguments: &Args) -> Orphans {
     let mut orphans = plan.orphaned.clone();
     if !arguments.orphaned.drop_messages {
         orphans.subscribers.retain(|orphan| orphan.waiting() + orphan.dead() == 0);
+        orphans.archives.retain(|orphan| orphan.queue.backlog.total() == 0);
         let stays = |topic: &str| {
-            let all = plan.orphaned.subscribers.iter().filter(|orphan| orphan.topic == topic);
-            all.clone().any(|orphan| orphan.waiting() + orphan.dead() > 0)
+            let mut all = plan.orphaned.subscribers.iter().filter(|orphan| orphan.topic == topic);
+            let mut archives = plan.orphaned.archives.iter().filter(|orphan| orphan.topic == topic);
+            all.any(|orphan| orphan.waiting() + orphan.dead() > 0)
+                || archives.any(|orphan| orphan.queue.backlog.total() > 0)
         };
         orphans.topics.retain(|orphan| !stays(&orphan.topic));
     }
@@ -165,8 +168,8 @@ fn question(plan: &Plan, prune: &Orphans) -> String {
         }
     }
     if !prune.is_empty() {
-        let removed = prune.subscribers.len() + prune.topics.len();
-        parts.push(match prune.messages() {
+        let removed = prune.len();
+        parts.push(match prune.messages() + prune.archived() {
             0 => format!("remove {removed}"),
             many => format!("remove {removed} with {}", show::count_of(many, "message")),
         });
@@ -185,19 +188,20 @@ fn incomplete(failed: &[ProvisionError], target: &Target) -> Failure {
 /// Says what stayed because messages came in meanwhile.
 pub(super) fn kept(removed: &Removed) {
     for (label, many) in &removed.kept {
-        ui::say(&format!("  kept subscriber {label}: {} in its queues", show::count_of(*many, "message")));
+        ui::say(&format!("  kept {label}: {} in its queues", show::count_of(*many, "message")));
     }
 }
 
 /// Says what is orphaned and stays, and how it goes.
 fn left(plan: &Plan, prune: &Orphans, target: &Target) {
-    let left: Vec<_> =
-        plan.orphaned.subscribers.iter().filter(|orphan| !prune.subscribers.contains(orphan)).collect();
-    let topics = plan.orphaned.topics.len() - prune.topics.len();
-    if left.is_empty() && topics == 0 {
+    let mut left = plan.orphaned.clone();
+    left.subscribers.retain(|orphan| !prune.subscribers.contains(orphan));
+    left.archives.retain(|orphan| !prune.archives.contains(orphan));
+    left.topics.retain(|orphan| !prune.topics.contains(orphan));
+    if left.is_empty() {
         return;
     }
-    let messages: u64 = left.iter().map(|orphan| orphan.waiting() + orphan.dead()).sum();
+    let messages = left.messages() + left.archived();
     let command = format!("less deploy --stage {} --prune", target.stage);
     let how = match messages {
         0 => format!("`{command}` removes them"),
@@ -206,7 +210,12 @@ fn left(plan: &Plan, prune: &Orphans, target: &Target) {
             show::count_of(many, "message")
         ),
     };
-    ui::say(&format!("{} left of what has no folder any more: {how}", left.len() + topics));
+    let what = if left.len() == left.archives.len() {
+        "archives that nothing asks for"
+    } else {
+        "what has no folder any more"
+    };
+    ui::say(&format!("{} left of {what}: {how}", left.len()));
 }
 
 /// Where the app is reached.

@@ -43,9 +43,9 @@ async fn destroy(project: &Project, arguments: &Args) -> Result<(), Failure> {
         desired.site.region,
         show::orphans(&all, '-').join("\n")
     ));
-    let messages = if arguments.drop_messages { Messages::Drop } else { Messages::Keep };
+    let messages = if arguments.drop_messages { Messages::Drop } else { Messages::DropCopies };
     let waiting = all.messages();
-    if waiting > 0 && messages == Messages::Keep {
+    if waiting > 0 && !arguments.drop_messages {
         return Err(ui::user_error(format!(
             "{} would be lost; nothing was removed\nhint: `less destroy --stage {stage} --drop-messages` removes {} as well",
             show::count_of(waiting, "message"),
@@ -53,7 +53,7 @@ async fn destroy(project: &Project, arguments: &Args) -> Result<(), Failure> {
         ))
         .into());
     }
-    let count = all.subscribers.len() + all.topics.len();
+    let count = all.len();
     let with =
         if waiting > 0 { format!(" with {}", show::count_of(waiting, "message")) } else { String::new() };
     let site = &desired.site;

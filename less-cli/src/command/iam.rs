@@ -30,7 +30,7 @@ enum What {
     Publisher,
     /// The running app: its subscribers
     Worker,
-    /// `less status`, `less dlq`, `less tail` with `--stage`
+    /// `less status`, `less dlq`, `less replay`, `less tail` with `--stage`
     Admin,
     /// Other apps' topics: what lets them send to this app's queues, and what those in other accounts have to allow
     External,

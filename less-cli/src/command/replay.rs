@@ -41,9 +41,14 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
         (None, None) => Replay::All,
     };
     let (topic, subscriber) = named(arguments)?;
-    for subscriber in subscribers(&place, topic, subscriber).await? {
-        let count = place.replay(topic, &subscriber, which).await?;
-        ui::say(&format!("{count} of `{topic}` are delivered once more to `{subscriber}`"));
+    let subscribers = subscribers(&place, topic, subscriber).await?;
+    let mut left = &subscribers[..];
+    while !left.is_empty() {
+        let counts = place.replay(topic, left, which).await?;
+        for (subscriber, count) in left.iter().zip(&counts) {
+            ui::say(&format!("{count} of `{topic}` are delivered once more to `{subscriber}`"));
+        }
+        left = &left[counts.len()..];
     }
     Ok(ExitStatus::Success)
 }

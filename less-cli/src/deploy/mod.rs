@@ -1,5 +1,6 @@
 //! What a stage needs on AWS: planned as data, then made; and what is no longer needed, removed as far as that is asked for.
 
+pub mod archive;
 pub mod ask;
 pub mod code;
 pub mod errors;

@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use less_model::topology::is_archive;
 use less_runtime::transport::aws::Site;
 use less_runtime::transport::aws::provision::{
-    Backlog, Desired, Observed, ObservedQueue, TAG_CODE, TAG_EXTERNAL, TAG_SUBSCRIBER, TAG_TAIL, TAG_TOPIC,
-    Tags, is_ours,
+    Backlog, Desired, Observed, ObservedQueue, TAG_ARCHIVE, TAG_CODE, TAG_EXTERNAL, TAG_SUBSCRIBER, TAG_TAIL,
+    TAG_TOPIC, Tags, is_ours,
 };
 use serde::Serialize;
 
-/// Topics and subscribers without a folder.
+/// Topics and subscribers without a folder, and archives that nothing asks for any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Orphans {
     /// Subscribers, by topic and name.
     pub subscribers: Vec<OrphanSubscriber>,
+    /// Archives, by name.
+    pub archives: Vec<OrphanArchive>,
     /// Topics, by name.
     pub topics: Vec<OrphanTopic>,
 }
@@ -50,6 +53,17 @@ pub struct OrphanQueue {
     pub backlog: Backlog,
 }
 
+/// An archive of a topic without a folder, or in a stage that has none any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OrphanArchive {
+    /// Its topic.
+    pub topic: String,
+    /// ARNs of the subscriptions that lead to it.
+    pub subscriptions: Vec<String>,
+    /// Its queue. What it holds are copies: nobody waits for them.
+    pub queue: OrphanQueue,
+}
+
 /// A topic without a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OrphanTopic {
@@ -81,10 +95,20 @@ impl OrphanSubscriber {
 impl Orphans {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.subscribers.is_empty() && self.topics.is_empty()
+        self.len() == 0
     }
 
-    /// How many messages and dead letters they hold.
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.subscribers.len() + self.archives.len() + self.topics.len()
+    }
+
+    /// How many messages archives keep: copies of what subscribers got.
+    pub fn archived(&self) -> u64 {
+        self.archives.iter().map(|archive| archive.queue.backlog.total()).sum()
+    }
+
+    /// How many messages and dead letters subscribers have.
     pub fn messages(&self) -> u64 {
         self.subscribers.iter().map(|subscriber| subscriber.waiting() + subscriber.dead()).sum()
     }
@@ -101,9 +125,20 @@ fn beside(desired: &Desired, observed: &Observed) -> Orphans {
     let needed = desired
         .subscribers()
         .flat_map(|(_, subscriber)| [&*subscriber.queue.name, &*subscriber.dead_letters.name]);
-    let needed: BTreeSet<&str> = needed.chain(desired.topics.iter().map(|topic| &*topic.name)).collect();
+    let archives = desired.archives().map(|(_, archive)| &*archive.queue.name);
+    let topics = desired.topics.iter().map(|topic| &*topic.name);
+    let needed: BTreeSet<&str> = needed.chain(archives).chain(topics).collect();
+    let mut archives = Vec::new();
     let mut subscribers: BTreeMap<(String, String), OrphanSubscriber> = BTreeMap::new();
     for (name, queue) in observed.queues.iter().filter(|(name, _)| !needed.contains(&***name)) {
+        if queue.tags.contains_key(TAG_ARCHIVE) || is_archive(name) {
+            archives.push(OrphanArchive {
+                topic: tag(&queue.tags, TAG_TOPIC, name),
+                subscriptions: leading_to(&desired.site, observed, name),
+                queue: orphan_queue(name, queue),
+            });
+            continue;
+        }
         let key = (address(&queue.tags, name), tag(&queue.tags, TAG_SUBSCRIBER, name));
         let found = subscribers.entry(key.clone()).or_insert_with(|| OrphanSubscriber {
             topic: key.0,
@@ -137,7 +172,7 @@ fn beside(desired: &Desired, observed: &Observed) -> Orphans {
             .map(|found| found.endpoint.clone())
             .collect(),
     });
-    Orphans { topics: topics.collect(), subscribers: subscribers.into_values().collect() }
+    Orphans { topics: topics.collect(), archives, subscribers: subscribers.into_values().collect() }
 }
 
 /// Everything of the app and the stage, needed or not.

@@ -6,11 +6,12 @@ use less_model::diagnostic::{Diagnostic, Place};
 use less_model::manifest::{DEFAULT_MAX_MESSAGE, Start};
 use less_model::tree::{App, Subscriber};
 use less_runtime::transport::aws::provision::{
-    Attributes, Change, Desired, DesiredQueue, DesiredSubscriber, DesiredTopic, Kind, Observed,
-    ObservedSubscription, Source, TAG_CODE, Tags, attribute_changes, is_ours, tag_changes,
+    Attributes, Change, Desired, DesiredArchive, DesiredQueue, DesiredSubscriber, DesiredTopic, Kind,
+    Observed, ObservedSubscription, Source, TAG_CODE, Tags, attribute_changes, is_ours, tag_changes,
 };
 use serde::Serialize;
 
+use super::archive;
 use super::external::{self, Allowance};
 use super::orphan::{self, Orphans};
 
@@ -118,11 +119,15 @@ pub fn plan(app: &App, desired: &Desired, observed: &Observed) -> Plan {
         end: Vec::new(),
         allow: Vec::new(),
         awaited: Vec::new(),
-        refused: limits(app),
+        refused: limits(app, desired),
     };
     plan.refused.extend(same_names(desired));
     for (topic, source) in desired.topics.iter().zip(&app.topics) {
         plan.topic(topic, observed);
+        if let Some(archive) = &topic.archive {
+            plan.archive(topic, archive, observed);
+            plan.refused.extend(archive::limits(source, &desired.stage));
+        }
         for (subscriber, source) in topic.subscribers.iter().zip(&source.subscribers) {
             plan.subscriber(Source::Own(topic), subscriber, source, observed);
         }
@@ -155,6 +160,22 @@ impl Plan {
         };
         let found = observed.topics.get(&wanted.name).map(|found| (&found.attributes, &found.tags));
         self.compare(item, &wanted.attributes, &wanted.tags, found);
+    }
+
+    fn archive(&mut self, topic: &DesiredTopic, archive: &DesiredArchive, observed: &Observed) {
+        let wanted = &archive.queue;
+        let item =
+            |kind| Item { kind, name: wanted.name.clone(), topic: topic.topic.to_string(), subscriber: None };
+        let found = observed.queues.get(&wanted.name).map(|found| (&found.attributes, &found.tags));
+        self.compare(item(Kind::Archive), &wanted.attributes, &wanted.tags, found);
+        let leads_here = |found: &&ObservedSubscription| found.endpoint == wanted.arn;
+        match subscriptions(Source::Own(topic), observed).iter().find(leads_here) {
+            Some(found) => {
+                let changes = attribute_changes(&archive.subscription, &found.attributes);
+                self.sort(item(Kind::Subscription), changes);
+            }
+            None => self.create.push(item(Kind::Subscription)),
+        }
     }
 
     fn subscriber(
@@ -208,7 +229,7 @@ impl Plan {
             return self.sort(item, changes);
         }
         if source.policy.start != Start::Now {
-            self.refused.push(past(&item, source));
+            self.refused.push(archive::past(&item, topic, source, &self.of.stage));
         }
         self.create.push(item);
     }
@@ -234,6 +255,8 @@ impl Plan {
         for orphan in &refused {
             self.orphaned.subscribers.retain(|subscriber| subscriber.topic != orphan.topic);
             self.create.retain(|item| item.topic != orphan.topic);
+            // An archive is called the same with either order.
+            self.change.retain(|changed| changed.item.topic != orphan.topic);
             let Some(topic) = app.topics.iter().find(|topic| topic.name.as_str() == orphan.topic) else {
                 continue;
             };
@@ -309,34 +332,25 @@ fn taken(item: &Item, tags: &Tags, of: &Desired) -> Diagnostic {
         .hint("rename the app, the stage or the folder, or delete what is there")
 }
 
-fn past(item: &Item, source: &Subscriber) -> Diagnostic {
-    let message = format!(
-        "`{}` is to start with `{}`, but SNS keeps no messages: a new subscriber gets what is published after it was made",
-        item.label(),
-        source.policy.start
-    );
-    Diagnostic::error("no-past", message)
-        .at(Place::path(format!("{}/subscriber.toml", source.folder)))
-        .hint("write `start = \"now\"`")
-}
-
 /// What no AWS account can have.
-fn limits(app: &App) -> Vec<Diagnostic> {
+fn limits(app: &App, desired: &Desired) -> Vec<Diagnostic> {
     let mut refused = Vec::new();
-    for topic in &app.topics {
+    for (topic, wanted) in app.topics.iter().zip(&desired.topics) {
         let mut refuse = |message: String| {
             let place = Place::path(&topic.folder);
             let hint = "split it into two topics, and publish to both";
             refused.push(Diagnostic::error("too-many", message).at(place).hint(hint));
         };
         let (name, subscribers) = (&topic.name, topic.subscribers.len());
-        if topic.ordered && subscribers > FEW_SUBSCRIBERS {
+        let and = if wanted.archive.is_some() { " and an archive" } else { "" };
+        let too_many = subscribers + usize::from(wanted.archive.is_some()) > FEW_SUBSCRIBERS;
+        if topic.ordered && too_many {
             refuse(format!(
-                "ordered topic `{name}` has {subscribers} subscribers, and SNS allows {FEW_SUBSCRIBERS}"
+                "ordered topic `{name}` has {subscribers} subscribers{and}, and SNS allows {FEW_SUBSCRIBERS}"
             ));
-        } else if topic.max_message > DEFAULT_MAX_MESSAGE && subscribers > FEW_SUBSCRIBERS {
+        } else if topic.max_message > DEFAULT_MAX_MESSAGE && too_many {
             refuse(format!(
-                "topic `{name}` with messages over 256 KiB has {subscribers} subscribers, and SNS allows {FEW_SUBSCRIBERS}"
+                "topic `{name}` with messages over 256 KiB has {subscribers} subscribers{and}, and SNS allows {FEW_SUBSCRIBERS}"
             ));
         }
         let filters = topic.subscribers.iter().filter(|subscriber| subscriber.filter.is_some()).count();

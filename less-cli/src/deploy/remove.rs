@@ -8,7 +8,7 @@ use less_runtime::transport::aws::provision::{
     Backlog, PARALLEL, ProvisionError, delete_queue, delete_topic, has_messages, read_backlog, unsubscribe,
 };
 
-use super::orphan::{OrphanQueue, OrphanSubscriber, Orphans};
+use super::orphan::{OrphanQueue, Orphans};
 use super::progress::Progress;
 
 /// What happens to messages.
@@ -16,6 +16,8 @@ use super::progress::Progress;
 pub enum Messages {
     /// What has any stays.
     Keep,
+    /// Who has any stays, but for archives: theirs are copies, and nobody waits for them.
+    DropCopies,
     /// They go with their queues.
     Drop,
 }
@@ -23,13 +25,13 @@ pub enum Messages {
 /// What came of removing.
 #[derive(Debug, Default)]
 pub struct Removed {
-    /// Labels of subscribers that still have messages, and how many.
+    /// What still has messages, such as `subscriber order/mail`, and how many.
     pub kept: Vec<(String, u64)>,
     /// What went wrong.
     pub errors: Vec<ProvisionError>,
 }
 
-/// Removes subscribers, then the topics of which none is left.
+/// Removes subscribers and archives, then the topics of which none is left.
 pub async fn remove(
     connection: &Connection,
     orphans: &Orphans,
@@ -38,22 +40,21 @@ pub async fn remove(
 ) -> Removed {
     let mut removed = Removed::default();
     let mut stay = BTreeSet::new();
-    let work = orphans
-        .subscribers
-        .iter()
-        .map(|orphan| async move { (orphan, subscriber(connection, orphan, messages).await) });
+    let work = parts(orphans).into_iter().map(|part| async move {
+        let removed = queues(connection, &part, messages).await;
+        (part, removed)
+    });
     let mut results = stream::iter(work).buffer_unordered(PARALLEL);
-    while let Some((orphan, result)) = results.next().await {
+    while let Some((part, result)) = results.next().await {
         match result {
-            Ok(0) if orphan.tail => progress.removed(&format!("tail of {}", orphan.topic)),
-            Ok(0) => progress.removed(&format!("subscriber {}", orphan.label())),
+            Ok(0) => progress.removed(&part.label),
             Ok(many) => {
-                removed.kept.push((orphan.label(), many));
-                stay.insert(&*orphan.topic);
+                removed.kept.push((part.label, many));
+                stay.insert(part.topic);
             }
             Err(error) => {
                 removed.errors.push(error);
-                stay.insert(&*orphan.topic);
+                stay.insert(part.topic);
             }
         }
     }
@@ -71,30 +72,70 @@ pub async fn remove(
     removed
 }
 
-/// Removes a subscriber. Returns how many messages it has, where it has to stay for them.
-async fn subscriber(
-    connection: &Connection,
-    orphan: &OrphanSubscriber,
-    messages: Messages,
-) -> Result<u64, ProvisionError> {
-    let queues: Vec<&OrphanQueue> = orphan.queue.iter().chain(&orphan.dead_letters).collect();
-    // What a tail looked at waits for nobody.
-    let messages = if orphan.tail { Messages::Drop } else { messages };
-    if messages == Messages::Keep {
+/// What goes as a whole: queues, and what leads to them.
+struct Part<'a> {
+    label: String,
+    topic: &'a str,
+    subscriptions: &'a [String],
+    queues: Vec<&'a OrphanQueue>,
+    holds: Holds,
+}
+
+/// What messages in it are.
+#[derive(Clone, Copy)]
+enum Holds {
+    /// Somebody's.
+    Messages,
+    /// Copies for replays.
+    Copies,
+    /// Copies that somebody has looked at.
+    Nothing,
+}
+
+fn parts(orphans: &Orphans) -> Vec<Part<'_>> {
+    let subscribers = orphans.subscribers.iter().map(|orphan| Part {
+        label: if orphan.tail {
+            format!("tail of {}", orphan.topic)
+        } else {
+            format!("subscriber {}", orphan.label())
+        },
+        topic: &orphan.topic,
+        subscriptions: &orphan.subscriptions,
+        queues: orphan.queue.iter().chain(&orphan.dead_letters).collect(),
+        holds: if orphan.tail { Holds::Nothing } else { Holds::Messages },
+    });
+    let archives = orphans.archives.iter().map(|orphan| Part {
+        label: format!("archive of {}", orphan.topic),
+        topic: &orphan.topic,
+        subscriptions: &orphan.subscriptions,
+        queues: vec![&orphan.queue],
+        holds: Holds::Copies,
+    });
+    subscribers.chain(archives).collect()
+}
+
+/// Removes queues, and what leads to them. Returns how many messages are in them, where they have to stay for those.
+async fn queues(connection: &Connection, part: &Part<'_>, messages: Messages) -> Result<u64, ProvisionError> {
+    let keep = match part.holds {
+        Holds::Messages => messages != Messages::Drop,
+        Holds::Copies => messages == Messages::Keep,
+        Holds::Nothing => false,
+    };
+    if keep {
         let mut held = 0;
-        for queue in &queues {
+        for queue in &part.queues {
             held += read_backlog(connection, &queue.url).await?.map_or(0, Backlog::total);
         }
         if held > 0 {
             return Ok(held);
         }
     }
-    for arn in &orphan.subscriptions {
+    for arn in part.subscriptions {
         unsubscribe(connection, arn).await?;
     }
-    if messages == Messages::Keep {
+    if keep {
         // Nothing comes in any longer, so that what is empty now stays so.
-        let looks = queues.iter().map(|queue| has_messages(connection, &queue.url));
+        let looks = part.queues.iter().map(|queue| has_messages(connection, &queue.url));
         let mut held = 0;
         for look in futures_util::future::join_all(looks).await {
             held += look?.map_or(0, |backlog| backlog.total().max(1));
@@ -103,7 +144,7 @@ async fn subscriber(
             return Ok(held);
         }
     }
-    for queue in queues {
+    for queue in &part.queues {
         delete_queue(connection, &queue.url).await?;
     }
     Ok(0)

@@ -1,6 +1,6 @@
 //! A plan as people read it, and as programs do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use less_model::diagnostic::Diagnostic;
 use less_runtime::transport::aws::provision::{Backlog, Kind};
@@ -50,7 +50,7 @@ pub fn text(plan: &Plan) -> String {
     if lines.len() > 2 {
         lines.push(String::new());
     }
-    let orphaned = plan.orphaned.subscribers.len() + plan.orphaned.topics.len();
+    let orphaned = plan.orphaned.len();
     let mut counts = vec![
         format!("{} to create", plan.create.len()),
         format!("{} to change", plan.change.len()),
@@ -75,16 +75,26 @@ fn created(items: &[Item]) -> Vec<String> {
     for item in items.iter().filter(|item| item.subscriber.is_some()) {
         *parts.entry(item.label()).or_default() += 1;
     }
+    let archives = items.iter().filter(|item| item.kind == Kind::Archive);
+    let archives: BTreeSet<&str> = archives.map(|item| &*item.name).collect();
     let mut lines = Vec::new();
     for item in items {
-        let whole = item.subscriber.is_some() && parts.get(&item.label()) == Some(&3);
+        let whole = match item.subscriber {
+            Some(_) => parts.get(&item.label()) == Some(&3),
+            // What is not there has no subscription.
+            None => archives.contains(&*item.name),
+        };
         match (whole, item.kind) {
             (true, Kind::Queue) => {
                 let what = format!("{} with dead letters and subscription", item.name);
                 lines.push(row('+', "queue", &item.label(), &what));
             }
+            (true, Kind::Archive) => {
+                let what = format!("{} with subscription", item.name);
+                lines.push(row('+', "archive", &item.label(), &what));
+            }
             (true, Kind::DeadLetters | Kind::Subscription) => {}
-            (_, Kind::DeadLetters | Kind::Queue | Kind::Topic | Kind::Subscription) => {
+            (_, Kind::DeadLetters | Kind::Queue | Kind::Archive | Kind::Topic | Kind::Subscription) => {
                 lines.push(row('+', &item.kind.to_string(), &item.label(), &item.name));
             }
         }
@@ -120,7 +130,15 @@ pub fn orphans(orphans: &Orphans, mark: char) -> Vec<String> {
         };
         row(mark, "topic", &orphan.topic, &format!("{}{others}", orphan.name))
     });
-    subscribers.chain(topics).collect()
+    let archives = orphans.archives.iter().map(|orphan| {
+        let says = match orphan.queue.backlog.total() {
+            0 => "keeps nothing".to_owned(),
+            1 => "keeps 1 message".to_owned(),
+            many => format!("keeps {many} messages"),
+        };
+        row(mark, "archive", &orphan.topic, &format!("{}, {says}", orphan.queue.name))
+    });
+    subscribers.chain(archives).chain(topics).collect()
 }
 
 fn row(mark: char, kind: &str, label: &str, says: &str) -> String {

@@ -1,5 +1,6 @@
 //! Plans, as data and as text.
 
+mod archive;
 mod external;
 
 use less_model::diagnostic::plain;
@@ -63,6 +64,12 @@ fn deployed(desired: &Desired) -> Observed {
             endpoint: subscriber.queue.arn.clone(),
             attributes: found(&subscriber.subscription),
         });
+        let kept = topic.archive.iter().map(|archive| ObservedSubscription {
+            arn: format!("{}:2", topic.arn),
+            endpoint: archive.queue.arn.clone(),
+            attributes: found(&archive.subscription),
+        });
+        let subscriptions = subscriptions.chain(kept);
         let made = ObservedTopic {
             arn: topic.arn.clone(),
             attributes: found(&topic.attributes),
@@ -80,9 +87,8 @@ fn deployed(desired: &Desired) -> Observed {
         let found = ObservedExternal { topic: OtherTopic::There, subscriptions: subscriptions.collect() };
         observed.external.insert(other.arn.clone(), found);
     }
-    for queue in
-        desired.subscribers().flat_map(|(_, subscriber)| [&subscriber.queue, &subscriber.dead_letters])
-    {
+    let queues = desired.subscribers().flat_map(|(_, found)| [&found.queue, &found.dead_letters]);
+    for queue in queues.chain(desired.archives().map(|(_, archive)| &archive.queue)) {
         let url = format!("https://sqs.eu-west-1.amazonaws.com/111122223333/{}", queue.name);
         let made = ObservedQueue { url, attributes: found(&queue.attributes), tags: queue.tags.clone() };
         observed.queues.insert(queue.name.clone(), made);
@@ -363,6 +369,7 @@ fn programs_read_the_plan_as_json() {
                     "queue": queue(""),
                     "dead_letters": queue("-dlq"),
                 }],
+                "archives": [],
                 "topics": [],
             },
             "renamed": [{"from": "order/mail", "to": "order/mail2", "waiting": 0}],

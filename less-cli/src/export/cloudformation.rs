@@ -42,6 +42,10 @@ pub fn template(desired: &Desired) -> Value {
             template.ids.insert(queue.arn.clone(), arn);
         }
     }
+    for (source, archive) in desired.archives() {
+        let arn = json!({"Fn::GetAtt": [id(&[&source.address(), "archive"]), "Arn"]});
+        template.ids.insert(archive.queue.arn.clone(), arn);
+    }
     for topic in &desired.topics {
         let name = topic.topic.as_str();
         let topic_id = id(&[name, "topic"]);
@@ -55,6 +59,14 @@ pub fn template(desired: &Desired) -> Value {
     }
     for (source, subscriber) in desired.subscribers() {
         template.subscriber(desired, source, subscriber);
+    }
+    for (source, archive) in desired.archives() {
+        let address = source.address();
+        let part = |kind| id(&[&address, kind]);
+        template.queue(&part("archive"), &part("archive_policy"), &archive.queue);
+        let properties = template.subscription(source, &archive.queue, &archive.subscription);
+        let after = [part("archive_policy")];
+        template.add(&part("archive_subscription"), "AWS::SNS::Subscription", properties, &after);
     }
     json!({
         "AWSTemplateFormatVersion": "2010-09-09",
@@ -85,15 +97,7 @@ impl Template {
         let part = |kind| id(&[&address, subscriber.subscriber.as_str(), kind]);
         self.queue(&part("dead_letters"), &part("dead_letters_policy"), &subscriber.dead_letters);
         self.queue(&part("queue"), &part("queue_policy"), &subscriber.queue);
-        let mut properties = self.properties(&subscriber.subscription);
-        if !properties.contains_key("FilterPolicy") {
-            properties.remove("FilterPolicyScope");
-        }
-        properties.extend(object([
-            ("TopicArn", self.ids[source.arn()].clone()),
-            ("Protocol", json!("sqs")),
-            ("Endpoint", self.ids[&subscriber.queue.arn].clone()),
-        ]));
+        let mut properties = self.subscription(source, &subscriber.queue, &subscriber.subscription);
         match source {
             Source::External(other) if other.site.region != desired.site.region => {
                 properties.insert("Region".to_owned(), json!(other.site.region));
@@ -103,6 +107,25 @@ impl Template {
         // Before there are policies, SNS could put nothing into the queues.
         let after = [part("queue_policy"), part("dead_letters_policy")];
         self.add(&part("subscription"), "AWS::SNS::Subscription", properties, &after);
+    }
+
+    /// The properties of what leads from a topic to a queue.
+    fn subscription(
+        &self,
+        source: Source<'_>,
+        queue: &DesiredQueue,
+        attributes: &Attributes,
+    ) -> Map<String, Value> {
+        let mut properties = self.properties(attributes);
+        if !properties.contains_key("FilterPolicy") {
+            properties.remove("FilterPolicyScope");
+        }
+        properties.extend(object([
+            ("TopicArn", self.ids[source.arn()].clone()),
+            ("Protocol", json!("sqs")),
+            ("Endpoint", self.ids[&queue.arn].clone()),
+        ]));
+        properties
     }
 
     /// A queue and its policy. A queue outlives the stack: there may be messages in it.

@@ -20,7 +20,7 @@ pub enum Role {
     Publisher,
     /// The running app: its subscribers
     Worker,
-    /// `less status`, `less dlq`, `less tail` with `--stage`
+    /// `less status`, `less dlq`, `less replay`, `less tail` with `--stage`
     Admin,
 }
 
@@ -109,6 +109,11 @@ impl App<'_> {
 
     fn queues(&self, name: fn(&PlacedSubscriber) -> &str) -> Vec<String> {
         self.topology.subscribers().map(|(_, _, subscriber)| self.site.queue_arn(name(subscriber))).collect()
+    }
+
+    fn archives(&self) -> Vec<String> {
+        let archives = self.topology.topics.iter().filter_map(|topic| topic.archive.as_ref());
+        archives.map(|archive| self.site.queue_arn(&archive.queue)).collect()
     }
 
     /// By the stage's prefix: who deploys makes what is not there yet, and removes what left the tree.
@@ -244,6 +249,17 @@ impl App<'_> {
                 ],
                 self.queues(|subscriber| &subscriber.dead_letters),
             ),
+            // And shown again: nobody deletes from them.
+            allow(
+                "ReadArchives",
+                &[
+                    "sqs:ChangeMessageVisibility",
+                    "sqs:GetQueueAttributes",
+                    "sqs:GetQueueUrl",
+                    "sqs:ReceiveMessage",
+                ],
+                self.archives(),
+            ),
             allow("TailTopics", &["sns:ListSubscriptionsByTopic", "sns:Subscribe"], self.topics()),
             allow(
                 "TailQueues",
@@ -352,6 +368,7 @@ mod tests {
             physical: format!("shop-prod-topic{n}"),
             ordered: false,
             max_message: DEFAULT_MAX_MESSAGE,
+            archive: None,
             subscribers: (0..subscribers).map(|s| subscriber(n, s)).collect(),
         };
         let topics = (0..topics).map(topic).collect();

@@ -23,7 +23,7 @@ pub(super) struct File {
 }
 
 const KEYS: [&str; 7] = ["name", "listen", "data", "http", "defaults", "stages", "external"];
-const STAGE_KEYS: [&str; 10] = [
+const STAGE_KEYS: [&str; 11] = [
     "listen",
     "data",
     "http",
@@ -33,10 +33,11 @@ const STAGE_KEYS: [&str; 10] = [
     "account",
     "kms_key",
     "subscriber_accounts",
+    "archive",
     "external",
 ];
 /// Those of them that only a stage on AWS has a use for.
-const AWS_KEYS: [&str; 4] = ["region", "account", "kms_key", "subscriber_accounts"];
+const AWS_KEYS: [&str; 5] = ["region", "account", "kms_key", "subscriber_accounts", "archive"];
 const HTTP_KEYS: [&str; 4] = ["hosts", "max_body", "max_connections", "tls"];
 const TLS_KEYS: [&str; 2] = ["cert", "key"];
 
@@ -152,6 +153,7 @@ fn aws(doc: &mut Doc, table: Table, is_aws: bool) -> AwsLayer {
             !text.is_empty() && text.len() <= 2048 && text.chars().all(sound)
         }),
         subscriber_accounts: accounts(doc, table, "subscriber_accounts"),
+        archive: doc.truth(table, "archive").unwrap_or_default(),
     }
 }
 

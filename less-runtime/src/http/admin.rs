@@ -198,7 +198,9 @@ pub struct ShownDeadLetter {
 }
 
 pub(super) fn failed(error: &TransportError) -> Problem {
-    let (status, kind) = if matches!(error, TransportError::Unsupported { .. }) {
+    let unsupported = matches!(error, TransportError::Unsupported { .. })
+        || matches!(error, TransportError::Replay(why) if why.is_lasting());
+    let (status, kind) = if unsupported {
         (StatusCode::NOT_IMPLEMENTED, "unsupported")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")

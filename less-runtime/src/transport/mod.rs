@@ -10,6 +10,7 @@ pub mod conformance;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod guest;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -25,6 +26,7 @@ use less_model::quantity::Span;
 use serde::{Deserialize, Serialize};
 
 pub use self::guest::{Attachment, Guest};
+pub use self::replay::{Replay, ReplayError};
 use crate::clock::Timestamp;
 use crate::link::LinkStatus;
 use crate::message::{MessageId, StoredMessage};
@@ -127,7 +129,7 @@ pub struct Capabilities {
     /// Ledgers know what was published, done and discarded; without it they know what is there, `published` is their sum, and numbers follow
     /// what happened with a delay.
     pub counts: bool,
-    /// Finished messages are kept for a while: replays, and new subscribers that begin before now.
+    /// Finished messages are kept for a while: replays, and, where ledgers count as well, new subscribers that begin before now.
     pub retains: bool,
     /// Keys and idempotency keys work on every topic, and go with a delay; without it they are for topics that are declared as ordered, and those know no delay.
     pub plain_keys: bool,
@@ -377,17 +379,6 @@ impl std::fmt::Debug for SnapshotFile {
     }
 }
 
-/// Which retained messages are delivered once more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replay {
-    /// All of them.
-    All,
-    /// Those published at this time or later.
-    Since(Timestamp),
-    /// This one.
-    Id(MessageId),
-}
-
 /// A subscription's books: `published = pending + scheduled + in_flight + done + dead + discarded`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -526,6 +517,9 @@ pub enum TransportError {
         /// What AWS says.
         cause: String,
     },
+    /// Finished messages can't be delivered once more.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// A subscription's filter can't be used.
     #[error(
         "the filter of `{topic}/{subscriber}` is wrong: {problem}\nhint: run `less check`, and build anew"

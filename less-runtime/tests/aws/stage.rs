@@ -57,6 +57,7 @@ pub(crate) fn topology(prefix: &str, layout: &Layout) -> Topology {
             physical: format!("{prefix}-{}{end}", topic.name),
             ordered: topic.ordered,
             max_message: DEFAULT_MAX_MESSAGE,
+            archive: None,
             subscribers: subscribers
                 .map(|spec| PlacedSubscriber {
                     name: spec.subscriber.clone(),

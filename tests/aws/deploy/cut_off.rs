@@ -48,9 +48,10 @@ impl Between {
     }
 }
 
-/// Two topics, one of them FIFO, with a subscriber each.
+/// Two topics, one of them FIFO, with a subscriber and an archive each.
 fn stage() -> Stage {
     let stage = Stage::on(SERVER, &["order/mail", "paid/book"]);
+    stage.write("less.toml", &(settings("shop", "prod") + "archive = true\n"));
     stage.write("less/topics/paid/topic.toml", "ordered = true\n");
     stage
 }
@@ -149,7 +150,7 @@ fn a_permission_that_is_missing_is_said_once_and_the_rest_is_done() {
         "can't create topic `shop-prod-order` (and 1 more like this): AccessDenied: User is not authorized to perform this action\nhint: `less iam --stage prod` prints the policy that deploying needs\nerror: the deployment is not complete\nhint: `less deploy --stage prod` goes on from here\n"
     );
     // Queues depend on no topic.
-    assert_eq!(stage.names().len(), 4);
+    assert_eq!(stage.names().len(), 6);
     complete(&stage);
 }
 

@@ -2,9 +2,11 @@
 //!
 //! What they are called follows from the app, the stage and the folders' names ([`less_model::topology`]); nothing is listed or searched for.
 //! Attempts are counted by SQS, which counts what it hands out; how they failed is remembered by the process that saw it, and written into the
-//! dead letter. What SQS can't do is refused: it keeps nothing that is done, so that there is no replay and no start but now.
+//! dead letter. What SQS can't do is refused: it keeps nothing that is done, so that there is no start but now, and replays only where a stage
+//! has archives.
 
 mod admin;
+mod archive;
 mod batch;
 mod calls;
 mod connect;
@@ -94,6 +96,10 @@ pub struct Aws {
     fresh: Duration,
     /// The ledgers that were read last.
     read: Mutex<Option<(Instant, Vec<Ledger>)>>,
+    /// Where messages of each subscription are kept.
+    kept: Vec<archive::Kept>,
+    /// Held while an archive is read.
+    replaying: Mutex<()>,
 }
 
 /// Finds the queues of an app. `layout` and `topology` are of the same manifest.
@@ -155,6 +161,8 @@ pub async fn open_known(
         shutdown,
         fresh: options.fresh,
         read: Mutex::default(),
+        kept: archive::kept(topology),
+        replaying: Mutex::default(),
     }))
 }
 
@@ -233,7 +241,7 @@ impl Transport for Aws {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { counts: false, retains: false, plain_keys: false }
+        Capabilities { counts: false, retains: self.retains(), plain_keys: false }
     }
 
     async fn publish(
@@ -298,11 +306,8 @@ impl Transport for Aws {
         admin::purge(self.queue(subscription)?, &which).await
     }
 
-    async fn replay(&self, _: SubscriptionIndex, _: Replay) -> Result<u64, TransportError> {
-        Err(TransportError::Unsupported {
-            transport: NAME,
-            capability: "deliver finished messages once more: SQS keeps none",
-        })
+    async fn replay(&self, subscription: SubscriptionIndex, which: Replay) -> Result<u64, TransportError> {
+        Ok(self.replay_to(&[subscription], which).await?.iter().sum())
     }
 
     async fn close(&self) -> Result<(), TransportError> {

@@ -274,7 +274,8 @@ mod tests {
 
     fn topic(physical: String, ordered: bool) -> PlacedTopic {
         let name = "order".parse().unwrap();
-        PlacedTopic { name, physical, ordered, max_message: DEFAULT_MAX_MESSAGE, subscribers: Vec::new() }
+        let (max_message, subscribers) = (DEFAULT_MAX_MESSAGE, Vec::new());
+        PlacedTopic { name, physical, ordered, max_message, archive: None, subscribers }
     }
 
     #[test]

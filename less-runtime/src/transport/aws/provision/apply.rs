@@ -67,6 +67,7 @@ pub async fn apply(
     let work = Work { connection, desired, observed, moved: &moved, report };
     let mut errors = Vec::new();
     let all: Vec<_> = desired.subscribers().collect();
+    let archives: Vec<_> = desired.archives().collect();
 
     let letters = all.iter().map(|(_, subscriber)| {
         let queue = &subscriber.dead_letters;
@@ -79,7 +80,11 @@ pub async fn apply(
         let queue = &subscriber.queue;
         async move { (&*queue.name, work.queue(Kind::Queue, queue).await) }.boxed()
     });
-    let queues = phase(queues.collect(), &mut errors).await;
+    let kept = archives.iter().map(|(_, archive)| {
+        let queue = &archive.queue;
+        async move { (&*queue.name, work.queue(Kind::Archive, queue).await) }.boxed()
+    });
+    let queues = phase(queues.chain(kept).collect(), &mut errors).await;
     let topics = desired.topics.iter();
     let topics = topics.map(|topic| async move { (&*topic.arn, work.topic(topic).await) }.boxed());
     let topics = phase(topics.collect(), &mut errors).await;
@@ -87,8 +92,13 @@ pub async fn apply(
         let names = [&*subscriber.dead_letters.name, &subscriber.queue.name, source.arn()];
         !names.iter().any(|name| [&letters, &queues, &topics].iter().any(|phase| phase.failed.contains(name)))
     });
-    let subscriptions = ready.map(|(source, subscriber)| {
-        async move { (&*subscriber.queue.name, work.subscription(*source, subscriber).await) }.boxed()
+    let ready = ready.map(|(source, found)| (source, &found.queue, &found.subscription));
+    let kept = archives.iter().filter(|(source, archive)| {
+        !queues.failed.contains(&*archive.queue.name) && !topics.failed.contains(source.arn())
+    });
+    let kept = kept.map(|(source, archive)| (source, &archive.queue, &archive.subscription));
+    let subscriptions = ready.chain(kept).map(|(source, queue, wanted)| {
+        async move { (&*queue.name, work.subscription(*source, queue, wanted).await) }.boxed()
     });
     let subscriptions = phase(subscriptions.collect(), &mut errors).await;
     if errors.is_empty() {
@@ -103,17 +113,15 @@ pub async fn apply(
         let queues = all.iter().flat_map(|(_, subscriber)| {
             [(Kind::DeadLetters, &subscriber.dead_letters), (Kind::Queue, &subscriber.queue)]
         });
-        let queues = queues.filter(|(_, queue)| touched.contains(&*queue.name));
+        let kept = archives.iter().map(|(_, archive)| (Kind::Archive, &archive.queue));
+        let queues = queues.chain(kept).filter(|(_, queue)| touched.contains(&*queue.name));
         let queues = queues.map(|(kind, queue)| {
             async move { (&*queue.name, work.queue_reads_back(kind, queue).await) }.boxed()
         });
         phase(queues.collect(), &mut errors).await;
         let topics = desired.topics.iter().filter(|topic| {
             topics.touched.contains(&*topic.arn)
-                || topic
-                    .subscribers
-                    .iter()
-                    .any(|subscriber| subscriptions.touched.contains(&*subscriber.queue.name))
+                || leading_from(topic).any(|(queue, _)| subscriptions.touched.contains(&*queue.name))
         });
         let topics =
             topics.map(|topic| async move { (&*topic.name, work.topic_reads_back(topic).await) }.boxed());
@@ -317,9 +325,9 @@ impl<'a> Work<'a> {
     async fn subscription(
         self,
         source: Source<'_>,
-        subscriber: &DesiredSubscriber,
+        queue: &DesiredQueue,
+        wanted: &Attributes,
     ) -> Result<bool, ProvisionError> {
-        let (queue, wanted) = (&subscriber.queue, &subscriber.subscription);
         let sns = self.connection.sns_of(source.arn());
         let mut found = find(self.seen(source), &queue.arn);
         let fresh;
@@ -422,7 +430,7 @@ impl<'a> Work<'a> {
         let until = Instant::now() + READ_BACK;
         loop {
             let found = self.fresh(source, &subscriber.queue).await?;
-            match subscription_differs(&found, subscriber) {
+            match subscription_differs(&found, &subscriber.queue, &subscriber.subscription) {
                 None => return Ok(true),
                 Some(error) if Instant::now() >= until => return Err(error),
                 Some(_) => sleep(Duration::from_secs(2)).await,
@@ -439,20 +447,27 @@ impl<'a> Work<'a> {
         if let Some(change) = change {
             return Ok(Some(read_back(Kind::Topic, &wanted.name, change)));
         }
-        let mut subscribers = wanted.subscribers.iter();
-        Ok(subscribers.find_map(|subscriber| subscription_differs(&found.subscriptions, subscriber)))
+        let mut all = leading_from(wanted);
+        Ok(all.find_map(|(queue, wanted)| subscription_differs(&found.subscriptions, queue, wanted)))
     }
+}
+
+/// Every queue that a topic leads to, with the subscription's attributes.
+fn leading_from(topic: &DesiredTopic) -> impl Iterator<Item = (&DesiredQueue, &Attributes)> {
+    let subscribers = topic.subscribers.iter().map(|found| (&found.queue, &found.subscription));
+    subscribers.chain(topic.archive.iter().map(|found| (&found.queue, &found.subscription)))
 }
 
 fn subscription_differs(
     found: &[ObservedSubscription],
-    subscriber: &DesiredSubscriber,
+    queue: &DesiredQueue,
+    wanted: &Attributes,
 ) -> Option<ProvisionError> {
-    let name = &subscriber.queue.name;
-    let Some((_, attributes)) = find(found, &subscriber.queue.arn) else {
+    let name = &queue.name;
+    let Some((_, attributes)) = find(found, &queue.arn) else {
         return Some(ProvisionError::Gone { kind: Kind::Subscription, name: name.clone() });
     };
-    let change = attribute_changes(&subscriber.subscription, attributes).into_iter().next()?;
+    let change = attribute_changes(wanted, attributes).into_iter().next()?;
     Some(read_back(Kind::Subscription, name, change))
 }
 

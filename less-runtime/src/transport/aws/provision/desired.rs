@@ -6,9 +6,10 @@ use less_model::config::Sourced;
 use less_model::filter::{Filter, Scope};
 use less_model::manifest::DEFAULT_MAX_MESSAGE;
 use less_model::name::{AppName, StageName, SubscriberName, TopicName};
-use less_model::topology::{PlacedExternal, PlacedSubscriber, PlacedTopic, Topology};
+use less_model::topology::{PlacedArchive, PlacedExternal, PlacedSubscriber, PlacedTopic, Topology};
 use serde_json::json;
 
+use super::archive::DesiredArchive;
 use super::policy::{queue_policy, topic_policy};
 use super::value::{Attributes, Tags, Value};
 use crate::transport::aws::Site;
@@ -30,7 +31,7 @@ pub const TAG_CODE: &str = "less:code";
 pub const TAG_TAIL: &str = "less:tail";
 
 /// How long SQS keeps a message, in seconds: 14 days, the most it can.
-const RETENTION: u32 = 14 * 86_400;
+pub(super) const RETENTION: u64 = 14 * 86_400;
 /// How long a received message is hidden, in seconds, before it counts as lost; renewed while a handler runs.
 const VISIBILITY: u32 = 60;
 /// How long a receive waits for messages, in seconds: the most SQS allows.
@@ -121,6 +122,8 @@ pub struct DesiredTopic {
     pub attributes: Attributes,
     /// Its tags.
     pub tags: Tags,
+    /// What keeps its messages for replays.
+    pub archive: Option<DesiredArchive>,
     /// Its subscribers, sorted by name.
     pub subscribers: Vec<DesiredSubscriber>,
 }
@@ -181,7 +184,13 @@ impl Desired {
             .flat_map(|(source, subscribers)| subscribers.iter().map(move |subscriber| (source, subscriber)))
     }
 
-    /// The same, to note something.
+    /// Every archive with its topic.
+    pub fn archives(&self) -> impl Iterator<Item = (Source<'_>, &DesiredArchive)> {
+        let all = self.topics.iter().map(|topic| (Source::Own(topic), &topic.archive));
+        all.filter_map(|(source, archive)| Some((source, archive.as_ref()?)))
+    }
+
+    /// Every subscriber, to note something.
     pub fn subscribers_mut(&mut self) -> impl Iterator<Item = &mut DesiredSubscriber> {
         let own = self.topics.iter_mut().flat_map(|topic| &mut topic.subscribers);
         own.chain(self.external.iter_mut().flat_map(|other| &mut other.subscribers))
@@ -222,6 +231,7 @@ impl Place<'_> {
             topic: topic.name.clone(),
             name: topic.physical.clone(),
             tags: self.tags(&topic.name, None),
+            archive: topic.archive.as_ref().map(|archive| self.archive(topic, &arn, archive)),
             subscribers: topic
                 .subscribers
                 .iter()
@@ -233,6 +243,14 @@ impl Place<'_> {
             attributes,
             arn,
         }
+    }
+
+    fn archive(&self, topic: &PlacedTopic, topic_arn: &str, archive: &PlacedArchive) -> DesiredArchive {
+        let arn = self.site.queue_arn(&archive.queue);
+        let attributes = self.queue(&arn, topic_arn, false);
+        let queue =
+            DesiredQueue { name: archive.queue.clone(), arn, attributes, tags: self.tags(&topic.name, None) };
+        DesiredArchive::of(queue, subscription(None, None), archive.retention)
     }
 
     fn external(&self, other: &PlacedExternal) -> DesiredExternal {
@@ -285,13 +303,13 @@ impl Place<'_> {
         dead_letters.attributes.insert("RedriveAllowPolicy", Value::Json(allow));
         DesiredSubscriber {
             subscriber: subscriber.name.clone(),
-            subscription: subscription(&dead_letters.arn, subscriber.filter.as_ref()),
+            subscription: subscription(Some(&dead_letters.arn), subscriber.filter.as_ref()),
             queue,
             dead_letters,
         }
     }
 
-    /// What both queues of a subscriber have in common.
+    /// What all queues have in common.
     fn queue(&self, arn: &str, topic_arn: &str, ordered: bool) -> Attributes {
         let mut attributes = Attributes::from([
             ("Policy", Value::Json(queue_policy(arn, topic_arn))),
@@ -325,7 +343,7 @@ impl Place<'_> {
     }
 }
 
-fn subscription(dead_letters: &str, filter: Option<&Filter>) -> Attributes {
+fn subscription(dead_letters: Option<&str>, filter: Option<&Filter>) -> Attributes {
     let (scope, policy) = match filter {
         Some(Filter { scope, policy }) => {
             let scope = match scope {
@@ -336,12 +354,15 @@ fn subscription(dead_letters: &str, filter: Option<&Filter>) -> Attributes {
         }
         None => ("MessageAttributes", Value::text("")),
     };
-    Attributes::from([
+    let mut attributes = Attributes::from([
         ("RawMessageDelivery", Value::text(&true)),
-        ("RedrivePolicy", Value::Json(json!({"deadLetterTargetArn": dead_letters}))),
         ("FilterPolicyScope", Value::text(scope)),
         ("FilterPolicy", policy),
-    ])
+    ]);
+    if let Some(arn) = dead_letters {
+        attributes.insert("RedrivePolicy", Value::Json(json!({"deadLetterTargetArn": arn})));
+    }
+    attributes
 }
 
 #[cfg(test)]
@@ -364,6 +385,7 @@ mod tests {
             physical: format!("shop-prod-order{end}"),
             ordered,
             max_message: Size::from_bytes(1024),
+            archive: None,
             subscribers: vec![subscriber],
         };
         Topology {

@@ -4,6 +4,7 @@
 //! third are pure.
 
 mod apply;
+mod archive;
 mod desired;
 mod difference;
 mod error;
@@ -15,6 +16,7 @@ mod remove;
 mod value;
 
 pub use self::apply::{Done, SUBSCRIBE_ELSEWHERE, apply, ensure_all};
+pub use self::archive::{DesiredArchive, TAG_ARCHIVE};
 pub use self::desired::{
     Desired, DesiredExternal, DesiredQueue, DesiredSubscriber, DesiredTopic, Source, TAG_APP, TAG_CODE,
     TAG_EXTERNAL, TAG_STAGE, TAG_SUBSCRIBER, TAG_TAIL, TAG_TOPIC,
@@ -41,6 +43,8 @@ pub enum Kind {
     DeadLetters,
     /// A subscriber's SQS queue.
     Queue,
+    /// An SQS queue that keeps a topic's messages for replays.
+    Archive,
     /// An SNS topic.
     Topic,
     /// What leads from a topic to a queue.
@@ -52,6 +56,7 @@ impl std::fmt::Display for Kind {
         f.write_str(match self {
             Self::DeadLetters => "dead-letter queue",
             Self::Queue => "queue",
+            Self::Archive => "archive",
             Self::Topic => "topic",
             Self::Subscription => "subscription",
         })

@@ -164,9 +164,10 @@ fn needed(desired: &Desired) -> Names {
     let queues = desired
         .subscribers()
         .flat_map(|(_, subscriber)| [subscriber.queue.name.clone(), subscriber.dead_letters.name.clone()]);
+    let archives = desired.archives().map(|(_, archive)| archive.queue.name.clone());
     Names {
         topics: desired.topics.iter().map(|topic| topic.name.clone()).collect(),
-        queues: queues.collect(),
+        queues: queues.chain(archives).collect(),
     }
 }
 
