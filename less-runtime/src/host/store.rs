@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(feature = "embedded")]
+use std::time::{Duration, Instant};
 
 use less_model::config::Config;
 use less_model::manifest::{Manifest, TransportKind};
@@ -29,6 +31,10 @@ pub(super) async fn open(
     }
 }
 
+/// How long an app waits for the one before it to let go of the folder. One that was killed, or whose `less dev` was, takes a moment to be gone.
+#[cfg(feature = "embedded")]
+const LETTING_GO: Duration = Duration::from_secs(3);
+
 /// Opens the embedded broker, off the runtime's threads: reading a long log takes a while.
 #[cfg(feature = "embedded")]
 async fn embedded(
@@ -37,10 +43,18 @@ async fn embedded(
     clock: Clock,
 ) -> Result<Arc<dyn Transport>, TransportError> {
     use crate::transport::embedded::{self, Options};
-    let (folder, layout) = (folder.to_owned(), crate::app::layout(manifest).own());
-    let opened =
-        tokio::task::spawn_blocking(move || embedded::open(&folder, &layout, Options::default(), clock));
-    Ok(Arc::new(opened.await.map_err(|_| TransportError::Closed)??))
+    let began = Instant::now();
+    loop {
+        let (folder, layout, clock) = (folder.to_owned(), crate::app::layout(manifest).own(), clock.clone());
+        let opened =
+            tokio::task::spawn_blocking(move || embedded::open(&folder, &layout, Options::default(), clock));
+        match opened.await.map_err(|_| TransportError::Closed)? {
+            Err(TransportError::InUse { .. }) if began.elapsed() < LETTING_GO => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            opened => return Ok(Arc::new(opened?)),
+        }
+    }
 }
 
 #[cfg(not(feature = "embedded"))]
