@@ -3,7 +3,7 @@
 //! The app is found by `LESS_URL`, else by the address file that a running app keeps in its data folder: the one that `LESS_DATA` names, else
 //! `.less/data` in the working folder or one above it. `LESS_API_KEY` is sent as bearer token.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,9 +17,11 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::http::DeadLetters;
 use crate::http::tail::KEEP_ALIVE;
 pub use crate::http::{ShownDeadLetter, Status, SubscriberStatus};
 pub use crate::link::{LinkState, LinkStatus};
@@ -166,21 +168,9 @@ impl Client {
         topic: &str,
         messages: Vec<(Bytes, Publish)>,
     ) -> Result<Vec<Result<Receipt, PublishError>>, PublishError> {
-        let mut items = Vec::with_capacity(messages.len());
-        for (body, options) in messages {
-            let body = String::from_utf8(body.into()).ok().and_then(|text| RawValue::from_string(text).ok());
-            let body = body.ok_or_else(|| PublishError::Serialize("the body is no JSON text".to_owned()))?;
-            items.push(json!({
-                "body": body,
-                "key": options.key,
-                "delay_ms": options.delay.map(crate::clock::millis),
-                "attributes": options.attributes,
-                "idempotency_key": options.idempotency_key,
-                "traceparent": options.traceparent,
-            }));
-        }
         let path = format!("/_less/topics/{}/batch", segment(topic));
-        let answer = self.ask(Method::POST, &path, Some(&Value::Array(items))).await?;
+        let answer = self.send(Method::POST, &path, Some(batch(messages)?), ANSWER_TIMEOUT).await?;
+        let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
         let results = answer["results"].as_array().cloned().unwrap_or_default();
         Ok(results.iter().map(|result| self.receipt(result)).collect())
     }
@@ -213,8 +203,11 @@ impl Client {
         let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
         let path =
             format!("/_less/dead-letters/{}/{}?limit={limit}{after}", segment(topic), segment(subscriber));
-        let mut answer = self.ask(Method::GET, &path, None).await?;
-        self.parse(answer["dead_letters"].take())
+        let answer = self.send(Method::GET, &path, None, ANSWER_TIMEOUT).await?;
+        // Not by way of a `Value`, which is another text than the bodies are.
+        let letters: DeadLetters =
+            serde_json::from_slice(&answer).map_err(|error| self.unreadable(&error))?;
+        Ok(letters.dead_letters)
     }
 
     /// Hands dead letters back to their subscriber; without ids all of them. Returns how many.
@@ -357,12 +350,24 @@ impl Client {
         body: Option<&Value>,
         patience: Duration,
     ) -> Result<Value, PublishError> {
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        let answer = self.send(method, path, body, patience).await?;
+        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+    }
+
+    /// The answer's text, if it is a success.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        patience: Duration,
+    ) -> Result<Bytes, PublishError> {
         let no_app = |cause: String| PublishError::NoApp { url: self.url.clone(), cause };
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         if let Some(key) = &self.key {
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
         }
-        let body = body.map(|body| Bytes::from(body.to_string()));
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -377,11 +382,10 @@ impl Client {
         };
         let answered = tokio::time::timeout(patience, exchange).await;
         let (status, body) = answered.map_err(|_| no_app(format!("no answer within {patience:?}")))??;
-        let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if status.is_success() {
-            return Ok(value);
+            return Ok(body);
         }
-        Err(self.refused(status, value))
+        Err(self.refused(status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 
     /// The error that an answer without success stands for.
@@ -410,6 +414,35 @@ impl Client {
             },
         }
     }
+}
+
+/// One message of a batch; its body is the text that it was written as.
+#[derive(Serialize)]
+struct Item {
+    body: Box<RawValue>,
+    key: Option<String>,
+    delay_ms: Option<u64>,
+    attributes: BTreeMap<String, String>,
+    idempotency_key: Option<String>,
+    traceparent: Option<String>,
+}
+
+/// A batch's text.
+fn batch(messages: Vec<(Bytes, Publish)>) -> Result<Bytes, PublishError> {
+    let mut items = Vec::with_capacity(messages.len());
+    for (body, options) in messages {
+        let body = String::from_utf8(body.into()).ok().and_then(|text| RawValue::from_string(text).ok());
+        items.push(Item {
+            body: body.ok_or_else(|| PublishError::Serialize("the body is no JSON text".to_owned()))?,
+            key: options.key,
+            delay_ms: options.delay.map(crate::clock::millis),
+            attributes: options.attributes,
+            idempotency_key: options.idempotency_key,
+            traceparent: options.traceparent,
+        });
+    }
+    let text = serde_json::to_vec(&items).map_err(|error| PublishError::Serialize(error.to_string()))?;
+    Ok(text.into())
 }
 
 impl TailStream {
@@ -524,5 +557,17 @@ mod tests {
             let problem = json!({"type": format!("urn:less:{kind}"), "detail": error.to_string()});
             assert_eq!(client.problem(&problem).to_string(), error.to_string());
         }
+    }
+
+    #[test]
+    fn a_body_travels_as_it_was_written() {
+        for body in
+            ["1e999", "12345678901234567890123", "{\"b\":1.10,\"a\":1,\"a\":2}", "\"\\ud800\"", "[1 , 2]"]
+        {
+            let text = batch(vec![(Bytes::from(body), Publish::new().key("k"))]).unwrap();
+            let text = String::from_utf8(text.into()).unwrap();
+            assert!(text.starts_with(&format!("[{{\"body\":{body},\"key\":\"k\",")), "{text}");
+        }
+        assert!(batch(vec![(Bytes::from("{"), Publish::new())]).is_err());
     }
 }

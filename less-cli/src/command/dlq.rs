@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use clap::Subcommand;
+use less_runtime::client::ShownDeadLetter;
 use less_runtime::message::MessageId;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::ExitStatus;
 use crate::place::{Place, PlaceArgs};
@@ -108,6 +109,15 @@ pub(super) async fn resolve(place: &Place, name: &str) -> anyhow::Result<(String
     Err(ui::user_error(format!("{problem} `{name}`\nhint: there are {}", list.join(", "))))
 }
 
+/// A dead letter, and whose it is.
+#[derive(serde::Serialize)]
+struct Row {
+    topic: String,
+    subscriber: String,
+    #[serde(flatten)]
+    letter: ShownDeadLetter,
+}
+
 async fn list(place: &Place, subscriber: Option<&str>, as_json: bool) -> anyhow::Result<()> {
     let wanted: Vec<(String, String)> = if let Some(name) = subscriber {
         vec![resolve(place, name).await?]
@@ -115,14 +125,11 @@ async fn list(place: &Place, subscriber: Option<&str>, as_json: bool) -> anyhow:
         let dead = place.status().await?.subscribers.into_iter().filter(|s| s.dead_letters() > 0);
         dead.map(|s| (s.topic, s.subscriber)).collect()
     };
-    let mut rows: Vec<Value> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for (topic, subscriber) in wanted {
         for letter in place.dead_letters(&topic, &subscriber).await? {
             if as_json {
-                let mut row = json!(letter);
-                row["topic"] = json!(topic);
-                row["subscriber"] = json!(subscriber);
-                rows.push(row);
+                rows.push(Row { topic: topic.clone(), subscriber: subscriber.clone(), letter });
             } else {
                 let error = letter.history.last().map_or("", |error| error.message.as_str());
                 let first = error.lines().next().unwrap_or_default();
