@@ -1,6 +1,7 @@
 //! `less start`: a release build, without watching. The built program takes this process's place, and its signals.
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -25,8 +26,8 @@ pub(super) async fn run(project: &Project, arguments: &RunArgs) -> anyhow::Resul
         Err(Failure::Surroundings(error)) => return Err(error),
     };
     ui::say("starting");
-    let mut command = std::process::Command::new(&program.path);
-    command.args(&program.arguments).current_dir(&project.root);
+    let mut command = program.command()?;
+    command.current_dir(&project.root);
     for (flag, value) in
         [("--listen", &arguments.listen), ("--data", &arguments.data), ("--stage", &arguments.stage)]
     {
@@ -35,5 +36,5 @@ pub(super) async fn run(project: &Project, arguments: &RunArgs) -> anyhow::Resul
         }
     }
     // It returns only where it failed.
-    Err(command.exec()).with_context(|| format!("can't start {}", program.path.display()))
+    Err(command.exec()).with_context(|| format!("can't start {}", Path::new(command.get_program()).display()))
 }

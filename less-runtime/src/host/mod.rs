@@ -208,7 +208,7 @@ async fn run(
     };
     tracing::info!(target: "less_runtime", "{} listens on {}://{address}", app.manifest().app, reached.scheme());
 
-    let ended = wait(signals, &mut workers).await;
+    let ended = wait(signals, &mut workers, drain).await;
     switch.stop();
     let drained = finish(&switch, &mut workers, link.as_deref(), drain).await;
     // The server ends by itself: it watches the same shutdown.
@@ -240,7 +240,11 @@ impl Signals {
 }
 
 /// Waits for a signal, or for a worker that can't go on.
-async fn wait(mut signals: Signals, workers: &mut workers::Workers) -> Result<(), HostError> {
+async fn wait(
+    mut signals: Signals,
+    workers: &mut workers::Workers,
+    drain: Duration,
+) -> Result<(), HostError> {
     let failed = async {
         while let Some(joined) = workers.join_next().await {
             if let Ok(Err(error)) = joined {
@@ -252,7 +256,7 @@ async fn wait(mut signals: Signals, workers: &mut workers::Workers) -> Result<()
     };
     tokio::select! {
         () = signals.next() => {
-            tracing::info!(target: "less_runtime", "stopping: handlers finish what they have begun");
+            tracing::info!(target: "less_runtime", "{}", stopping(drain));
             tokio::spawn(async move {
                 signals.next().await;
                 std::process::exit(130);
@@ -261,6 +265,16 @@ async fn wait(mut signals: Signals, workers: &mut workers::Workers) -> Result<()
         }
         error = failed => Err(error.into()),
     }
+}
+
+/// What is said at a signal: how long handlers may go on, which under `less dev` is not long.
+fn stopping(drain: Duration) -> String {
+    if drain.is_zero() {
+        return "stopping: what handlers have begun is handed back, and attempted again".to_owned();
+    }
+    format!(
+        "stopping: handlers have {drain:?} for what they have begun; the rest is handed back, and attempted again"
+    )
 }
 
 /// Lets the workers finish; after `drain` what still runs is handed back.
