@@ -123,18 +123,23 @@ impl Client {
     /// The app at this address, if `trust` says so where the address begins with `https://`.
     pub fn believing(url: &str, key: Option<String>, trust: &Trust) -> Result<Self, PublishError> {
         let url = url.trim_end_matches('/').to_owned();
-        let no_app = |cause: &str| PublishError::NoApp { url: url.clone(), cause: cause.to_owned() };
-        let uri: Uri = url.parse().map_err(|_| no_app("this is no URL"))?;
+        let bad = |problem: String| PublishError::BadUrl { url: url.clone(), problem };
+        // Without a scheme `localhost:4100` is an authority, and `localhost/x` nothing at all.
+        let missing = || bad(format!("`http://` or `https://` is missing\nhint: http://{url}"));
+        let begins = url.contains("://");
+        let uri: Uri =
+            url.parse().map_err(|error| if begins { bad(format!("{error}")) } else { missing() })?;
         let encrypted = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
-            _ => return Err(no_app("the URL must begin with http:// or https://")),
+            Some(_) if begins => return Err(bad("it must begin with http:// or https://".to_owned())),
+            _ => return Err(missing()),
         };
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
-        let connector =
-            tls::connector(connector, trust, encrypted).map_err(|error| no_app(&error.to_string()))?;
+        let connector = tls::connector(connector, trust, encrypted)
+            .map_err(|error| PublishError::NoApp { url: url.clone(), cause: error.to_string() })?;
         let http = HttpClient::builder(TokioExecutor::new()).build(connector);
         Ok(Self { url, key, http })
     }
@@ -294,7 +299,7 @@ impl Client {
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
         }
         let request = request.body(Full::default()).map_err(|error| no_app(error.to_string()))?;
-        let answer = self.http.request(request).await.map_err(|error| no_app(chain(&error)))?;
+        let answer = self.http.request(request).await.map_err(|error| self.no_answer(&error))?;
         let status = answer.status();
         let body = answer.into_body();
         if status.is_success() {
@@ -302,6 +307,16 @@ impl Client {
         }
         let body = body.collect().await.map_err(|error| no_app(error.to_string()))?.to_bytes();
         Err(self.refused(status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// Why there was no answer: nobody is there, or somebody who is not believed.
+    fn no_answer(&self, error: &hyper_util::client::legacy::Error) -> PublishError {
+        let (url, cause) = (self.url.clone(), chain(error));
+        if distrusted(error) {
+            PublishError::Untrusted { url, cause }
+        } else {
+            PublishError::NoApp { url, cause }
+        }
     }
 
     async fn act(
@@ -374,7 +389,7 @@ impl Client {
         let request =
             request.body(Full::new(body.unwrap_or_default())).map_err(|error| no_app(error.to_string()))?;
         let exchange = async {
-            let answer = self.http.request(request).await.map_err(|error| no_app(chain(&error)))?;
+            let answer = self.http.request(request).await.map_err(|error| self.no_answer(&error))?;
             let status = answer.status();
             let body =
                 answer.into_body().collect().await.map_err(|error| no_app(error.to_string()))?.to_bytes();
@@ -492,6 +507,12 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         let Some(source) = last.source() else { return last.to_string() };
         last = source;
     }
+}
+
+/// Whether an HTTP client's error is that the other side's certificate was refused.
+fn distrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(tls::distrusts))
 }
 
 /// A name as a path's segment; what is no name would not be found anyway, and must not become another path.

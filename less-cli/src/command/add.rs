@@ -83,7 +83,13 @@ fn topic(project: &Project, name: &str, language: Option<Language>) -> anyhow::R
 }
 
 fn subscriber(project: &Project, path: &str, language: Option<Language>) -> anyhow::Result<ExitStatus> {
+    let app = project.read()?.app;
     let Some((topic, name)) = path.split_once('/') else {
+        if app.addressed().any(|(address, _)| address == path) {
+            return Err(ui::user_error(format!(
+                "`{path}` is a topic, and its subscriber needs a name\nhint: `less add subscriber {path}/NAME`"
+            )));
+        }
         return Err(ui::user_error(format!(
             "`{path}` names no topic\nhint: write `less add subscriber TOPIC/{path}`"
         )));
@@ -92,7 +98,6 @@ fn subscriber(project: &Project, path: &str, language: Option<Language>) -> anyh
         let hint = instead(&format!("subscriber {topic}/"), name);
         ui::user_error(format!("`{name}` can't be a subscriber's name: {error}\n{hint}"))
     })?;
-    let app = project.read()?.app;
     if let Some((other, topic)) = topic.split_once(':') {
         return external::subscriber(project, &app, other, topic, &name, language);
     }

@@ -110,6 +110,9 @@ fn add_folder(root: &Path, folder: &Path, out: &mut Snapshot) {
         let path = entry.path();
         let name = entry.file_name();
         let Ok(kind) = entry.file_type() else { continue };
+        if is_an_editors(&name.to_string_lossy()) {
+            continue;
+        }
         if kind.is_dir() {
             if name != "node_modules" && name != "__pycache__" {
                 // An empty folder is a topic or a mistake: both are worth a look.
@@ -122,6 +125,19 @@ fn add_folder(root: &Path, folder: &Path, out: &mut Snapshot) {
     }
 }
 
+/// Whether an editor keeps a file of this name beside the one that it edits, for a while: Vim (swap files, backups, and `4913`, with which it asks
+/// whether it may write), Emacs (locks, backups, autosaved files), `JetBrains`.
+fn is_an_editors(name: &str) -> bool {
+    let swap = |suffix: &str| name.starts_with('.') && name.ends_with(suffix);
+    [".swp", ".swo", ".swx"].into_iter().any(swap)
+        || name.ends_with('~')
+        || name == "4913"
+        || name.starts_with(".#")
+        || (name.starts_with('#') && name.ends_with('#'))
+        || name.ends_with("___jb_tmp___")
+        || name.ends_with("___jb_old___")
+}
+
 fn add_file(root: &Path, path: &Path, out: &mut Snapshot) {
     let mut hasher = DefaultHasher::new();
     std::fs::read(path).unwrap_or_default().hash(&mut hasher);
@@ -130,4 +146,26 @@ fn add_file(root: &Path, path: &Path, out: &mut Snapshot) {
 
 fn relative(root: &Path, path: &Path) -> PathBuf {
     path.strip_prefix(root).unwrap_or(path).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_editors_keep_beside_a_file_is_no_change_of_the_sources() {
+        let folder = tempfile::tempdir().unwrap();
+        let handler = folder.path().join("less/topics/t/s");
+        std::fs::create_dir_all(&handler).unwrap();
+        std::fs::write(handler.join("__init__.py"), "").unwrap();
+        let before = snapshot(folder.path());
+        for name in
+            [".__init__.py.swp", ".__init__.py.swx", "__init__.py~", "4913", ".#__init__.py", "#__init__.py#"]
+        {
+            std::fs::write(handler.join(name), "x").unwrap();
+        }
+        assert_eq!(snapshot(folder.path()), before);
+        std::fs::write(handler.join("4914"), "x").unwrap();
+        assert_eq!(snapshot(folder.path()).len(), before.len() + 1);
+    }
 }

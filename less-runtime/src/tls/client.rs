@@ -45,6 +45,15 @@ pub(crate) async fn connect(stream: TcpStream, host: &str, trust: &Trust) -> io:
     Ok(Box::new(stream))
 }
 
+/// Whether the other side's certificate was refused.
+pub(crate) fn distrusts(error: &io::Error) -> bool {
+    let Some(cause) = error.get_ref() else { return false };
+    match cause.downcast_ref::<io::Error>() {
+        Some(inner) => distrusts(inner),
+        None => matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))),
+    }
+}
+
 /// Why the other side is not believed, in more words than an error of rustls has.
 pub(crate) fn explain(error: &io::Error) -> Option<String> {
     let cause = error.get_ref()?;
