@@ -5,9 +5,11 @@
 mod banner;
 mod child;
 mod endpoint;
+mod orphans;
 mod reload;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use less_model::config::{Config, Flags, resolve};
 use less_model::diagnostic::Diagnostic;
-use less_model::manifest::Manifest;
+use less_model::manifest::{Manifest, TransportKind};
 use less_model::tree;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -49,6 +51,7 @@ pub async fn run(project: &Project, flags: &Flags) -> anyhow::Result<ExitStatus>
         restart_in: RESTART_FIRST,
         changed: Vec::new(),
         told: Vec::new(),
+        told_orphans: BTreeSet::new(),
     };
     let mut news = News::Changed(Vec::new());
     loop {
@@ -141,6 +144,8 @@ struct Session<'a> {
     changed: Vec<PathBuf>,
     /// What was last said of changes since `less.lock` was written.
     told: Vec<Diagnostic>,
+    /// Subscriptions without a folder that were told.
+    told_orphans: BTreeSet<String>,
 }
 
 impl Session<'_> {
@@ -199,11 +204,24 @@ impl Session<'_> {
         self.restart_in = RESTART_FIRST;
         self.changed.clear();
         if first {
-            banner::print(&generated.app, &self.endpoint().url(), began.elapsed());
+            banner::print(&generated.app, &self.endpoint(), began.elapsed());
         } else {
             say(&format!("reloaded in {:.1} s", began.elapsed().as_secs_f64()));
         }
+        if config.transport.value == TransportKind::Embedded {
+            self.tell_orphans().await;
+        }
         Ok(Rebuilt::Live)
+    }
+
+    /// Says which subscriptions have no folder.
+    async fn tell_orphans(&mut self) {
+        let Ok(client) = self.endpoint().client() else { return };
+        // An app that does not answer has other troubles, and says so.
+        let Ok(status) = client.status().await else { return };
+        for line in orphans::news(&status.subscribers, &mut self.told_orphans) {
+            say(&line);
+        }
     }
 
     fn failed(&mut self, failure: Failure) -> anyhow::Result<Rebuilt> {

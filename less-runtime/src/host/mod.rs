@@ -14,9 +14,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use less_model::config::{Config, resolve};
+use less_model::config::{Config, DEFAULT_DRAIN, resolve};
 use less_model::manifest::{Manifest, TransportKind, VERSION};
-use less_model::quantity::Span;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,10 +29,6 @@ use crate::transport::TransportError;
 use crate::worker::Handlers;
 use crate::worker::foreign::launch;
 use crate::{client, http, link, telemetry};
-
-/// How long handlers may go on after SIGTERM, unless `LESS_DRAIN` says otherwise: under the 30 s after which systemd's and Kubernetes'
-/// usual settings kill.
-const DRAIN: Span = Span::from_secs(25);
 
 /// How long handing back what still runs may take after that.
 const LAST: Duration = Duration::from_secs(5);
@@ -57,6 +52,10 @@ enum HostError {
     Transport(#[from] TransportError),
     #[error("{0}\nhint: mend that folder, or choose another one with `--data` or LESS_DATA")]
     Folder(TransportError),
+    #[error(
+        "{0}\nhint: `less verify` says all that is wrong; move that folder away, and bring a backup back with `less restore FILE`"
+    )]
+    Damaged(TransportError),
     #[error("{}", .0.join("\nerror: "))]
     External(Vec<String>),
     #[error("`[http.tls]`: {0}")]
@@ -74,7 +73,11 @@ impl HostError {
             | Self::Drain(_)
             | Self::External(_)
             | Self::Tls(_) => 1,
-            Self::Listen { .. } | Self::Transport(_) | Self::Folder(_) | Self::System { .. } => 2,
+            Self::Listen { .. }
+            | Self::Transport(_)
+            | Self::Folder(_)
+            | Self::Damaged(_)
+            | Self::System { .. } => 2,
         }
     }
 }
@@ -124,7 +127,7 @@ fn start(manifest: &str, topics: &[fn(&mut Registry)], arguments: Vec<OsString>)
         resolve(&manifest.settings, &flags, |name| std::env::var(name).ok()).map_err(HostError::Config)?;
     let drain = match std::env::var("LESS_DRAIN") {
         Ok(text) => text.parse().map_err(HostError::Drain)?,
-        Err(_) => DRAIN,
+        Err(_) => DEFAULT_DRAIN,
     };
     telemetry::install(std::env::var_os("LESS_DEV").is_none());
     if std::env::var_os("LESS_DEV").is_some() {
