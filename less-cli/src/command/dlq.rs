@@ -91,7 +91,10 @@ fn choose(
     texts: &[String],
     place: &Place,
 ) -> anyhow::Result<Vec<MessageId>> {
-    let there: Vec<MessageId> = letters.iter().map(|letter| letter.message_id).collect();
+    let mut there: Vec<MessageId> = letters.iter().map(|letter| letter.message_id).collect();
+    // A message may be dead twice, as it was published and as it was replayed.
+    there.sort_unstable();
+    there.dedup();
     let of = format!("{topic}/{subscriber}");
     ids::chosen(texts, &there, &of).map_err(|problems| {
         let hint = format!("hint: `less dlq list {of}{}` shows which there are", place.flag());
