@@ -31,10 +31,12 @@ fn the_examples_of_the_page_on_rust_compile_and_their_test_passes() {
     }
     let dependency = blocks(document, "toml", "#")[0].1.lines().last().expect("it has lines");
     let manifest = std::fs::read_to_string(app.join("Cargo.toml")).expect("it was made");
-    write(
-        &app.join("Cargo.toml"),
-        &manifest.replace("[dependencies]\n", &format!("[dependencies]\n{dependency}\n")),
-    );
+    let manifest = manifest.replace("[dependencies]\n", &format!("[dependencies]\n{dependency}\n"));
+    // In a workspace around it: cargo tells packages of other workspaces, which share the target folder, apart by their paths in them.
+    let (package, workspace) = manifest.split_once("[workspace]\n").expect("it is one");
+    write(&app.join("Cargo.toml"), package);
+    let members = workspace.replace("\".less/app\"", "\"shop\", \"shop/.less/app\"");
+    write(&folder.path().join("Cargo.toml"), &format!("[workspace]\nresolver = \"3\"\n{members}"));
     run(&app, &["build"]);
     let printed = cargo(&app, &["test", "--lib"]);
     assert!(printed.contains("test tests::a_user_is_published_once ... ok"), "{printed}");
