@@ -70,7 +70,7 @@ pub(crate) fn explain(error: &io::Error) -> Option<String> {
     };
     Some(match certificate {
         // The latter is an authority of the same name with another key.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => "its certificate is signed by nobody who is trusted here\nhint: name a file with whom to trust: `ca` under `[external.APP]` in less.toml, LESS_CA for commands".to_owned(),
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => "its certificate is signed by nobody who is trusted here\nhint: name a file with whom to trust: `ca` under `[external.APP]` in less.toml, LESS_CA for commands and for programs that publish".to_owned(),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "its certificate has expired".to_owned()
         }
