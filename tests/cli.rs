@@ -140,7 +140,13 @@ hint: make one with `less add subscriber order_placed/NAME`
     assert_eq!(less(&app, &["check"]), ended(0, "", said));
     assert_eq!(
         less(&app, &["add", "subscriber", "order_placed/reserve_stock"]),
-        ended(0, "less/topics/order_placed/reserve_stock/mod.rs\n", publish)
+        ended(
+            0,
+            "less/topics/order_placed/reserve_stock/mod.rs\n",
+            &format!(
+                "[less] it is in Rust, as the app's others are; `--lang node|python` chooses another language\n{publish}"
+            )
+        )
     );
     assert_eq!(less(&app, &["check"]), ended(0, "", "[less] `shop` is fine: 2 topics, 3 subscribers\n"));
 }
@@ -174,6 +180,10 @@ fn add_overwrites_nothing_and_refuses_names_with_a_hint() {
         (
             ["subscriber", "audit"],
             "`audit` names no topic\nhint: write `less add subscriber TOPIC/audit`".to_owned(),
+        ),
+        (
+            ["subscriber", "user_created"],
+            "`user_created` is a topic, and its subscriber needs a name\nhint: `less add subscriber user_created/NAME`".to_owned(),
         ),
         (
             ["topic", "order-placed"],
@@ -256,7 +266,70 @@ fn outside_an_app_every_command_says_how_to_get_into_one() {
         assert_eq!(less(folder.path(), arguments), ended(1, "", said), "{arguments:?}");
     }
     let said = "error: can't open nowhere: No such file or directory (os error 2)\n";
-    assert_eq!(less(folder.path(), &["-C", "nowhere", "check"]), ended(1, "", said));
+    for arguments in [&["-C", "nowhere", "check"][..], &["--app", "nowhere", "status"]] {
+        assert_eq!(less(folder.path(), arguments), ended(1, "", said));
+    }
+    // Those that ask a running app may be told where it is instead.
+    let said = "error: no `less` folder here or above\nhint: `less new APP` makes an app, `--app FOLDER` names another folder; `--url URL` or LESS_URL names an app that runs\n";
+    let commands: [&[&str]; 4] = [&["status"], &["publish", "t", "1"], &["dlq", "list"], &["tail", "t"]];
+    for arguments in commands {
+        assert_eq!(less(folder.path(), arguments), ended(1, "", said), "{arguments:?}");
+    }
+    let said = "error: `localhost:21000` is no URL of an app: `http://` or `https://` is missing\nhint: http://localhost:21000\n";
+    assert_eq!(less(folder.path(), &["status", "--url", "localhost:21000"]), ended(1, "", said));
+}
+
+#[test]
+fn a_new_subscriber_is_written_in_what_its_topics_others_are_or_the_apps() {
+    let app = app(&[
+        ("less/topics/both/a/index.js", "exports.process = () => {};\n"),
+        ("less/topics/both/b/__init__.py", "def process(message): pass\n"),
+        ("less/topics/py/a/__init__.py", "def process(message): pass\n"),
+        ("less/topics/none/message.schema.json", "{\"type\": \"object\"}\n"),
+    ]);
+    for (path, file, why) in [
+        (
+            "py/new",
+            "less/topics/py/new/__init__.py",
+            "Python, as the others of `py` are; `--lang rust|node` chooses",
+        ),
+        ("both/new", "less/topics/both/new/mod.rs", "Rust; `--lang node|python` chooses"),
+        ("none/new", "less/topics/none/new/mod.rs", "Rust; `--lang node|python` chooses"),
+        (
+            "other:topic/new",
+            "less/external_topics/other/topic/new/mod.rs",
+            "Rust; `--lang node|python` chooses",
+        ),
+    ] {
+        let made = less(app.path(), &["add", "subscriber", path]);
+        assert_eq!((made.code, made.stdout), (0, format!("{file}\n")), "{path}");
+        assert!(
+            made.stderr.starts_with(&format!("[less] it is in {why} another language\n")),
+            "{}",
+            made.stderr
+        );
+    }
+    let told = less(app.path(), &["add", "subscriber", "py/third", "--lang", "node"]);
+    assert_eq!(told.stdout, "less/topics/py/third/index.js\n");
+    assert!(!told.stderr.contains("it is in"), "{}", told.stderr);
+}
+
+#[test]
+fn dead_letters_that_are_not_named_are_asked_for() {
+    let (_folder, app) = shop();
+    for verb in ["release", "purge"] {
+        let refused = end(program(env!("CARGO_BIN_EXE_less"), &app).args([
+            "dlq",
+            verb,
+            "user_created/audit",
+            "--url",
+            "http://127.0.0.1:1",
+        ]));
+        let said = format!(
+            "error: which dead letters of `user_created/audit` is not said\nhint: `less dlq {verb} user_created/audit ID…` names some, `less dlq {verb} user_created/audit --all` takes all\n"
+        );
+        assert_eq!(refused, ended(1, "", &said));
+    }
 }
 
 #[test]
@@ -371,7 +444,7 @@ fn config_says_where_each_setting_comes_from() {
     let app = app(&[("less.toml", settings), ("less/topics/t/s/mod.rs", handler)]);
     let mut command = program(env!("CARGO_BIN_EXE_less"), app.path());
     command.args(["config", "--stage", "production"]).env("LESS_DATA", "/tmp/data");
-    command.env("LESS_API_KEY", "a secret that nobody is shown");
+    command.env("LESS_API_KEY", "a secret that nobody is shown").env("LESS_LOG", "debug");
     let said = "\
 stage                  production               --stage
 listen                 127.0.0.1:4100           default
@@ -382,6 +455,8 @@ http.max_connections   7                        less.toml [stages.production]
 http.hosts                                      default
 region                 eu-west-1                less.toml [stages.production]
 api_key                (set)                    LESS_API_KEY
+drain                  25s                      default
+log                    debug                    LESS_LOG
 ";
     assert_eq!(end(&mut command), ended(0, said, ""));
     let wrong = end(program(env!("CARGO_BIN_EXE_less"), app.path()).arg("config").env("LESS_LISTEN", "here"));

@@ -50,7 +50,7 @@ pub enum Command {
     Dlq(crate::command::dlq::Args),
     /// Delete a subscription that has no folder any more, or another app's, with what is in it
     Drop(crate::command::drop::Args),
-    /// Deliver messages once more that subscribers have finished and the topic still retains
+    /// Deliver messages once more that subscribers have finished, purged dead letters among them, and the topic still retains
     Replay(crate::command::replay::Args),
     /// Look through the broker's folder, and say what is wrong; exits 2 if anything is
     Verify(crate::command::verify::Args),
@@ -70,7 +70,7 @@ pub enum Command {
     Env(crate::command::env::Args),
     /// Print what other tools deploy the app with
     Export(crate::command::export::Args),
-    /// Show every setting, and where its value came from
+    /// Show the settings that the app runs with, and where each value came from
     Config(ConfigArgs),
 }
 

@@ -1,8 +1,10 @@
 //! What runs an app: its own program, or this one, where there is nothing to compile.
 
 use std::ffi::OsString;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
 use less_model::tree::App;
@@ -18,24 +20,49 @@ const HOST: &str = "--less-host";
 /// What an app without a program is run by, below `.less`.
 const MANIFEST: &str = "app/manifest.json";
 
-/// A program, and the arguments that come before those of the app.
+/// What runs an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program {
-    /// Its path.
-    pub path: PathBuf,
-    /// Its first arguments.
-    pub arguments: Vec<String>,
+pub enum Program {
+    /// The app's own program, at this path.
+    Built(PathBuf),
+    /// This one, with the manifest at this path.
+    Ourselves(PathBuf),
+}
+
+impl Program {
+    /// The command that starts it; the arguments of the app come behind.
+    pub fn command(&self) -> anyhow::Result<Command> {
+        Ok(match self {
+            Self::Built(path) => Command::new(path),
+            Self::Ourselves(manifest) => {
+                let mut command = Command::new(ourselves()?);
+                command.arg(HOST).arg(manifest);
+                command
+            }
+        })
+    }
+}
+
+/// Where this very program is, also when another version of it has been put in its place meanwhile.
+fn ourselves() -> anyhow::Result<PathBuf> {
+    let named = std::env::current_exe().context("can't find the program `less` itself")?;
+    let running = PathBuf::from("/proc/self/exe");
+    let same = |one: &Metadata, other: &Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
+    Ok(match (named.metadata(), running.metadata()) {
+        // By its name where that is still it, so that it is called so in lists of processes.
+        (Ok(one), Ok(other)) if same(&one, &other) => named,
+        (_, Ok(_)) => running,
+        // Not on Linux, or without /proc.
+        (_, Err(_)) => named,
+    })
 }
 
 /// The app's program; compiled, where there is something to compile.
 pub async fn make(project: &Project, app: &App, options: &BuildOptions) -> Result<Program, Failure> {
     if app.needs_rust() {
-        let path = cargo::build(project, app, options).await?;
-        return Ok(Program { path, arguments: Vec::new() });
+        return Ok(Program::Built(cargo::build(project, app, options).await?));
     }
-    let path = std::env::current_exe().context("can't find the program `less` itself")?;
-    let manifest = project.generated().join(MANIFEST).display().to_string();
-    Ok(Program { path, arguments: vec![HOST.to_owned(), manifest] })
+    Ok(Program::Ourselves(project.generated().join(MANIFEST)))
 }
 
 /// Runs an app, or becomes one of its workers, where this process was started for that.

@@ -26,15 +26,20 @@ pub struct Read {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// The folder that is named, else the working folder.
+pub fn folder(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match named {
+        Some(folder) => folder
+            .canonicalize()
+            .map_err(|error| user_error(format!("can't open {}: {error}", folder.display()))),
+        None => std::env::current_dir().context("the working folder is gone"),
+    }
+}
+
 impl Project {
     /// The app at a folder or the nearest one above it.
     pub fn find(folder: Option<&Path>) -> anyhow::Result<Self> {
-        let folder = match folder {
-            Some(folder) => folder
-                .canonicalize()
-                .map_err(|error| user_error(format!("can't open {}: {error}", folder.display())))?,
-            None => std::env::current_dir().context("the working folder is gone")?,
-        };
+        let folder = self::folder(folder)?;
         let root = find_root(&folder).ok_or_else(|| {
             user_error("no `less` folder here or above\nhint: `less new APP` makes an app, `--app FOLDER` names another folder")
         })?;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use crate::manifest::{AwsLayer, ExternalLayer, HttpLayer, Layer, Settings, TlsFiles, TransportKind};
 use crate::name::{AppName, NameError, StageName};
+use crate::quantity::Span;
 
 /// Default address.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:4100";
@@ -17,6 +18,8 @@ pub const DEFAULT_STAGE: &str = "dev";
 pub const DEFAULT_MAX_BODY: u64 = 1024 * 1024;
 /// Default number of connections at the same time.
 pub const DEFAULT_MAX_CONNECTIONS: u32 = 4096;
+/// How long handlers may go on after SIGTERM: under the 30 s after which systemd's and Kubernetes' usual settings kill.
+pub const DEFAULT_DRAIN: Span = Span::from_secs(25);
 /// Shortest API key, in bytes.
 pub const MIN_API_KEY: usize = 16;
 

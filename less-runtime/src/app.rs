@@ -328,7 +328,9 @@ pub fn layout(manifest: &Manifest) -> Layout {
 
 /// The [`Check`] of a message type.
 pub(crate) fn check<M: crate::Message>(body: &[u8]) -> Result<(), PublishError> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
+    // Asked here: what a type skips over is not looked at that closely.
+    let text = std::str::from_utf8(body).map_err(|error| not_utf8(&body[..error.valid_up_to()]))?;
+    let mut reader = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, M>(&mut reader) {
         Ok(_) => reader.end().map_err(|error| not_json(&error)),
         Err(error) => Err(refusal(&error, body, M::NAME)),
@@ -344,8 +346,10 @@ fn refusal(
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(body) {
         return not_json(&error);
     }
+    // Any JSON fits there: a number beyond all bounds, or half of a surrogate pair, is none that anybody could read.
+    let Some(type_name) = type_name else { return not_json(error.inner()) };
     PublishError::DoesNotFit {
-        type_name: type_name.unwrap_or("any JSON").to_owned(),
+        type_name: type_name.to_owned(),
         pointer: pointer(error.path()),
         message: without_place(error.inner()),
     }
@@ -353,6 +357,13 @@ fn refusal(
 
 fn not_json(error: &serde_json::Error) -> PublishError {
     PublishError::NotJson { message: without_place(error), line: error.line(), column: error.column() }
+}
+
+/// A body that is UTF-8 no further than this.
+fn not_utf8(sound: &[u8]) -> PublishError {
+    let lines = sound.split(|byte| *byte == b'\n');
+    let column = lines.clone().next_back().map_or(1, |line| line.len() + 1);
+    PublishError::NotJson { message: "invalid UTF-8".to_owned(), line: lines.count(), column }
 }
 
 fn without_place(error: &serde_json::Error) -> String {

@@ -3,7 +3,7 @@
 //! The app is found by `LESS_URL`, else by the address file that a running app keeps in its data folder: the one that `LESS_DATA` names, else
 //! `.less/data` in the working folder or one above it. `LESS_API_KEY` is sent as bearer token.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,9 +17,11 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::http::DeadLetters;
 use crate::http::tail::KEEP_ALIVE;
 pub use crate::http::{ShownDeadLetter, Status, SubscriberStatus};
 pub use crate::link::{LinkState, LinkStatus};
@@ -121,18 +123,23 @@ impl Client {
     /// The app at this address, if `trust` says so where the address begins with `https://`.
     pub fn believing(url: &str, key: Option<String>, trust: &Trust) -> Result<Self, PublishError> {
         let url = url.trim_end_matches('/').to_owned();
-        let no_app = |cause: &str| PublishError::NoApp { url: url.clone(), cause: cause.to_owned() };
-        let uri: Uri = url.parse().map_err(|_| no_app("this is no URL"))?;
+        let bad = |problem: String| PublishError::BadUrl { url: url.clone(), problem };
+        // Without a scheme `localhost:4100` is an authority, and `localhost/x` nothing at all.
+        let missing = || bad(format!("`http://` or `https://` is missing\nhint: http://{url}"));
+        let begins = url.contains("://");
+        let uri: Uri =
+            url.parse().map_err(|error| if begins { bad(format!("{error}")) } else { missing() })?;
         let encrypted = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
-            _ => return Err(no_app("the URL must begin with http:// or https://")),
+            Some(_) if begins => return Err(bad("it must begin with http:// or https://".to_owned())),
+            _ => return Err(missing()),
         };
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
-        let connector =
-            tls::connector(connector, trust, encrypted).map_err(|error| no_app(&error.to_string()))?;
+        let connector = tls::connector(connector, trust, encrypted)
+            .map_err(|error| PublishError::NoApp { url: url.clone(), cause: error.to_string() })?;
         let http = HttpClient::builder(TokioExecutor::new()).build(connector);
         Ok(Self { url, key, http })
     }
@@ -166,21 +173,9 @@ impl Client {
         topic: &str,
         messages: Vec<(Bytes, Publish)>,
     ) -> Result<Vec<Result<Receipt, PublishError>>, PublishError> {
-        let mut items = Vec::with_capacity(messages.len());
-        for (body, options) in messages {
-            let body = String::from_utf8(body.into()).ok().and_then(|text| RawValue::from_string(text).ok());
-            let body = body.ok_or_else(|| PublishError::Serialize("the body is no JSON text".to_owned()))?;
-            items.push(json!({
-                "body": body,
-                "key": options.key,
-                "delay_ms": options.delay.map(crate::clock::millis),
-                "attributes": options.attributes,
-                "idempotency_key": options.idempotency_key,
-                "traceparent": options.traceparent,
-            }));
-        }
         let path = format!("/_less/topics/{}/batch", segment(topic));
-        let answer = self.ask(Method::POST, &path, Some(&Value::Array(items))).await?;
+        let answer = self.send(Method::POST, &path, Some(batch(messages)?), ANSWER_TIMEOUT).await?;
+        let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
         let results = answer["results"].as_array().cloned().unwrap_or_default();
         Ok(results.iter().map(|result| self.receipt(result)).collect())
     }
@@ -213,8 +208,11 @@ impl Client {
         let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
         let path =
             format!("/_less/dead-letters/{}/{}?limit={limit}{after}", segment(topic), segment(subscriber));
-        let mut answer = self.ask(Method::GET, &path, None).await?;
-        self.parse(answer["dead_letters"].take())
+        let answer = self.send(Method::GET, &path, None, ANSWER_TIMEOUT).await?;
+        // Not by way of a `Value`, which is another text than the bodies are.
+        let letters: DeadLetters =
+            serde_json::from_slice(&answer).map_err(|error| self.unreadable(&error))?;
+        Ok(letters.dead_letters)
     }
 
     /// Hands dead letters back to their subscriber; without ids all of them. Returns how many.
@@ -301,7 +299,7 @@ impl Client {
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
         }
         let request = request.body(Full::default()).map_err(|error| no_app(error.to_string()))?;
-        let answer = self.http.request(request).await.map_err(|error| no_app(chain(&error)))?;
+        let answer = self.http.request(request).await.map_err(|error| self.no_answer(&error))?;
         let status = answer.status();
         let body = answer.into_body();
         if status.is_success() {
@@ -309,6 +307,16 @@ impl Client {
         }
         let body = body.collect().await.map_err(|error| no_app(error.to_string()))?.to_bytes();
         Err(self.refused(status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// Why there was no answer: nobody is there, or somebody who is not believed.
+    fn no_answer(&self, error: &hyper_util::client::legacy::Error) -> PublishError {
+        let (url, cause) = (self.url.clone(), chain(error));
+        if distrusted(error) {
+            PublishError::Untrusted { url, cause }
+        } else {
+            PublishError::NoApp { url, cause }
+        }
     }
 
     async fn act(
@@ -357,19 +365,31 @@ impl Client {
         body: Option<&Value>,
         patience: Duration,
     ) -> Result<Value, PublishError> {
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        let answer = self.send(method, path, body, patience).await?;
+        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+    }
+
+    /// The answer's text, if it is a success.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        patience: Duration,
+    ) -> Result<Bytes, PublishError> {
         let no_app = |cause: String| PublishError::NoApp { url: self.url.clone(), cause };
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         if let Some(key) = &self.key {
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
         }
-        let body = body.map(|body| Bytes::from(body.to_string()));
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let request =
             request.body(Full::new(body.unwrap_or_default())).map_err(|error| no_app(error.to_string()))?;
         let exchange = async {
-            let answer = self.http.request(request).await.map_err(|error| no_app(chain(&error)))?;
+            let answer = self.http.request(request).await.map_err(|error| self.no_answer(&error))?;
             let status = answer.status();
             let body =
                 answer.into_body().collect().await.map_err(|error| no_app(error.to_string()))?.to_bytes();
@@ -377,11 +397,10 @@ impl Client {
         };
         let answered = tokio::time::timeout(patience, exchange).await;
         let (status, body) = answered.map_err(|_| no_app(format!("no answer within {patience:?}")))??;
-        let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if status.is_success() {
-            return Ok(value);
+            return Ok(body);
         }
-        Err(self.refused(status, value))
+        Err(self.refused(status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 
     /// The error that an answer without success stands for.
@@ -410,6 +429,35 @@ impl Client {
             },
         }
     }
+}
+
+/// One message of a batch; its body is the text that it was written as.
+#[derive(Serialize)]
+struct Item {
+    body: Box<RawValue>,
+    key: Option<String>,
+    delay_ms: Option<u64>,
+    attributes: BTreeMap<String, String>,
+    idempotency_key: Option<String>,
+    traceparent: Option<String>,
+}
+
+/// A batch's text.
+fn batch(messages: Vec<(Bytes, Publish)>) -> Result<Bytes, PublishError> {
+    let mut items = Vec::with_capacity(messages.len());
+    for (body, options) in messages {
+        let body = String::from_utf8(body.into()).ok().and_then(|text| RawValue::from_string(text).ok());
+        items.push(Item {
+            body: body.ok_or_else(|| PublishError::Serialize("the body is no JSON text".to_owned()))?,
+            key: options.key,
+            delay_ms: options.delay.map(crate::clock::millis),
+            attributes: options.attributes,
+            idempotency_key: options.idempotency_key,
+            traceparent: options.traceparent,
+        });
+    }
+    let text = serde_json::to_vec(&items).map_err(|error| PublishError::Serialize(error.to_string()))?;
+    Ok(text.into())
 }
 
 impl TailStream {
@@ -459,6 +507,12 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         let Some(source) = last.source() else { return last.to_string() };
         last = source;
     }
+}
+
+/// Whether an HTTP client's error is that the other side's certificate was refused.
+fn distrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(tls::distrusts))
 }
 
 /// A name as a path's segment; what is no name would not be found anyway, and must not become another path.
@@ -524,5 +578,17 @@ mod tests {
             let problem = json!({"type": format!("urn:less:{kind}"), "detail": error.to_string()});
             assert_eq!(client.problem(&problem).to_string(), error.to_string());
         }
+    }
+
+    #[test]
+    fn a_body_travels_as_it_was_written() {
+        for body in
+            ["1e999", "12345678901234567890123", "{\"b\":1.10,\"a\":1,\"a\":2}", "\"\\ud800\"", "[1 , 2]"]
+        {
+            let text = batch(vec![(Bytes::from(body), Publish::new().key("k"))]).unwrap();
+            let text = String::from_utf8(text.into()).unwrap();
+            assert!(text.starts_with(&format!("[{{\"body\":{body},\"key\":\"k\",")), "{text}");
+        }
+        assert!(batch(vec![(Bytes::from("{"), Publish::new())]).is_err());
     }
 }

@@ -80,8 +80,9 @@ impl fmt::Display for Error {
     }
 }
 
+/// As it is displayed: this is what a `main` that returns it prints.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)
+        fmt::Display::fmt(self, f)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
 use crate::clock::{Clock, Timestamp};
 
@@ -122,11 +123,19 @@ pub struct StoredMessage {
     pub body: Bytes,
 }
 
+/// A body as it is shown: its very text, and `false`; where it is no JSON, a string with that text, and `true`.
+pub(crate) fn shown(body: &[u8]) -> (Box<RawValue>, bool) {
+    let text = std::str::from_utf8(body).ok().and_then(|text| RawValue::from_string(text.to_owned()).ok());
+    let lossy = || serde_json::value::to_raw_value(&String::from_utf8_lossy(body));
+    // A string can always be written.
+    text.map_or_else(|| (lossy().unwrap_or_else(|_| RawValue::NULL.to_owned()), true), |text| (text, false))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicU64;
 
-    use super::{AHEAD, Message as _, MessageId, next};
+    use super::{AHEAD, Message as _, MessageId, next, shown};
 
     #[test]
     fn ids_are_in_the_order_in_which_they_were_made() {
@@ -143,6 +152,16 @@ mod tests {
         let full = AtomicU64::new((7 << 12) | 0xfff);
         assert_eq!([next(&full, 7), next(&full, 7)], [(8, 0), (8, 1)]);
         assert_eq!(at(5_000 - AHEAD), (5_000 - AHEAD, 0));
+    }
+
+    #[test]
+    fn a_body_is_shown_as_its_very_text_and_what_is_no_json_as_a_string() {
+        for body in ["{\"z\":12345678901234567890123,\"a\":1.10,\"a\":2}", "1e999", "null"] {
+            let (shown, not_json) = shown(body.as_bytes());
+            assert_eq!((shown.get(), not_json), (body, false));
+        }
+        let (shown, not_json) = shown(b"<a>\xff\n\"");
+        assert_eq!((shown.get(), not_json), ("\"<a>\u{fffd}\\n\\\"\"", true));
     }
 
     #[less::message]

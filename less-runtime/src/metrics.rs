@@ -65,6 +65,8 @@ impl Metrics {
                 | PublishError::ShuttingDown
                 | PublishError::NoApp { .. }
                 | PublishError::NoAddress
+                | PublishError::Untrusted { .. }
+                | PublishError::BadUrl { .. }
                 | PublishError::Unauthorized { .. }
                 | PublishError::Refused { .. },
             ) => "failed",

@@ -166,6 +166,22 @@ pub enum PublishError {
         /// What happened.
         cause: String,
     },
+    /// What answers there shows a certificate that is not trusted here, or is for another host. Nothing was sent.
+    #[error("the app at {url} is not trusted: {cause}")]
+    Untrusted {
+        /// Where it was looked for.
+        url: String,
+        /// What is wrong with the certificate, and what to do.
+        cause: String,
+    },
+    /// What is said to be the app's URL can't be one.
+    #[error("`{url}` is no URL of an app: {problem}")]
+    BadUrl {
+        /// What was given.
+        url: String,
+        /// What is wrong with it, and what to write.
+        problem: String,
+    },
     /// A running app could not be looked for, because nothing says where it is.
     #[error(
         "no running app was found\nhint: start it with `less dev` in the app's folder, or set LESS_URL to where it runs"

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
 use crate::clock::Timestamp;
-use crate::message::{MessageId, StoredMessage};
+use crate::message::{MessageId, StoredMessage, shown};
 use crate::publish::{PublishError, Receipt};
 use crate::transport::{NewMessage, TopicIndex};
 
@@ -51,6 +51,9 @@ pub struct ShownMessage {
     pub attributes: BTreeMap<String, String>,
     /// Its body, on one line.
     pub body: Box<RawValue>,
+    /// Whether the body is no JSON, and `body` a string with its text; left out where it is JSON.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_json: bool,
 }
 
 /// A message that was accepted.
@@ -203,18 +206,19 @@ impl StoredMessage {
 }
 
 impl ShownMessage {
-    /// How a message is shown. A body that is no JSON, which nothing accepts, is shown as `null`.
+    /// How a message is shown. A body that is no JSON, which nothing of Less publishes, is shown as a string.
     pub fn new(message: &StoredMessage, due: Option<Timestamp>) -> Self {
-        let body = std::str::from_utf8(&message.body).unwrap_or("null");
+        let (body, not_json) = shown(&message.body);
         // JSON has line breaks between its tokens only, never within one.
-        let body = RawValue::from_string(body.replace(['\n', '\r'], " "));
+        let body = RawValue::from_string(body.get().replace(['\n', '\r'], " ")).unwrap_or(body);
         Self {
             message_id: message.id,
             published_at: message.published_at,
             due,
             key: message.key.clone(),
             attributes: message.attributes.clone(),
-            body: body.unwrap_or_else(|_| RawValue::NULL.to_owned()),
+            body,
+            not_json,
         }
     }
 }

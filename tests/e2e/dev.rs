@@ -1,8 +1,9 @@
 //! `less dev`: reload, failed builds, restarts, messages that survive them.
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
-use crate::support::{Connection, Process, free_address, less, run, text, write};
+use crate::support::{Connection, Process, free_address, less, less_at, run, text, write};
 
 fn handler(app: &Path, body: &str) {
     write(
@@ -78,4 +79,59 @@ fn a_port_in_use_is_one_clear_error_with_a_next_step() {
         printed.contains(&format!("can't listen on {address}")) && printed.contains("hint:"),
         "{printed}"
     );
+}
+
+const PYTHON: &str = "def process(message):\n    print(message)\n";
+
+/// An app in Python, and a `less` of its own that runs it.
+fn python_app(folder: &Path) -> (PathBuf, PathBuf) {
+    let (app, program) = (folder.join("app"), folder.join("less"));
+    write(&app.join("less.toml"), "name = \"python_app\"\n");
+    write(&app.join("less/topics/ping/answer/__init__.py"), PYTHON);
+    std::fs::copy(env!("CARGO_BIN_EXE_less"), &program).expect("it can be copied");
+    (app, program)
+}
+
+#[test]
+fn a_less_that_is_installed_meanwhile_leaves_the_one_that_runs_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (app, program) = python_app(folder.path());
+    let mut dev = Process::start(less_at(&program, &app).args(["dev", "--listen", "127.0.0.1:0"]));
+    dev.wait_for("is live on", 0);
+
+    // As a package manager does it: another file takes the name.
+    let newer = folder.path().join("less.new");
+    write(&newer, "#!/bin/sh\necho 'the newer less runs'\nexit 3\n");
+    std::fs::set_permissions(&newer, std::fs::Permissions::from_mode(0o755)).expect("it is there");
+    std::fs::rename(&newer, &program).expect("it can be renamed");
+    write(&app.join("less/topics/ping/other/__init__.py"), PYTHON);
+    dev.wait_for("reloaded in", 0);
+    let mark = dev.printed().len();
+    std::fs::remove_file(&program).expect("it is there");
+    std::fs::remove_dir_all(app.join("less/topics/ping/other")).expect("it is there");
+    dev.wait_for("reloaded in", mark);
+    assert!(!dev.printed().contains("the newer less runs"), "{}", dev.printed());
+    dev.terminate();
+}
+
+#[test]
+fn what_can_t_be_started_leaves_less_dev_waiting_for_a_change() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (app, program) = python_app(folder.path());
+    let mut dev = Process::start(less_at(&program, &app).args(["dev", "--listen", "127.0.0.1:0"]));
+    dev.wait_for("is live on", 0);
+    for cert in ["missing.pem", "missing_too.pem"] {
+        let mark = dev.printed().len();
+        let tls = format!("name = \"python_app\"\n[http.tls]\ncert = \"{cert}\"\nkey = \"key.pem\"\n");
+        write(&app.join("less.toml"), &tls);
+        let printed = dev.wait_for("[less] waiting for a change", mark);
+        assert!(printed.contains(cert), "{printed}");
+    }
+    let mark = dev.printed().len();
+    write(&app.join("less.toml"), "name = \"python_app\"\n");
+    dev.wait_for("reloaded in", mark);
+    let mark = dev.printed().len();
+    dev.signal("INT");
+    let printed = dev.wait_for("stopped; nothing is lost", mark);
+    assert!(printed.contains("stopping: handlers have 500ms for what they have begun"), "{printed}");
 }

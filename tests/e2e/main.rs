@@ -4,6 +4,7 @@ mod aws_admin;
 mod aws_replay;
 mod delivery;
 mod dev;
+mod docs;
 mod examples;
 mod friends;
 mod graph;

@@ -50,7 +50,7 @@ fn a_subscriber_whose_folder_is_gone_is_shown_and_keeps_its_messages_until_it_is
     let refusal = refused(&app, &["drop", "number/old", "--drop-messages"]);
     assert!(refusal.contains("`--yes` answers beforehand"), "{refusal}");
     let refusal = refused(&app, &["drop", "number/odl"]);
-    assert!(refusal.contains("without a folder there are `number/old`"), "{refusal}");
+    assert!(refusal.contains("did you mean `number/old`?"), "{refusal}");
     let output = run(app.root(), &["drop", "number/old", "--drop-messages", "--yes"]);
     assert!(
         text(&output.stderr).contains("dropped `number/old`, with 3 messages"),

@@ -65,7 +65,7 @@ fn an_app_speaks_https_and_is_found_and_believed_on_its_machine_and_elsewhere_on
     // Elsewhere there is a URL alone.
     let url = format!("https://localhost:{}", address.port());
     let refused = format!(
-        "error: no running app answers at {url}: its certificate is signed by nobody who is trusted here"
+        "error: the app at {url} is not trusted: its certificate is signed by nobody who is trusted here"
     );
     let (code, _, error) = said(root, &[], &["status", "--url", &url]);
     assert_eq!((code, error.lines().next()), (Some(2), Some(refused.as_str())), "{error}");

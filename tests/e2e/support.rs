@@ -12,7 +12,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The `less` command, with nothing of the surrounding environment that would steer it.
 pub(crate) fn less(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_less"));
+    less_at(Path::new(env!("CARGO_BIN_EXE_less")), folder)
+}
+
+/// Likewise, of the program at this path.
+pub(crate) fn less_at(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(folder).env("CARGO_TARGET_DIR", target()).env("NO_COLOR", "1").stdin(Stdio::null());
     for name in
         ["LISTEN", "DATA", "STAGE", "URL", "CA", "API_KEY", "LOG", "DRAIN", "RUNTIME_PATH", "NODE", "PYTHON"]

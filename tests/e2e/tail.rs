@@ -48,7 +48,7 @@ fn a_tail_shows_messages_until_it_has_enough_is_interrupted_or_the_app_stops() {
     assert!(interrupted.child.wait().expect("its end").success(), "{}", interrupted.printed());
 
     let shown = forever.wait_for("  3\n", 0);
-    assert!(shown.contains(&format!("{id}  key=k  {{\"n\":1}}")), "{shown}");
+    assert!(shown.contains(&format!("{id}  key=k  {{\"n\": 1}}")), "{shown}");
     server.terminate();
     assert!(forever.child.wait().expect("its end").success());
     assert!(forever.printed().contains("the app is stopping"), "{}", forever.printed());

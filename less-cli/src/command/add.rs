@@ -36,7 +36,7 @@ enum What {
         /// `TOPIC/NAME`, or `APP:TOPIC/NAME` for a topic of another app
         #[arg(value_name = "[APP:]TOPIC/NAME")]
         path: String,
-        /// What to write it in [default: as the app's other subscribers are]
+        /// What to write it in [default: as all others of its topic are, else as all of the app, else Rust]
         #[arg(long)]
         lang: Option<Lang>,
     },
@@ -47,6 +47,28 @@ pub(super) fn run(project: &Project, arguments: &Args) -> anyhow::Result<ExitSta
         What::Topic { name, lang } => topic(project, name, lang.map(Into::into)),
         What::Subscriber { path, lang } => subscriber(project, path, lang.map(Into::into)),
     }
+}
+
+/// What a new subscriber is written in where that is not said: as all others of its topic are, else as all of the app; and what to say about it.
+fn usual_handler(app: &App, topic: Option<&Topic>) -> (Language, String) {
+    let one = |mut all: Vec<Language>| {
+        all.dedup();
+        if let [only] = all[..] { Some(only) } else { None }
+    };
+    let of = |topic: &Topic| topic.subscribers.iter().map(|subscriber| subscriber.language).collect();
+    let (language, why) = if let (Some(language), Some(topic)) = (topic.map(of).and_then(one), topic) {
+        (language, format!(", as the others of `{}` are", topic.name))
+    } else if let Some(language) = one(app.languages().collect()) {
+        (language, ", as the app's others are".to_owned())
+    } else {
+        (Language::Rust, String::new())
+    };
+    let others: Vec<&str> =
+        Language::ALL.into_iter().filter(|other| *other != language).map(Language::id).collect();
+    (
+        language,
+        format!("it is in {}{why}; `--lang {}` chooses another language", language.label(), others.join("|")),
+    )
 }
 
 /// What an app is written in, as far as there is one answer.
@@ -83,7 +105,13 @@ fn topic(project: &Project, name: &str, language: Option<Language>) -> anyhow::R
 }
 
 fn subscriber(project: &Project, path: &str, language: Option<Language>) -> anyhow::Result<ExitStatus> {
+    let app = project.read()?.app;
     let Some((topic, name)) = path.split_once('/') else {
+        if app.addressed().any(|(address, _)| address == path) {
+            return Err(ui::user_error(format!(
+                "`{path}` is a topic, and its subscriber needs a name\nhint: `less add subscriber {path}/NAME`"
+            )));
+        }
         return Err(ui::user_error(format!(
             "`{path}` names no topic\nhint: write `less add subscriber TOPIC/{path}`"
         )));
@@ -92,7 +120,6 @@ fn subscriber(project: &Project, path: &str, language: Option<Language>) -> anyh
         let hint = instead(&format!("subscriber {topic}/"), name);
         ui::user_error(format!("`{name}` can't be a subscriber's name: {error}\n{hint}"))
     })?;
-    let app = project.read()?.app;
     if let Some((other, topic)) = topic.split_once(':') {
         return external::subscriber(project, &app, other, topic, &name, language);
     }
@@ -105,10 +132,15 @@ fn subscriber(project: &Project, path: &str, language: Option<Language>) -> anyh
         return Err(ui::user_error(format!("there is no topic `{topic}`\n{hint}")));
     };
     is_new(topic, &name)?;
-    let language = language.unwrap_or_else(|| usual(&app));
+    let usual = usual_handler(&app, Some(topic));
+    let chosen = language.unwrap_or(usual.0);
     let type_name = topic.message.type_name();
-    let text = templates::handler(language, None, &topic.name, type_name);
-    write(project, &format!("{}/{name}/{}", topic.folder, language.handler_files()[0]), &text)?;
+    let text = templates::handler(chosen, None, &topic.name, type_name);
+    write(project, &format!("{}/{name}/{}", topic.folder, chosen.handler_files()[0]), &text)?;
+    if language.is_none() {
+        ui::say(&usual.1);
+    }
+    let language = chosen;
     how_to_publish(language, &topic.name, type_name);
     Ok(ExitStatus::Success)
 }

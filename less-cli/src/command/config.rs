@@ -2,10 +2,11 @@
 
 use std::fmt::Display;
 
-use less_model::config::{Sourced, resolve};
+use less_model::config::{DEFAULT_DRAIN, Sourced, resolve};
 use less_model::diagnostic::Diagnostic;
 use less_model::elsewhere::Elsewhere;
-use less_model::manifest::TransportKind;
+use less_model::manifest::{ExternalLayer, TransportKind};
+use less_model::name::AppName;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{ConfigArgs, ExitStatus};
@@ -67,6 +68,9 @@ pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<E
             }
         }
     }
+    if config.transport.value == TransportKind::Embedded {
+        rows.extend(config.external.iter().flat_map(|(name, at)| external(name, at)));
+    }
     if let Some(tls) = &config.tls {
         for (name, value) in [("http.tls.cert", &tls.value.cert), ("http.tls.key", &tls.value.key)] {
             rows.push((name.to_owned(), value.clone(), tls.source.to_string()));
@@ -81,6 +85,7 @@ pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<E
     if let Some(token) = &config.link_token {
         rows.push(("link_token".to_owned(), "(set)".to_owned(), token.source.to_string()));
     }
+    rows.extend(of_the_environment());
     if arguments.json {
         let object: Map<String, Value> = rows
             .into_iter()
@@ -93,6 +98,28 @@ pub(super) fn run(project: &Project, arguments: &ConfigArgs) -> anyhow::Result<E
         }
     }
     Ok(if sound { ExitStatus::Success } else { ExitStatus::UserError })
+}
+
+/// What only the environment says.
+fn of_the_environment() -> [(String, String, String); 2] {
+    let row = |name: &str, variable: &str, default: String| {
+        let (value, source) = match std::env::var(variable) {
+            Ok(value) if !value.is_empty() => (value, variable),
+            _ => (default, "default"),
+        };
+        (name.to_owned(), value, source.to_owned())
+    };
+    [row("drain", "LESS_DRAIN", DEFAULT_DRAIN.to_string()), row("log", "LESS_LOG", "info".to_owned())]
+}
+
+/// Where another app is, as far as less.toml says it.
+fn external(name: &AppName, at: &ExternalLayer) -> Vec<(String, String, String)> {
+    let values = [("url", &at.url), ("token_env", &at.token_env), ("ca", &at.ca)];
+    let values = values.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+    let row = |(key, value): (&str, &String)| {
+        (format!("external.{name}.{key}"), value.clone(), "less.toml".to_owned())
+    };
+    values.map(row).collect()
 }
 
 fn row<T: Display>(name: &str, setting: &Sourced<T>) -> (String, String, String) {

@@ -78,11 +78,12 @@ fn find(all: &[SubscriberStatus], name: &str) -> anyhow::Result<SubscriberStatus
             ),
         }));
     }
-    let droppable: Vec<String> = all.iter().filter(stored).map(|row| format!("`{}`", label(row))).collect();
-    let hint = if droppable.is_empty() {
-        "every subscriber that is stored has a folder".to_owned()
-    } else {
-        format!("without a folder there are {}", droppable.join(", "))
+    let droppable: Vec<String> = all.iter().filter(stored).map(label).collect();
+    let near = less_model::name::nearest(name, droppable.iter().map(String::as_str));
+    let hint = match (near, droppable.len()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, 0) => "every subscriber that is stored has a folder; `less status` shows them".to_owned(),
+        (None, _) => format!("without a folder there are `{}`", droppable.join("`, `")),
     };
     Err(ui::user_error(format!("there is no subscriber `{name}`\nhint: {hint}")))
 }
@@ -149,15 +150,19 @@ mod tests {
                 "shop:order/audit",
                 "`shop:order/audit` has a folder here, and app `shop` keeps its messages\nhint: remove less/external_topics/shop/order/audit, then drop it in `shop`",
             ),
+            ("order/odl", "there is no subscriber `order/odl`\nhint: did you mean `order/old`?"),
             (
-                "order/odl",
-                "there is no subscriber `order/odl`\nhint: without a folder there are `order/old`, `order/friends:suggest`",
+                "nope/x",
+                "there is no subscriber `nope/x`\nhint: without a folder there are `order/old`, `order/friends:suggest`",
             ),
         ] {
             assert_eq!(find(&all, name).expect_err(name).to_string(), expected);
         }
         let none = find(&all[..1], "order/odl").expect_err("it is not there").to_string();
-        assert!(none.ends_with("every subscriber that is stored has a folder"), "{none}");
+        assert!(
+            none.ends_with("every subscriber that is stored has a folder; `less status` shows them"),
+            "{none}"
+        );
     }
 
     #[test]

@@ -62,7 +62,14 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
     let results = client.publish(&arguments.topic, vec![(Bytes::from(body), options)]).await;
     for result in results {
         match result {
-            Ok(receipt) => ui::data(&receipt.message_id.to_string()),
+            Ok(receipt) => {
+                ui::data(&receipt.message_id.to_string());
+                if receipt.duplicate {
+                    ui::say(
+                        "published before with this idempotency key, as that message: nothing new was stored",
+                    );
+                }
+            }
             Err(PublishError::Refused { detail, status: 400..500, .. }) => {
                 return Err(ui::user_error(detail));
             }

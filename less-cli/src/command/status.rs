@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use less_runtime::PublishError;
 use less_runtime::client::{Client, LinkState, Status, SubscriberStatus, WorkerState, WorkerStatus};
 
 use crate::cli::ExitStatus;
 use crate::oldest;
 use crate::place::{OnAws, Place, PlaceArgs};
-use crate::ui;
+use crate::project::{self, Project};
+use crate::ui::{self, user_error};
 
 /// What `status` takes.
 #[derive(Debug, clap::Args)]
@@ -36,9 +38,20 @@ impl Target {
     /// A client for it.
     pub fn client(&self, folder: Option<&Path>) -> anyhow::Result<Client> {
         let key = std::env::var("LESS_API_KEY").ok().filter(|key| !key.is_empty());
-        Ok(match &self.url {
-            Some(url) => Client::at(url, key)?,
-            None => Client::discover(&folder.map_or_else(std::env::current_dir, Path::canonicalize)?)?,
+        let found = match &self.url {
+            Some(url) => Client::at(url, key),
+            None => Client::discover(&project::folder(folder)?),
+        };
+        found.map_err(|error| match error {
+            // Outside of an app's folder there is none that would only have to be started.
+            PublishError::NoAddress => match Project::find(folder) {
+                Ok(_) => error.into(),
+                Err(nowhere) => {
+                    user_error(format!("{nowhere}; `--url URL` or LESS_URL names an app that runs"))
+                }
+            },
+            PublishError::BadUrl { .. } => user_error(error.to_string()),
+            error => error.into(),
         })
     }
 }
@@ -195,14 +208,14 @@ fn unlinked(status: &Status) -> Vec<String> {
     here.chain(there).collect()
 }
 
-/// Says why handlers could not be loaded. Returns whether messages wait because of that.
+/// Says why handlers could not be loaded. Returns whether there are such, also where the one before still handles the messages.
 fn failures(status: &Status) -> bool {
     let mut failed = false;
     for subscriber in &status.subscribers {
         let Some(WorkerStatus { state, error: Some(error), .. }) = &subscriber.worker else { continue };
         let name = format!("{}/{}", subscriber.topic, subscriber.subscriber);
         let waits = *state != WorkerState::Ready;
-        failed |= waits;
+        failed = true;
         ui::error(&if waits {
             format!("`{name}` can't be started, and its messages wait\n{error}")
         } else {

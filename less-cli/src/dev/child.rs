@@ -9,8 +9,6 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-use crate::program::Program;
-
 /// How long handlers may go on when the app is replaced; what is not done then is handed back without charging an attempt.
 const RELOAD_DRAIN: &str = "500ms";
 /// How long the process may take to write everything down and end after that, before it is killed.
@@ -26,21 +24,20 @@ pub(super) struct App {
 pub(super) enum Stop {
     /// A newer build takes over: quickly.
     Reload,
-    /// `less dev` itself ends: what has begun is finished.
+    /// `less dev` itself ends.
     Quit,
 }
 
 impl App {
-    /// Starts the program. It takes the socket as its standard input, so that no request is refused while one process follows the other.
+    /// Starts a program. It takes the socket as its standard input, so that no request is refused while one process follows the other.
     pub(super) fn start(
-        program: &Program,
+        program: std::process::Command,
         root: &Path,
         listener: &TcpListener,
         arguments: &[String],
     ) -> std::io::Result<Self> {
         let socket = OwnedFd::from(listener.try_clone()?);
-        let child = Command::new(&program.path)
-            .args(&program.arguments)
+        let child = Command::from(program)
             .args(arguments)
             .current_dir(root)
             .env("LESS_DEV", "1")

@@ -1,6 +1,6 @@
 //! Where the app of `less dev` is asked.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,14 +16,33 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
+    /// Where it listens.
     pub(super) fn url(&self) -> String {
+        self.url_of(self.address)
+    }
+
+    /// Where it is reached from here: an address that takes every interface is none to go to.
+    pub(super) fn reached(&self) -> String {
+        let ip = match self.address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        self.url_of(SocketAddr::new(ip, self.address.port()))
+    }
+
+    fn url_of(&self, address: SocketAddr) -> String {
         let scheme = if self.certificate.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        format!("{scheme}://{address}")
     }
 
     pub(super) fn client(&self) -> Result<Client, PublishError> {
         let key = std::env::var("LESS_API_KEY").ok().filter(|key| !key.is_empty());
-        Client::believing(&self.url(), key, &self.certificate.clone().map_or(Trust::System, Trust::Exactly))
+        Client::believing(
+            &self.reached(),
+            key,
+            &self.certificate.clone().map_or(Trust::System, Trust::Exactly),
+        )
     }
 
     /// Waits until the app answers. The socket is open before the app is, so one request simply waits for its answer.

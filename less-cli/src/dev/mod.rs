@@ -5,9 +5,11 @@
 mod banner;
 mod child;
 mod endpoint;
+mod orphans;
 mod reload;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use less_model::config::{Config, Flags, resolve};
 use less_model::diagnostic::Diagnostic;
-use less_model::manifest::Manifest;
+use less_model::manifest::{Manifest, TransportKind};
 use less_model::tree;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -45,9 +47,11 @@ pub async fn run(project: &Project, flags: &Flags) -> anyhow::Result<ExitStatus>
         socket: None,
         certificate: None,
         app: None,
+        was_live: false,
         restart_in: RESTART_FIRST,
         changed: Vec::new(),
         told: Vec::new(),
+        told_orphans: BTreeSet::new(),
     };
     let mut news = News::Changed(Vec::new());
     loop {
@@ -76,7 +80,10 @@ pub async fn run(project: &Project, flags: &Flags) -> anyhow::Result<ExitStatus>
                     () = signals.next() => News::Quit,
                     paths = watch.changed() => News::Changed(paths),
                     () = tokio::time::sleep(wait) => {
-                        session.start_again()?;
+                        if let Err(error) = session.start_again() {
+                            complain(&format!("{error:#}"));
+                            say("waiting for a change");
+                        }
                         News::None
                     }
                 };
@@ -130,17 +137,21 @@ struct Session<'a> {
     /// The file with the certificate that the app shows, where it speaks HTTPS.
     certificate: Option<PathBuf>,
     app: Option<Running>,
+    /// Whether an app has run here: from then on nothing but who started it ends `less dev`.
+    was_live: bool,
     restart_in: Duration,
     /// Sources that have changed since the app that runs was started or told.
     changed: Vec<PathBuf>,
     /// What was last said of changes since `less.lock` was written.
     told: Vec<Diagnostic>,
+    /// Subscriptions without a folder that were told.
+    told_orphans: BTreeSet<String>,
 }
 
 impl Session<'_> {
     async fn rebuild(&mut self) -> anyhow::Result<Rebuilt> {
         let began = Instant::now();
-        let first = self.app.is_none();
+        let first = !self.was_live;
         let generated = match generate(self.project, Locking::Tell(&mut self.told)) {
             Ok(generated) => generated,
             Err(failure) => return self.failed(failure),
@@ -151,7 +162,7 @@ impl Session<'_> {
                 for error in errors {
                     complain(&error.to_string());
                 }
-                return Ok(self.hopeless_when_nothing_runs(ExitStatus::UserError));
+                return Ok(self.hopeless_at_first(ExitStatus::UserError));
             }
         };
         let manifest = generated.app.manifest();
@@ -175,43 +186,69 @@ impl Session<'_> {
             };
         if let Err(error) = self.bind(&config) {
             complain(&format!("{error:#}"));
-            return Ok(self.hopeless_when_nothing_runs(ExitStatus::Failure));
+            return Ok(self.hopeless_at_first(ExitStatus::Failure));
         }
-        if let Some(running) = self.app.take() {
-            running.app.stop(Stop::Reload).await?;
+        let arguments = self.arguments();
+        let started = match self.app.take().map(|running| running.app.stop(Stop::Reload)) {
+            Some(stopped) => stopped.await.context("can't stop the app").map(drop),
+            None => Ok(()),
+        };
+        if let Err(error) = started.and_then(|()| self.start(program, arguments, manifest)) {
+            return self.failed(Failure::Surroundings(error));
         }
-        self.start(program, self.arguments(), manifest)?;
         if !self.wait_until_ready().await? {
             // It has said why. Where its first start fails, no source is to blame: the folder, the lock, the disk.
-            return Ok(if first { Rebuilt::Hopeless(ExitStatus::Failure) } else { Rebuilt::Failed });
+            return Ok(self.hopeless_at_first(ExitStatus::Failure));
         }
+        self.was_live = true;
         self.restart_in = RESTART_FIRST;
         self.changed.clear();
         if first {
-            banner::print(&generated.app, &self.endpoint().url(), began.elapsed());
+            banner::print(&generated.app, &self.endpoint(), began.elapsed());
         } else {
             say(&format!("reloaded in {:.1} s", began.elapsed().as_secs_f64()));
         }
+        if config.transport.value == TransportKind::Embedded {
+            self.tell_orphans().await;
+        }
         Ok(Rebuilt::Live)
+    }
+
+    /// Says which subscriptions have no folder.
+    async fn tell_orphans(&mut self) {
+        let Ok(client) = self.endpoint().client() else { return };
+        // An app that does not answer has other troubles, and says so.
+        let Ok(status) = client.status().await else { return };
+        for line in orphans::news(&status.subscribers, &mut self.told_orphans) {
+            say(&line);
+        }
     }
 
     fn failed(&mut self, failure: Failure) -> anyhow::Result<Rebuilt> {
         match failure {
             // What is wrong has been printed.
-            Failure::User => {
-                say(if self.app.is_some() {
-                    "the last good build keeps running; waiting for a change"
-                } else {
-                    "waiting for a change"
-                });
-                Ok(Rebuilt::Failed)
-            }
-            Failure::Surroundings(error) => Err(error),
+            Failure::User => {}
+            Failure::Surroundings(error) if !self.was_live => return Err(error),
+            Failure::Surroundings(error) => complain(&format!("{error:#}")),
         }
+        self.say_what_goes_on();
+        Ok(Rebuilt::Failed)
     }
 
-    fn hopeless_when_nothing_runs(&self, status: ExitStatus) -> Rebuilt {
-        if self.app.is_some() { Rebuilt::Failed } else { Rebuilt::Hopeless(status) }
+    fn hopeless_at_first(&self, status: ExitStatus) -> Rebuilt {
+        if !self.was_live {
+            return Rebuilt::Hopeless(status);
+        }
+        self.say_what_goes_on();
+        Rebuilt::Failed
+    }
+
+    fn say_what_goes_on(&self) {
+        say(if self.app.is_some() {
+            "the last good build keeps running; waiting for a change"
+        } else {
+            "waiting for a change"
+        });
     }
 
     /// Opens the socket, or keeps the one that is open.
@@ -252,8 +289,10 @@ impl Session<'_> {
 
     fn start(&mut self, program: Program, arguments: Vec<String>, manifest: Manifest) -> anyhow::Result<()> {
         let (_, listener) = self.socket.as_ref().context("the socket is not open")?;
-        let app = App::start(&program, &self.project.root, listener, &arguments)
-            .with_context(|| format!("can't start {}", program.path.display()))?;
+        let command = program.command()?;
+        let path = PathBuf::from(command.get_program());
+        let app = App::start(command, &self.project.root, listener, &arguments)
+            .with_context(|| format!("can't start {}", path.display()))?;
         self.app = Some(Running { app, program, arguments, manifest, since: Instant::now() });
         Ok(())
     }

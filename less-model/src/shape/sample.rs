@@ -51,6 +51,8 @@ impl Sampler<'_> {
             Kind::Number(bounds) => {
                 let near = |bound: &super::Bound, step: f64| bound.value.as_f64().map(|value| value + step);
                 match (&bounds.min, &bounds.max) {
+                    // In Rust it may be a whole number that is wider than 64 bits.
+                    (None, None) if !self.any => json!(1),
                     (None, None) => json!(1.5),
                     (Some(min), None) => json!(near(min, 1.0)?),
                     (None, Some(max)) => json!(near(max, -1.0)?),

@@ -14,9 +14,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use less_model::config::{Config, resolve};
+use less_model::config::{Config, DEFAULT_DRAIN, resolve};
 use less_model::manifest::{Manifest, TransportKind, VERSION};
-use less_model::quantity::Span;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,10 +29,6 @@ use crate::transport::TransportError;
 use crate::worker::Handlers;
 use crate::worker::foreign::launch;
 use crate::{client, http, link, telemetry};
-
-/// How long handlers may go on after SIGTERM, unless `LESS_DRAIN` says otherwise: under the 30 s after which systemd's and Kubernetes'
-/// usual settings kill.
-const DRAIN: Span = Span::from_secs(25);
 
 /// How long handing back what still runs may take after that.
 const LAST: Duration = Duration::from_secs(5);
@@ -57,6 +52,10 @@ enum HostError {
     Transport(#[from] TransportError),
     #[error("{0}\nhint: mend that folder, or choose another one with `--data` or LESS_DATA")]
     Folder(TransportError),
+    #[error(
+        "{0}\nhint: `less verify` says all that is wrong; move that folder away, and bring a backup back with `less restore FILE`"
+    )]
+    Damaged(TransportError),
     #[error("{}", .0.join("\nerror: "))]
     External(Vec<String>),
     #[error("`[http.tls]`: {0}")]
@@ -74,7 +73,11 @@ impl HostError {
             | Self::Drain(_)
             | Self::External(_)
             | Self::Tls(_) => 1,
-            Self::Listen { .. } | Self::Transport(_) | Self::Folder(_) | Self::System { .. } => 2,
+            Self::Listen { .. }
+            | Self::Transport(_)
+            | Self::Folder(_)
+            | Self::Damaged(_)
+            | Self::System { .. } => 2,
         }
     }
 }
@@ -124,7 +127,7 @@ fn start(manifest: &str, topics: &[fn(&mut Registry)], arguments: Vec<OsString>)
         resolve(&manifest.settings, &flags, |name| std::env::var(name).ok()).map_err(HostError::Config)?;
     let drain = match std::env::var("LESS_DRAIN") {
         Ok(text) => text.parse().map_err(HostError::Drain)?,
-        Err(_) => DRAIN,
+        Err(_) => DEFAULT_DRAIN,
     };
     telemetry::install(std::env::var_os("LESS_DEV").is_none());
     if std::env::var_os("LESS_DEV").is_some() {
@@ -208,7 +211,7 @@ async fn run(
     };
     tracing::info!(target: "less_runtime", "{} listens on {}://{address}", app.manifest().app, reached.scheme());
 
-    let ended = wait(signals, &mut workers).await;
+    let ended = wait(signals, &mut workers, drain).await;
     switch.stop();
     let drained = finish(&switch, &mut workers, link.as_deref(), drain).await;
     // The server ends by itself: it watches the same shutdown.
@@ -240,7 +243,11 @@ impl Signals {
 }
 
 /// Waits for a signal, or for a worker that can't go on.
-async fn wait(mut signals: Signals, workers: &mut workers::Workers) -> Result<(), HostError> {
+async fn wait(
+    mut signals: Signals,
+    workers: &mut workers::Workers,
+    drain: Duration,
+) -> Result<(), HostError> {
     let failed = async {
         while let Some(joined) = workers.join_next().await {
             if let Ok(Err(error)) = joined {
@@ -252,7 +259,7 @@ async fn wait(mut signals: Signals, workers: &mut workers::Workers) -> Result<()
     };
     tokio::select! {
         () = signals.next() => {
-            tracing::info!(target: "less_runtime", "stopping: handlers finish what they have begun");
+            tracing::info!(target: "less_runtime", "{}", stopping(drain));
             tokio::spawn(async move {
                 signals.next().await;
                 std::process::exit(130);
@@ -261,6 +268,16 @@ async fn wait(mut signals: Signals, workers: &mut workers::Workers) -> Result<()
         }
         error = failed => Err(error.into()),
     }
+}
+
+/// What is said at a signal: how long handlers may go on, which under `less dev` is not long.
+fn stopping(drain: Duration) -> String {
+    if drain.is_zero() {
+        return "stopping: what handlers have begun is handed back, and attempted again".to_owned();
+    }
+    format!(
+        "stopping: handlers have {drain:?} for what they have begun; the rest is handed back, and attempted again"
+    )
 }
 
 /// Lets the workers finish; after `drain` what still runs is handed back.

@@ -24,6 +24,7 @@ pub(super) async fn open(
         TransportKind::Embedded => {
             embedded(Path::new(&config.data.value), manifest, clock).await.map_err(|error| match error {
                 error @ TransportError::Io { .. } => HostError::Folder(error),
+                error @ TransportError::Damaged { .. } => HostError::Damaged(error),
                 error => HostError::Transport(error),
             })
         }

@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use http::StatusCode;
 use less_model::contract::Contract;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Shared;
@@ -17,7 +18,7 @@ use super::publish::{json_type, read};
 use super::subscription::{Found, find};
 use crate::clock::Timestamp;
 use crate::link::LinkStatus;
-use crate::message::MessageId;
+use crate::message::{MessageId, shown};
 use crate::transport::{
     DeadLetter, Guest, Layout, Ledger, Replay, ReplayLedger, Selection, Transport, TransportError,
 };
@@ -156,6 +157,7 @@ impl SubscriberStatus {
 
 impl From<DeadLetter> for ShownDeadLetter {
     fn from(letter: DeadLetter) -> Self {
+        let (body, not_json) = shown(&letter.message.body);
         Self {
             message_id: letter.message.id,
             reason: letter.reason,
@@ -165,7 +167,8 @@ impl From<DeadLetter> for ShownDeadLetter {
             history: letter.history,
             key: letter.message.key.clone(),
             attributes: letter.message.attributes.clone(),
-            body: serde_json::from_slice(&letter.message.body).unwrap_or(Value::Null),
+            body,
+            not_json,
         }
     }
 }
@@ -193,8 +196,17 @@ pub struct ShownDeadLetter {
     pub key: Option<String>,
     /// Its attributes.
     pub attributes: BTreeMap<String, String>,
-    /// Its body.
-    pub body: Value,
+    /// Its body, as it was published.
+    pub body: Box<RawValue>,
+    /// Whether the body is no JSON, and `body` a string with its text; left out where it is JSON.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_json: bool,
+}
+
+/// `GET /_less/dead-letters/{topic}/{subscriber}`.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct DeadLetters {
+    pub(crate) dead_letters: Vec<ShownDeadLetter>,
 }
 
 pub(super) fn failed(error: &TransportError) -> Problem {
@@ -246,13 +258,12 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Path((topic, subscriber)): Path<(String, String)>,
     Query(page): Query<Page>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<DeadLetters>, Problem> {
     let subscription = find(&shared, &topic, &subscriber).await?.index;
     let limit = page.limit.unwrap_or(100).clamp(1, 1000);
     let letters = shared.app.transport().dead_letters(subscription, page.after, limit).await;
-    let letters: Vec<ShownDeadLetter> =
-        letters.map_err(|error| failed(&error))?.into_iter().map(ShownDeadLetter::from).collect();
-    Ok(Json(json!({ "dead_letters": letters })))
+    let letters = letters.map_err(|error| failed(&error))?.into_iter();
+    Ok(Json(DeadLetters { dead_letters: letters.map(ShownDeadLetter::from).collect() }))
 }
 
 /// Which dead letters: `{"all": true}` or `{"ids": […]}`.

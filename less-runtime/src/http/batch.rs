@@ -40,8 +40,7 @@ pub(super) async fn publish(
     items: &[u8],
 ) -> Result<Vec<Value>, Problem> {
     let began = Instant::now();
-    let items: Vec<Item> = serde_json::from_slice(items)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "not-json", error.to_string()))?;
+    let items: Vec<Item> = serde_json::from_slice(items).map_err(|error| refused(&error))?;
     if items.len() > MAX_BATCH {
         let detail = format!("there are {} messages, the most is {MAX_BATCH}", items.len());
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail));
@@ -65,6 +64,14 @@ pub(super) async fn publish(
         }
     });
     Ok(shown.collect())
+}
+
+/// A batch that can't be read: no JSON, or JSON of another form.
+fn refused(error: &serde_json::Error) -> Problem {
+    let kind = if error.is_data() { "bad-batch" } else { "not-json" };
+    Problem::new(StatusCode::BAD_REQUEST, kind, error.to_string())
+        .with("line", error.line())
+        .with("column", error.column())
 }
 
 /// The way in for what workers publish: the same as over HTTP.

@@ -29,6 +29,7 @@ use less_model::config::{Config, Secret};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub(crate) use self::admin::DeadLetters;
 pub use self::admin::{ShownDeadLetter, Status, SubscriberStatus};
 use self::problem::Problem;
 use crate::app::App;

@@ -96,6 +96,8 @@ impl From<PublishError> for Problem {
             | PublishError::ShuttingDown
             | PublishError::NoApp { .. }
             | PublishError::NoAddress
+            | PublishError::Untrusted { .. }
+            | PublishError::BadUrl { .. }
             | PublishError::Unauthorized { .. }
             | PublishError::Refused { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)

@@ -80,6 +80,13 @@ fn permit(shared: &Shared) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> 
 
 /// Besides its meaning this keeps web pages out: a browser sends this type to another origin only after asking, and is never allowed.
 pub(super) fn json_type(headers: &HeaderMap) -> Result<(), Problem> {
+    if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        let coding = String::from_utf8_lossy(coding.as_bytes());
+        let detail =
+            format!("the body is encoded (`{coding}`): send it as it is, without `Content-Encoding`");
+        let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoded", detail);
+        return Err(problem.header(header::ACCEPT_ENCODING, "identity"));
+    }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {

@@ -38,3 +38,7 @@ pub(crate) fn connector(http: HttpConnector, _: &Trust, encrypted: bool) -> Resu
 pub(crate) fn explain(_: &io::Error) -> Option<String> {
     None
 }
+
+pub(crate) fn distrusts(_: &io::Error) -> bool {
+    false
+}

@@ -45,6 +45,15 @@ pub(crate) async fn connect(stream: TcpStream, host: &str, trust: &Trust) -> io:
     Ok(Box::new(stream))
 }
 
+/// Whether the other side's certificate was refused.
+pub(crate) fn distrusts(error: &io::Error) -> bool {
+    let Some(cause) = error.get_ref() else { return false };
+    match cause.downcast_ref::<io::Error>() {
+        Some(inner) => distrusts(inner),
+        None => matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))),
+    }
+}
+
 /// Why the other side is not believed, in more words than an error of rustls has.
 pub(crate) fn explain(error: &io::Error) -> Option<String> {
     let cause = error.get_ref()?;
@@ -61,7 +70,7 @@ pub(crate) fn explain(error: &io::Error) -> Option<String> {
     };
     Some(match certificate {
         // The latter is an authority of the same name with another key.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => "its certificate is signed by nobody who is trusted here\nhint: name a file with whom to trust: `ca` under `[external.APP]` in less.toml, LESS_CA for commands".to_owned(),
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => "its certificate is signed by nobody who is trusted here\nhint: name a file with whom to trust: `ca` under `[external.APP]` in less.toml, LESS_CA for commands and for programs that publish".to_owned(),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "its certificate has expired".to_owned()
         }

@@ -17,9 +17,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::registry::Entry;
 
 #[cfg(not(feature = "tls"))]
-pub(crate) use self::absent::{Acceptor, Connector, connect, connector, explain};
+pub(crate) use self::absent::{Acceptor, Connector, connect, connector, distrusts, explain};
 #[cfg(feature = "tls")]
-pub(crate) use self::client::{Connector, connect, connector, explain};
+pub(crate) use self::client::{Connector, connect, connector, distrusts, explain};
 #[cfg(feature = "tls")]
 pub(crate) use self::server::Acceptor;
 

@@ -122,6 +122,8 @@ fn a_change_replaces_the_processes_of_the_changed_subscriber_alone_and_charges_n
     write(&app.path("less/topics/t/changed/index.js"), "exports.process = (\n");
     let found = app.until("changed", "the error to be shown", |found| found["worker"]["error"].is_string());
     assert_eq!(found["worker"]["state"], "ready", "{found}");
+    let (code, printed) = shown(&app);
+    assert!(code == Some(1) && printed.contains("the newest `t/changed` can't be started"), "{printed}");
     app.publish("t", &[json!("still")]);
     until_logged("js still v2");
 

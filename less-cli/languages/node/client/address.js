@@ -62,15 +62,34 @@ function parse(text, from) {
   try {
     url = new URL(text);
   } catch {
-    throw noApp(`${from} holds \`${text}\`, which is no URL`);
+    if (!text.includes('://')) throw schemeless(text, from);
+    throw badUrl(`${from} holds \`${text}\`, which is no URL`);
   }
-  if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    throw noApp(`${from} holds \`${text}\`, which does not begin with http:// or https://`);
-  return url;
+  if (url.protocol === 'http:' || url.protocol === 'https:') return url;
+  // `localhost:4100` is a URL of the scheme `localhost`.
+  if (!text.includes('://')) throw schemeless(text, from);
+  throw badUrl(`${from} holds \`${text}\`, which does not begin with http:// or https://`);
+}
+
+function schemeless(text, from) {
+  return badUrl(`${from} holds \`${text}\`, where \`http://\` or \`https://\` is missing`, `http://${text}`);
+}
+
+function badUrl(message, hint = 'such as http://127.0.0.1:4100') {
+  return new PublishError(message, { type: 'urn:less:bad-url', hint });
 }
 
 function noApp(message, cause) {
   return new PublishError(message, { type: 'urn:less:no-app', hint: 'start it with `less dev`, or set LESS_URL to where it runs', cause });
 }
 
-module.exports = { address, forget, noApp };
+/** What answers shows a certificate that is not trusted: starting the app would not help. */
+function untrusted(message, cause) {
+  const hint =
+    cause.code === 'ERR_TLS_CERT_ALTNAME_INVALID'
+      ? 'set LESS_URL to a name that is in its certificate'
+      : 'start this program with NODE_EXTRA_CA_CERTS set to a file with whom to trust, PEM';
+  return new PublishError(message, { type: 'urn:less:untrusted', hint, cause });
+}
+
+module.exports = { address, forget, noApp, untrusted };

@@ -2,7 +2,7 @@
 
 const http = require('node:http');
 const https = require('node:https');
-const { address, forget, noApp } = require('./address.js');
+const { address, forget, noApp, untrusted } = require('./address.js');
 const { PublishError } = require('./errors.js');
 const { fromProblem } = require('./problem.js');
 
@@ -78,7 +78,7 @@ function attempt(base, topic, body, fresh = false) {
     };
     const fail = (cause, late) => {
       request.destroy();
-      if (!connected) finish({ disconnected: true, unsent: true, error: noApp(`no running app answers at ${place}: ${cause}`, late) });
+      if (!connected) finish({ disconnected: true, unsent: true, error: unreached(place, cause, late) });
       else if (idleSince.has(socket) && !(socket.bytesWritten > before)) finish({ disconnected: true, stale: true });
       else finish({ disconnected: true, error: unknownFate(place, cause, late) });
     };
@@ -129,6 +129,14 @@ function judge(place, topic, response, body) {
       hint: 'see that LESS_URL names the app, and nothing else',
     }),
   };
+}
+
+/** What OpenSSL and Node.js call a certificate that they refuse. */
+const REFUSED = /^(CERT_|ERR_TLS_CERT_|UNABLE_TO_(GET_ISSUER|VERIFY)|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_CERT|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH)/;
+
+function unreached(place, cause, error) {
+  if (REFUSED.test(error?.code)) return untrusted(`the app at ${place} is not trusted: ${cause}`, error);
+  return noApp(`no running app answers at ${place}: ${cause}`, error);
 }
 
 function unknownFate(place, cause, error) {

@@ -39,8 +39,6 @@ test('where no app runs, the error says how to start it', async (t) => {
       { '.less/data/address.json': addressFile(`http://127.0.0.1:${port}`) },
       `no running app answers at http://127.0.0.1:${port}: connection refused`,
     ],
-    [{ LESS_URL: 'localhost' }, {}, 'LESS_URL holds `localhost`, which is no URL'],
-    [{ LESS_URL: 'ftp://localhost' }, {}, 'LESS_URL holds `ftp://localhost`, which does not begin with http:// or https://'],
     [{ LESS_DATA: 'nowhere' }, { '.less/data/address.json': addressFile('http://127.0.0.1:1') }, 'no running app was found'],
   ];
   for (const [env, files, message] of ways) {
@@ -50,6 +48,20 @@ test('where no app runs, the error says how to start it', async (t) => {
       [error.name, error.type, error.hint, error.message],
       ['PublishError', 'urn:less:no-app', hint, `${message}\nhint: ${hint}`],
     );
+  }
+});
+
+test('a LESS_URL that is none is told as that, and one without a scheme what is missing', async (t) => {
+  const missing = (text) => [text, `LESS_URL holds \`${text}\`, where \`http://\` or \`https://\` is missing`, `http://${text}`];
+  for (const [url, message, hint] of [
+    missing('localhost'),
+    missing('localhost:21000'),
+    missing('127.0.0.1:4100'),
+    ['http://', 'LESS_URL holds `http://`, which is no URL', 'such as http://127.0.0.1:4100'],
+    ['ftp://localhost', 'LESS_URL holds `ftp://localhost`, which does not begin with http:// or https://', 'such as http://127.0.0.1:4100'],
+  ]) {
+    const [error] = await run(makeApp(t), PUBLISH, { env: { LESS_URL: url } });
+    assert.deepEqual([error.type, error.message], ['urn:less:bad-url', `${message}\nhint: ${hint}`]);
   }
 });
 

@@ -51,5 +51,10 @@ test('an app behind a proxy with TLS is reached below its path, over connections
   );
   assert.deepEqual([urls, connections], [Array(2).fill('/less/_less/topics/user_created/batch'), 1]);
   const [error] = await run(root, publish, { env: { LESS_URL: url } });
-  assert.match(error.message, /^no running app answers at https:\/\/localhost:\d+\/less: self-signed certificate\n/);
+  assert.match(error.message, /^the app at https:\/\/localhost:\d+\/less is not trusted: self-signed certificate\nhint: .*NODE_EXTRA_CA_CERTS/);
+  assert.equal(error.type, 'urn:less:untrusted');
+  // By another name than that in the certificate.
+  const elsewhere = { LESS_URL: url.replace('localhost', '127.0.0.1'), NODE_EXTRA_CA_CERTS: `${root}/cert.pem` };
+  const [misnamed] = await run(root, publish, { env: elsewhere });
+  assert.deepEqual([misnamed.type, misnamed.hint], ['urn:less:untrusted', 'set LESS_URL to a name that is in its certificate']);
 });

@@ -19,6 +19,18 @@ class Unreachable(Exception):
     """No connection: nothing was sent."""
 
 
+class Untrusted(Unreachable):
+    """The certificate is not trusted, or is for another host."""
+
+
+class BadUrl(Unreachable):
+    """There is nowhere to connect to."""
+
+    def __init__(self, problem, hint="such as http://127.0.0.1:4100"):
+        super().__init__(problem)
+        self.hint = hint
+
+
 class Broken(Exception):
     """The connection failed after sending began."""
 
@@ -64,6 +76,9 @@ class _Connection:
             if secure:
                 self._socket = ssl.create_default_context().wrap_socket(self._socket, server_hostname=host)
             self._socket.settimeout(ANSWER_TIMEOUT)
+        except ssl.SSLCertVerificationError as error:
+            self.close()
+            raise Untrusted(error.verify_message.rstrip(".")) from None
         except OSError as error:
             self.close()
             raise Unreachable(_reason(error, CONNECT_TIMEOUT)) from None
@@ -124,13 +139,15 @@ def _parse(url):
         parts = urlsplit(url.strip())
         port = parts.port
     except ValueError as error:
-        raise Unreachable(f"this is no URL: {error}") from None
+        raise BadUrl(f"this is no URL: {error}") from None
+    if "://" not in url:
+        raise BadUrl("`http://` or `https://` is missing", f"http://{url}")
     if parts.scheme not in ("http", "https"):
-        raise Unreachable("the URL must begin with http:// or https://")
+        raise BadUrl("it must begin with http:// or https://")
     if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
-        raise Unreachable("the URL must be http://host:port, or https, with a path at most")
+        raise BadUrl("it must be http://host:port, or https, with a path at most")
     if not url.isascii() or any(char <= " " for char in url.strip()):
-        raise Unreachable("the URL has characters that no URL has")
+        raise BadUrl("it has characters that no URL has")
     secure = parts.scheme == "https"
     return secure, parts.hostname, port or (443 if secure else 80), parts.path.rstrip("/"), parts.netloc
 

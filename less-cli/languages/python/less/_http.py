@@ -7,9 +7,11 @@ import json
 import os
 from urllib.parse import quote
 
-from less._connection import Broken, Connections, Unreachable
+from less._connection import BadUrl, Broken, Connections, Unreachable, Untrusted
 from less._address import NO_APP, START_IT, find
 from less._errors import PublishError, from_problem
+
+TRUST_IT = "set SSL_CERT_FILE to a file with whom to trust, PEM, and LESS_URL to a name that is in the certificate"
 
 _connections = Connections()
 
@@ -50,6 +52,10 @@ def _exchange(path, headers, body):
                 raise
             url = now
             return _connections.post(url, path, headers, body)
+    except BadUrl as error:
+        raise PublishError("urn:less:bad-url", f"`{url}` is no URL of an app: {error}", hint=error.hint) from None
+    except Untrusted as error:
+        raise PublishError("urn:less:untrusted", f"the app at {url} is not trusted: {error}", hint=TRUST_IT) from None
     except Unreachable as error:
         raise PublishError(NO_APP, f"no running app answers at {url}: {error}", hint=START_IT) from None
     except Broken as error:

@@ -127,7 +127,7 @@ class Requests(Http):
         context.load_cert_chain(certificate, key)
         app = self.app(context=context)
         os.environ["LESS_URL"] = f"https://localhost:{app.port}"
-        self.assertRegex(str(self.error()), "no running app answers at https://localhost:.*certificate")
+        self.assertRegex(str(self.error()), "the app at https://localhost:.* is not trusted: .*certificate")
         os.environ["SSL_CERT_FILE"] = certificate
         topics.other.publish(1)
         topics.other.publish(2)
@@ -291,7 +291,29 @@ class Failures(Http):
         ):
             with self.subTest(url):
                 os.environ["LESS_URL"] = url
-                self.assertEqual(self.error().type, "urn:less:no-app")
+                error = self.error()
+                self.assertEqual(error.type, "urn:less:bad-url")
+                self.assertNotIn("less dev", str(error))
+
+    def test_a_scheme_that_is_missing_is_named(self):
+        for url in ("localhost:21000", "127.0.0.1:4100", "localhost"):
+            with self.subTest(url):
+                os.environ["LESS_URL"] = url
+                self.assertEqual(
+                    str(self.error()),
+                    f"`{url}` is no URL of an app: `http://` or `https://` is missing\nhint: http://{url}",
+                )
+
+    def test_a_certificate_that_is_not_trusted_is_told_as_that(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        url = os.environ["LESS_URL"] = "https://127.0.0.1:%d" % listener.getsockname()[1]
+        refused = ssl.SSLCertVerificationError("refused")
+        refused.verify_message = "self-signed certificate"
+        with mock.patch.object(ssl.SSLContext, "wrap_socket", side_effect=refused):
+            error = self.error()
+        self.assertEqual(error.type, "urn:less:untrusted")
+        self.assertIn(f"the app at {url} is not trusted: self-signed certificate\nhint: set SSL_CERT_FILE", str(error))
 
     def test_a_failure_after_sending_says_that_the_outcome_is_unknown(self):
         for answer in (

@@ -5,7 +5,7 @@ use less_model::language::Language;
 use less_model::name::{AppName, SubscriberName, TopicName, nearest};
 use less_model::tree::App;
 
-use super::{is_new, usual, write};
+use super::{is_new, usual_handler, write};
 use crate::cli::ExitStatus;
 use crate::project::Project;
 use crate::{templates, ui};
@@ -49,10 +49,14 @@ pub(super) fn subscriber(
         Some(contract) => type_name(contract, &topic, name)?,
         None => None,
     };
-    let language = language.unwrap_or_else(|| usual(app));
-    let text = templates::handler(language, Some(&other), &topic, type_name.as_deref());
-    let file = language.handler_files()[0];
+    let usual = usual_handler(app, same);
+    let chosen = language.unwrap_or(usual.0);
+    let text = templates::handler(chosen, Some(&other), &topic, type_name.as_deref());
+    let file = chosen.handler_files()[0];
     write(project, &format!("less/external_topics/{other}/{topic}/{name}/{file}"), &text)?;
+    if language.is_none() {
+        ui::say(&usual.1);
+    }
     if contract.is_none() {
         ui::say(&format!(
             "without a contract of `{other}` its messages are any JSON: `less contract add {other}` while it runs here, or from a file or URL, gives them types"
