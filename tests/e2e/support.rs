@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -102,6 +102,7 @@ pub(crate) fn until<T>(what: &str, mut check: impl FnMut() -> Result<T, String>)
 pub(crate) struct Process {
     pub(crate) child: Child,
     printed: Arc<Mutex<String>>,
+    readers: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Process {
@@ -136,17 +137,18 @@ impl Process {
 
     fn reading(child: Child, streams: impl IntoIterator<Item = Box<dyn Read + Send>>) -> Self {
         let printed = Arc::new(Mutex::new(String::new()));
+        let mut readers = Vec::new();
         for stream in streams {
             let printed = Arc::clone(&printed);
-            std::thread::spawn(move || {
+            readers.push(std::thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
                     let mut printed = printed.lock().expect("no holder panics");
                     printed.push_str(&line);
                     printed.push('\n');
                 }
-            });
+            }));
         }
-        Self { child, printed }
+        Self { child, printed, readers }
     }
 
     pub(crate) fn printed(&self) -> String {
@@ -175,9 +177,22 @@ impl Process {
     /// Asks it to end, and expects that it does so well.
     pub(crate) fn terminate(mut self) -> String {
         self.signal("TERM");
+        let (status, printed) = self.end();
+        assert!(status.success(), "{status}\n{printed}");
+        printed
+    }
+
+    /// Waits until it has ended, and for the last of what it printed.
+    pub(crate) fn end(&mut self) -> (ExitStatus, String) {
         let status = self.child.wait().expect("its end can be waited for");
-        assert!(status.success(), "{status}\n{}", self.printed());
-        self.printed()
+        until("its output to end", || {
+            if self.readers.iter().all(std::thread::JoinHandle::is_finished) {
+                Ok(())
+            } else {
+                Err(self.printed())
+            }
+        });
+        (status, self.printed())
     }
 }
 

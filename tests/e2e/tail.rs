@@ -35,8 +35,8 @@ fn a_tail_shows_messages_until_it_has_enough_is_interrupted_or_the_app_stops() {
     for body in ["2", "3"] {
         assert_eq!(connection.post("/topics/ping", body).expect("an answer").status, 202);
     }
-    assert!(enough.child.wait().expect("its end").success());
-    let printed = enough.printed();
+    let (status, printed) = enough.end();
+    assert!(status.success(), "{printed}");
     let lines: Vec<Value> = printed.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     assert_eq!(lines.len(), 2, "{printed}");
     assert_eq!((&lines[0]["topic"], &lines[0]["message_id"]), (&"ping".into(), &id.as_str().into()));
@@ -50,8 +50,8 @@ fn a_tail_shows_messages_until_it_has_enough_is_interrupted_or_the_app_stops() {
     let shown = forever.wait_for("  3\n", 0);
     assert!(shown.contains(&format!("{id}  key=k  {{\"n\": 1}}")), "{shown}");
     server.terminate();
-    assert!(forever.child.wait().expect("its end").success());
-    assert!(forever.printed().contains("the app is stopping"), "{}", forever.printed());
+    let (status, printed) = forever.end();
+    assert!(status.success() && printed.contains("the app is stopping"), "{printed}");
 }
 
 #[test]
@@ -63,10 +63,7 @@ fn a_tail_whose_app_is_killed_says_that_it_has_gone() {
     let mut tail = tail(&app, &["ping"]);
     let killed = Command::new("kill").args(["-9", &server.child.id().to_string()]).status();
     assert!(killed.expect("kill can be started").success());
-    assert_eq!(tail.child.wait().expect("its end").code(), Some(2));
-    assert!(
-        tail.printed().contains(&format!("no running app answers at http://{address}")),
-        "{}",
-        tail.printed()
-    );
+    let (status, printed) = tail.end();
+    assert_eq!(status.code(), Some(2), "{printed}");
+    assert!(printed.contains(&format!("no running app answers at http://{address}")), "{printed}");
 }
