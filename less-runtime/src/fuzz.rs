@@ -290,6 +290,7 @@ impl Http {
             max_publishes: 100,
             header_timeout: PATIENCE,
             body_timeout: BODY_TIMEOUT,
+            linger: Duration::ZERO,
             drain: PATIENCE,
             metrics: Arc::new(Metrics::default()),
             workers: Vec::new(),

@@ -159,6 +159,7 @@ fn a_stage_is_drained_without_charging_attempts_and_survives_kills() {
 
     // Stopped in the middle, three times: what was begun is finished, the rest is handed back, and no attempt is charged.
     let mut process = start();
+    let mut log = String::new();
     publish(address, "n", &numbers(0, 300));
     for round in 1..=3 {
         until("work to go on", || {
@@ -167,12 +168,15 @@ fn a_stage_is_drained_without_charging_attempts_and_survives_kills() {
         });
         let printed = process.terminate();
         assert!(printed.contains("stopped; nothing is lost"), "{printed}");
+        log.push_str(&printed);
         process = start();
     }
     all(300, &process);
     for name in ["js", "py"] {
         let charged: Vec<_> = handled(name).into_iter().filter(|(_, attempt)| *attempt != 1).collect();
-        assert!(charged.is_empty(), "{name}: {charged:?}");
+        let again: Vec<_> =
+            handled(name).into_iter().filter(|(n, _)| charged.iter().any(|(c, _)| c == n)).collect();
+        assert!(charged.is_empty(), "{name}: {again:?}\n{log}{}", process.printed());
     }
 
     // Killed while handlers run: what they held comes again when its visibility ends.

@@ -10,6 +10,7 @@ use aws_sdk_sqs::types::Message;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+use super::admin;
 use super::envelope::{Dead, Received, read};
 use super::queue::{Queue, letter, seconds};
 use crate::clock::{Timestamp, millis};
@@ -22,6 +23,10 @@ const MOST: usize = 10;
 const LONGEST_HIDDEN: Duration = Duration::from_secs(12 * 3600);
 /// A receive that has waited for so long has found nothing: where messages wait, SQS answers at once.
 const IDLE: Duration = Duration::from_secs(3);
+/// How long after SQS has said that nothing waits a receive may still be answered.
+const LAST_LOOK: Duration = Duration::from_millis(200);
+/// How long after SQS has said that messages wait it is asked again.
+const NEXT_LOOK: Duration = Duration::from_secs(1);
 /// Waits after a receive that failed: from, to.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(20));
 
@@ -70,14 +75,14 @@ impl Drop for QueueConsumer {
         let queue = Arc::clone(&self.queue);
         let mut running = std::mem::take(&mut self.polls.get_mut().running);
         // A receive that is cut off may have been answered already: its messages would come again late, and charged. So only those are cut off
-        // that have waited for a while.
-        let idle_at = self.polls.get_mut().begun + IDLE;
+        // that have waited for a while, and where SQS says that nothing waits: it may be slow.
+        let mut look_at = self.polls.get_mut().begun + IDLE;
         let home = Arc::clone(&self.queue);
         home.spawn(async move {
-            let idle = tokio::time::sleep_until(idle_at.into());
-            tokio::pin!(idle);
+            let mut quiet = false;
             while !running.is_empty() {
                 tokio::select! {
+                    biased;
                     joined = running.join_next() => {
                         if let Some(Ok((_, Ok(messages)))) = joined {
                             // Dropped, they are handed back.
@@ -86,7 +91,15 @@ impl Drop for QueueConsumer {
                             }
                         }
                     }
-                    () = &mut idle => break,
+                    () = tokio::time::sleep_until(look_at.into()) => {
+                        if quiet {
+                            break;
+                        }
+                        let depth = admin::depth(&queue, &queue.address.url).await;
+                        // Who can't say it can't answer a receive either.
+                        quiet = !depth.is_ok_and(|[visible, ..]| visible > 0);
+                        look_at = Instant::now() + if quiet { LAST_LOOK } else { NEXT_LOOK };
+                    }
                 }
             }
         });
