@@ -11,7 +11,7 @@ use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::operation::receive_message::ReceiveMessageError;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 use super::Options;
 use super::batch::{Batcher, Failure, Rules};
@@ -78,9 +78,24 @@ pub(super) struct Queue {
     /// Whether it has a consumer.
     pub(super) taken: AtomicBool,
     past: Mutex<Past>,
-    /// Held by every task that still has something to tell; none once this is closed.
-    alive: Mutex<Option<mpsc::Sender<()>>>,
-    ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
+    /// How many tasks still have something to tell.
+    tasks: watch::Sender<usize>,
+}
+
+/// A task that is counted until it has ended, however that is.
+struct Running(watch::Sender<usize>);
+
+impl Running {
+    fn one_more(tasks: &watch::Sender<usize>) -> Self {
+        tasks.send_modify(|running| *running += 1);
+        Self(tasks.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.send_modify(|running| *running -= 1);
+    }
 }
 
 /// What this process remembers of messages that it has failed or handed back: SQS itself keeps only how often it handed them out.
@@ -124,7 +139,6 @@ impl Queue {
             })
         };
         let (copies, burials) = (sender(&address.url), sender(&address.dead_url));
-        let (alive, ended) = mpsc::channel(1);
         Self {
             sqs,
             address,
@@ -137,8 +151,7 @@ impl Queue {
             burials,
             taken: AtomicBool::new(false),
             past: Mutex::default(),
-            alive: Mutex::new(Some(alive)),
-            ended: tokio::sync::Mutex::new(ended),
+            tasks: watch::Sender::new(0),
         }
     }
 
@@ -209,20 +222,19 @@ impl Queue {
         }
     }
 
-    /// Does something that is waited for when this is closed.
+    /// Does something that is waited for when this is closed, also where it is begun by something that is waited for.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let running = Running::one_more(&self.tasks);
         self.home.spawn(async move {
             task.await;
-            drop(alive);
+            drop(running);
         });
     }
 
     /// Sends what is still to be sent, and takes nothing more.
     pub(super) async fn close(&self) {
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Nothing is ever sent: it ends when the last holder is gone.
-        while self.ended.lock().await.recv().await.is_some() {}
+        // An error means that the sender is gone, which is this.
+        let _ = self.tasks.subscribe().wait_for(|running| *running == 0).await;
         tokio::join!(self.copies.close(), self.burials.close());
         tokio::join!(self.deletes.close(), self.changes.close());
     }
@@ -277,7 +289,48 @@ pub(super) type Queues = Vec<Arc<Queue>>;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
+    use aws_sdk_sqs::config::{BehaviorVersion, Config};
+    use tokio::sync::oneshot;
+
     use super::*;
+
+    /// A queue that nobody is asked of.
+    fn queue() -> Arc<Queue> {
+        let config = Config::builder().behavior_version(BehaviorVersion::latest()).build();
+        let address = Address {
+            stage: "prod".to_owned(),
+            name: "q".to_owned(),
+            url: "http://127.0.0.1:1/q".to_owned(),
+            dead_name: "q-dlq".to_owned(),
+            dead_url: "http://127.0.0.1:1/q-dlq".to_owned(),
+            fifo: false,
+        };
+        Arc::new(Queue::new(Client::from_conf(config), address, Options::default(), Clock::System))
+    }
+
+    #[tokio::test]
+    async fn what_a_task_begins_after_the_end_has_begun_is_waited_for_as_well() {
+        let (queue, (first, waits)) = (queue(), oneshot::channel::<()>());
+        let (second, done) = (Arc::clone(&queue), Arc::new(AtomicBool::new(false)));
+        let told = Arc::clone(&done);
+        queue.spawn(async move {
+            let _ = waits.await;
+            second.spawn(async move {
+                tokio::task::yield_now().await;
+                told.store(true, Ordering::SeqCst);
+            });
+        });
+        let closing = Arc::clone(&queue);
+        let closed = tokio::spawn(async move { closing.close().await });
+        // It has begun to wait: nothing else runs on this thread before it does.
+        tokio::task::yield_now().await;
+        assert!(!closed.is_finished());
+        first.send(()).expect("somebody waits");
+        closed.await.expect("it closes");
+        assert!(done.load(Ordering::SeqCst));
+    }
 
     #[test]
     fn seconds_are_rounded_up() {
