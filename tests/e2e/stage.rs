@@ -62,7 +62,7 @@ fn lines(path: &Path) -> Vec<String> {
 }
 
 const MESSAGE: &str = "#[less::message]\npub struct Booked {\n    pub seat: u32,\n}\n";
-const HANDLER: &str = "use std::io::Write as _;\n\nuse less::topics::booked::Booked;\n\npub async fn process(m: Booked, context: less::Context) -> less::Result<()> {\n    let mut log = std::fs::OpenOptions::new().append(true).create(true).open(std::env::var(\"LOG\")?)?;\n    writeln!(log, \"NAME {} {} {}\", context.key().unwrap_or_default(), m.seat, context.attempt())?;\n    Ok(())\n}\n";
+const HANDLER: &str = "use std::io::Write as _;\n\nuse less::topics::booked::Booked;\n\npub async fn process(m: Booked, context: less::Context) -> less::Result<()> {\n    let mut log = std::fs::OpenOptions::new().append(true).create(true).open(std::env::var(\"LOG\")?)?;\n    // In one write: handlers run beside each other.\n    let line = format!(\"NAME {} {} {}\\n\", context.key().unwrap_or_default(), m.seat, context.attempt());\n    log.write_all(line.as_bytes())?;\n    Ok(())\n}\n";
 
 #[test]
 fn the_built_program_alone_runs_a_stage_that_was_deployed() {
