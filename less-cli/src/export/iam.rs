@@ -11,6 +11,16 @@ use serde_json::{Map, Value, json};
 /// Most characters of a managed policy, without spaces (IAM's limit).
 pub const MAX_POLICY: usize = 6_144;
 
+/// What a worker does with its queues, and with their dead letters, which it renews.
+const ALL_OF_A_QUEUE: [&str; 6] = [
+    "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:GetQueueUrl",
+    "sqs:ReceiveMessage",
+    "sqs:SendMessage",
+];
+
 /// Whom a policy is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -200,30 +210,8 @@ impl App<'_> {
     fn worker(&self) -> Vec<Statement> {
         vec![
             // What is delayed, and what is handed back later than SQS can, is sent again.
-            allow(
-                "Work",
-                &[
-                    "sqs:ChangeMessageVisibility",
-                    "sqs:DeleteMessage",
-                    "sqs:GetQueueAttributes",
-                    "sqs:GetQueueUrl",
-                    "sqs:ReceiveMessage",
-                    "sqs:SendMessage",
-                ],
-                self.queues(|subscriber| &subscriber.queue),
-            ),
-            allow(
-                "KeepDeadLetters",
-                &[
-                    "sqs:ChangeMessageVisibility",
-                    "sqs:DeleteMessage",
-                    "sqs:GetQueueAttributes",
-                    "sqs:GetQueueUrl",
-                    "sqs:ReceiveMessage",
-                    "sqs:SendMessage",
-                ],
-                self.queues(|subscriber| &subscriber.dead_letters),
-            ),
+            allow("Work", &ALL_OF_A_QUEUE, self.queues(|subscriber| &subscriber.queue)),
+            allow("KeepDeadLetters", &ALL_OF_A_QUEUE, self.queues(|subscriber| &subscriber.dead_letters)),
         ]
     }
 
