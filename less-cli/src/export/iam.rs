@@ -97,14 +97,14 @@ pub fn external(desired: &Desired) -> Map<String, Value> {
     topics.collect()
 }
 
-/// What SNS knows no resource for, and IAM therefore allows for all or for none (Service Authorization Reference, Amazon SNS): the region narrows it.
-fn allow_in(regions: &BTreeSet<String>, sid: &'static str, actions: &[&'static str]) -> Statement {
-    let condition = Some(json!({"StringEquals": {"aws:RequestedRegion": regions}}));
-    Statement { sid, actions: actions.to_vec(), resources: vec!["*".to_owned()], condition }
-}
-
 fn allow(sid: &'static str, actions: &[&'static str], resources: Vec<String>) -> Statement {
     Statement { sid, actions: actions.to_vec(), resources, condition: None }
+}
+
+/// Topics and their subscriptions. The Service Authorization Reference knows no resource for what is done to a subscription; AWS's refusals name the topic's
+/// ARN, and a subscription's own begins with it.
+fn with_subscriptions(topics: Vec<String>) -> Vec<String> {
+    topics.into_iter().flat_map(|topic| [format!("{topic}:*"), topic]).collect()
 }
 
 struct App<'a> {
@@ -132,6 +132,7 @@ impl App<'_> {
         // A long name keeps its first 54 characters.
         all.truncate(54);
         all.push('*');
+        // What begins like a topic's ARN is also the topic's subscriptions.
         let (topics, queues) = (self.site.topic_arn(&all), self.site.queue_arn(&all));
         let mut statements = self.subscribe();
         statements.extend([
@@ -140,12 +141,15 @@ impl App<'_> {
                 &[
                     "sns:CreateTopic",
                     "sns:DeleteTopic",
+                    "sns:GetSubscriptionAttributes",
                     "sns:GetTopicAttributes",
                     "sns:ListSubscriptionsByTopic",
                     "sns:ListTagsForResource",
+                    "sns:SetSubscriptionAttributes",
                     "sns:SetTopicAttributes",
                     "sns:Subscribe",
                     "sns:TagResource",
+                    "sns:Unsubscribe",
                 ],
                 vec![topics],
             ),
@@ -164,46 +168,45 @@ impl App<'_> {
                 ],
                 vec![queues],
             ),
-            // An account in a region is the narrowest that SQS takes.
+            // An account in a region is the narrowest that a list takes.
+            allow("FindTopicsThatLeft", &["sns:ListTopics"], vec![self.site.topic_arn("*")]),
             allow("FindQueuesThatLeft", &["sqs:ListQueues"], vec![self.site.queue_arn("*")]),
-            self.keep_subscriptions(),
         ]);
         statements
     }
 
-    /// Subscriptions are no resources of IAM, nor is the list of topics.
-    fn keep_subscriptions(&self) -> Statement {
-        let mut actions = vec![
-            "sns:GetSubscriptionAttributes",
-            "sns:ListTopics",
-            "sns:SetSubscriptionAttributes",
-            "sns:Unsubscribe",
-        ];
-        let mut regions = BTreeSet::from([self.site.region.clone()]);
-        if !self.topology.external.is_empty() {
-            actions.insert(1, "sns:ListSubscriptions");
-            regions.extend(self.topology.external.iter().filter_map(|other| other.at.region.clone()));
-        }
-        allow_in(&regions, "KeepSubscriptions", &actions)
-    }
-
     /// What who deploys does with other apps' topics.
     fn subscribe(&self) -> Vec<Statement> {
-        let arns = self.topology.external.iter().map(|other| {
-            let site = Site {
-                region: other.at.region.clone().unwrap_or_else(|| self.site.region.clone()),
-                account: other.at.account.clone().unwrap_or_else(|| self.site.account.clone()),
-            };
-            site.topic_arn(&other.topic.physical)
+        let sites = self.topology.external.iter().map(|other| Site {
+            region: other.at.region.clone().unwrap_or_else(|| self.site.region.clone()),
+            account: other.at.account.clone().unwrap_or_else(|| self.site.account.clone()),
         });
-        let arns: Vec<String> = arns.collect();
+        let sites: Vec<Site> = sites.collect();
+        let topics = self.topology.external.iter().map(|other| &other.topic.physical);
+        let arns: Vec<String> =
+            sites.iter().zip(topics).map(|(site, physical)| site.topic_arn(physical)).collect();
         // Whether a topic is FIFO is part of its name: where the one is missing, the other is looked for.
         let other_order =
             |arn: &String| arn.strip_suffix(".fifo").map_or_else(|| format!("{arn}.fifo"), str::to_owned);
         let both = arns.iter().flat_map(|arn| [arn.clone(), other_order(arn)]).collect();
+        // Whoever may not list a topic's subscriptions looks for them among his own, in the topic's region.
+        let regions: BTreeSet<String> = sites.into_iter().map(|site| site.region).collect();
+        let account = &self.site.account;
+        let own = |region| Site { region, account: account.clone() }.topic_arn("*");
         vec![
             allow("LookAtOtherApps", &["sns:GetTopicAttributes"], both),
-            allow("SubscribeToOtherApps", &["sns:ListSubscriptionsByTopic", "sns:Subscribe"], arns),
+            allow(
+                "SubscribeToOtherApps",
+                &[
+                    "sns:GetSubscriptionAttributes",
+                    "sns:ListSubscriptionsByTopic",
+                    "sns:SetSubscriptionAttributes",
+                    "sns:Subscribe",
+                    "sns:Unsubscribe",
+                ],
+                with_subscriptions(arns),
+            ),
+            allow("FindOwnSubscriptions", &["sns:ListSubscriptions"], regions.into_iter().map(own).collect()),
         ]
     }
 
@@ -248,7 +251,11 @@ impl App<'_> {
                 ],
                 self.archives(),
             ),
-            allow("TailTopics", &["sns:ListSubscriptionsByTopic", "sns:Subscribe"], self.topics()),
+            allow(
+                "TailTopics",
+                &["sns:ListSubscriptionsByTopic", "sns:Subscribe", "sns:Unsubscribe"],
+                with_subscriptions(self.topics()),
+            ),
             allow(
                 "TailQueues",
                 &[
@@ -264,7 +271,6 @@ impl App<'_> {
                 tails.collect(),
             ),
             allow("FindTails", &["sqs:ListQueues"], vec![self.site.queue_arn("*")]),
-            allow_in(&BTreeSet::from([self.site.region.clone()]), "EndTails", &["sns:Unsubscribe"]),
         ]
     }
 
@@ -377,34 +383,19 @@ mod tests {
         statements.flat_map(|s| s["Resource"].as_array().unwrap()).map(|arn| arn.as_str().unwrap()).collect()
     }
 
-    /// As the Service Authorization Reference has them: SNS's actions without a resource type.
-    const WITHOUT_RESOURCE: [&str; 5] = [
-        "sns:GetSubscriptionAttributes",
-        "sns:ListSubscriptions",
-        "sns:ListTopics",
-        "sns:SetSubscriptionAttributes",
-        "sns:Unsubscribe",
-    ];
-
     #[test]
-    fn everything_is_allowed_only_for_what_sns_knows_no_resource_for_and_in_one_region() {
+    fn no_resource_is_everything_and_only_lists_are_of_all_names() {
         for role in Role::ALL {
             for document in policies(role, &topology(2, 2), &site(), Some("alias/shop")) {
                 for statement in document["Statement"].as_array().unwrap() {
-                    let resources: Vec<&str> =
-                        statement["Resource"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-                    let known = |action: &Value| WITHOUT_RESOURCE.contains(&action.as_str().unwrap());
-                    let actions = statement["Action"].as_array().unwrap();
-                    if actions.iter().any(known) {
-                        assert!(actions.iter().all(known), "{role}: {statement}");
-                        assert_eq!(resources, ["*"], "{role}: {statement}");
-                        let region = &statement["Condition"]["StringEquals"]["aws:RequestedRegion"];
-                        assert_eq!(region, &json!(["eu-west-1"]), "{role}: {statement}");
-                        continue;
-                    }
-                    for arn in resources {
-                        assert_eq!(arn.split(':').nth(4), Some("111122223333"), "{role}: {arn}");
-                        assert_eq!(arn.split(':').nth(3), Some("eu-west-1"), "{role}: {arn}");
+                    let lists = statement["Action"].as_array().unwrap().iter().all(|action| {
+                        ["sns:ListTopics", "sqs:ListQueues"].contains(&action.as_str().unwrap())
+                    });
+                    for arn in statement["Resource"].as_array().unwrap() {
+                        let arn: Vec<&str> = arn.as_str().unwrap().splitn(6, ':').collect();
+                        assert_eq!(arn[3..5], ["eu-west-1", "111122223333"], "{role}: {arn:?}");
+                        let of_the_app = arn[5].starts_with("shop-prod-") || arn[2] == "kms";
+                        assert!(of_the_app || lists && arn[5] == "*", "{role}: {statement}");
                     }
                 }
             }
@@ -439,13 +430,9 @@ mod tests {
             found["Resource"].as_array().unwrap().clone()
         };
         assert_eq!(of("LookAtOtherApps"), [theirs.to_owned(), format!("{theirs}.fifo")]);
-        assert_eq!(of("SubscribeToOtherApps"), [theirs]);
-        assert_eq!(of("KeepSubscriptions"), ["*"]);
-        let keep = all.iter().flat_map(|all| all["Statement"].as_array().unwrap());
-        let keep = keep.into_iter().find(|statement| statement["Sid"] == "KeepSubscriptions").unwrap();
-        let regions = &keep["Condition"]["StringEquals"]["aws:RequestedRegion"];
-        assert_eq!(regions, &json!(["eu-west-1", "us-east-1"]));
-        assert!(keep["Action"].as_array().unwrap().contains(&json!("sns:ListSubscriptions")));
+        assert_eq!(of("SubscribeToOtherApps"), [format!("{theirs}:*"), theirs.to_owned()]);
+        // Where the topic's account does not show them.
+        assert_eq!(of("FindOwnSubscriptions"), ["arn:aws:sns:us-east-1:111122223333:*"]);
         // Its queues are this app's, and nobody here publishes to the topic.
         let worker = policies(Role::Worker, &topology, &site(), None);
         let queue = "arn:aws:sqs:eu-west-1:111122223333:shop-prod-topic0-s0";
