@@ -1,10 +1,12 @@
 //! The few things that the store asks of a disk, as a trait, so that tests can fail every one of them and cut the power between them.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use super::file::RealFile;
 
 /// A file's name, the file, and how much of it belongs to the snapshot.
 pub(super) type SnapshotPart = (String, Arc<dyn DiskFile>, u64);
@@ -41,6 +43,17 @@ pub(crate) trait DiskFile: Send + Sync {
     fn size(&self) -> io::Result<u64>;
     /// Cuts it to `size`.
     fn truncate(&self, size: u64) -> io::Result<()>;
+    /// Begins to lay out so many bytes behind what is laid out already: zeros on stable storage, in whose place comes what is written at the end. A file
+    /// that does not grow is synced for less. It is no promise, and nobody waits for it.
+    fn lay(&self, _bytes: u64) {}
+    /// How many bytes are laid out behind the end, or are about to be.
+    fn laid(&self) -> u64 {
+        0
+    }
+    /// Cuts off what is laid out.
+    fn trim(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A folder of the real file system.
@@ -59,12 +72,12 @@ impl Disk for RealDisk {
         let path = self.folder.join(name);
         let file =
             OpenOptions::new().create(true).truncate(true).read(true).write(true).mode(0o600).open(&path)?;
-        drop(file);
-        self.open(name)
+        Ok(Arc::new(RealFile::new(file, path)?))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(RealFile(OpenOptions::new().read(true).append(true).open(self.folder.join(name))?)))
+        let path = self.folder.join(name);
+        Ok(Arc::new(RealFile::new(OpenOptions::new().read(true).write(true).open(&path)?, path)?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -94,29 +107,5 @@ impl Disk for RealDisk {
 
     fn describe(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
-    }
-}
-
-struct RealFile(File);
-
-impl DiskFile for RealFile {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.0).write_all(bytes)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
-    }
-
-    fn truncate(&self, size: u64) -> io::Result<()> {
-        self.0.set_len(size)
     }
 }

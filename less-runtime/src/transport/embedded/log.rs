@@ -21,6 +21,10 @@ const MAGIC: &[u8; 8] = b"lesscp01";
 const CHECKPOINT_HEADER: usize = 20;
 /// What a disk damages at once, in bytes, about.
 const BLOCK: usize = 4096;
+/// How much is laid out behind the log's end at least and at most, in bytes; in small segments a quarter of one.
+const AHEAD: (u64, u64) = (256 << 10, 2 << 20);
+/// Where writes are larger, laying out costs more than it saves.
+const LARGE: u64 = 32 << 10;
 
 /// Where the log goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -40,6 +44,8 @@ pub(super) struct Log {
     segment_size: u64,
     /// What is to be written next.
     buffer: Vec<u8>,
+    /// How large writes are; a moving average.
+    usual: u64,
     /// The size of the segment before.
     before: u64,
     witness: Witness,
@@ -99,6 +105,7 @@ impl Log {
                 synced: 0,
                 segment_size,
                 buffer: Vec::new(),
+                usual: 0,
                 before: 0,
                 witness: Witness::default(),
                 unmarked: false,
@@ -114,7 +121,8 @@ impl Log {
             return Err(missing(&*disk, gap));
         }
         let saved = state.outline();
-        let (mut size, mut before, mut damaged) = (0, 0, half);
+        // With the zeros that a segment may end with, and without.
+        let (mut most, mut size, mut before, mut damaged) = (None, 0, 0, half);
         for segment in numbers {
             let file_name = name(segment);
             let failed = |action| {
@@ -125,7 +133,9 @@ impl Log {
             let file = disk.open(&file_name).map_err(failed("open"))?;
             before = size;
             if segment < first {
-                size = file.size().map_err(failed("read"))?;
+                let mut scanner = Scanner::new(Arc::clone(&file), segment, 0).map_err(failed("read"))?;
+                size = scanner.size().map_err(failed("read"))?;
+                most = Some(file.size().map_err(failed("read"))?);
             } else {
                 let synced = synced.filter(|synced| synced.segment == segment).map_or(0, |at| at.offset);
                 let from = from.filter(|from| from.segment == segment).map_or(0, |from| from.offset);
@@ -136,10 +146,11 @@ impl Log {
                     from,
                     synced,
                     last: segment == last,
-                    before,
+                    before: most,
                 };
                 let read = replay.run(&mut state)?;
                 size = read.size;
+                most = Some(size);
                 damaged |= read.damaged;
             }
             segments.files.write().unwrap_or_else(PoisonError::into_inner).insert(segment, file);
@@ -156,6 +167,7 @@ impl Log {
             synced: size,
             segment_size,
             buffer: Vec::new(),
+            usual: 0,
             before,
             witness: Witness::default(),
             unmarked: false,
@@ -242,6 +254,7 @@ impl Log {
             .append(&self.buffer)
             .map_err(|error| io_error(&*self.disk, "write", &name(self.segment), &error))?;
         self.size += self.buffer.len() as u64;
+        self.usual = (self.usual * 7 + self.buffer.len() as u64) / 8;
         self.buffer.clear();
         // One large write must not keep its memory for ever.
         self.buffer.shrink_to(1 << 20);
@@ -260,6 +273,21 @@ impl Log {
         Ok(())
     }
 
+    /// Has room laid out for what is written next, where there is little.
+    pub(super) fn lay(&self) {
+        let most = self.segment_size / 4;
+        let wanted = self.size.clamp(AHEAD.0, AHEAD.1).min(most);
+        let left = self.segment_size.saturating_sub(self.size);
+        let laid = self.current.laid();
+        if self.usual > LARGE || laid >= wanted / 2 || laid + wanted > left {
+            return;
+        }
+        // A disk that is nearly full has better use for it.
+        if self.disk.free().is_ok_and(|free| free / 16 > wanted) {
+            self.current.lay(wanted);
+        }
+    }
+
     /// Whether it is time for a new segment.
     pub(super) fn full(&self) -> bool {
         self.size >= self.segment_size
@@ -267,6 +295,8 @@ impl Log {
 
     /// Begins a new segment. Everything must be synced.
     pub(super) fn rotate(&mut self) -> Result<(), TransportError> {
+        let failed = |error| io_error(&*self.disk, "truncate", &name(self.segment), &error);
+        self.current.trim().map_err(failed)?;
         let segment = self.segment + 1;
         let file = begin_segment(&*self.disk, segment)?;
         self.segments
@@ -358,6 +388,13 @@ impl Log {
     }
 }
 
+impl Drop for Log {
+    /// Whoever opens it next writes where this one ends. What can't be cut off is found to be empty then.
+    fn drop(&mut self) {
+        let _ = self.current.trim();
+    }
+}
+
 fn begin_segment(disk: &dyn Disk, segment: u32) -> Result<Arc<dyn DiskFile>, TransportError> {
     let file_name = name(segment);
     let file = disk.create(&file_name).map_err(|error| io_error(disk, "create", &file_name, &error))?;
@@ -437,8 +474,8 @@ struct Replay<'a> {
     synced: u64,
     /// Whether it is the last one, which alone may have a torn end.
     last: bool,
-    /// The size of the segment before.
-    before: u64,
+    /// The size of the segment before, if there is one.
+    before: Option<u64>,
 }
 
 /// What came of it.
@@ -465,11 +502,10 @@ impl Replay<'_> {
                     let place =
                         Place { segment: self.segment, offset: u32::try_from(offset).unwrap_or(u32::MAX) };
                     let record = record::read(&payload);
-                    if let (Some(Record::Write { synced }), 0) = (&record, offset)
-                        && *synced > self.before
-                        && self.before > 0
+                    if let (Some(Record::Write { synced }), 0, Some(before)) = (&record, offset, self.before)
+                        && *synced > before
                     {
-                        self.tell(state, self.segment - 1, self.before, *synced);
+                        self.tell(state, self.segment - 1, before, *synced);
                         damaged = true;
                     }
                     if !record.is_some_and(|record| state.apply(&record, place, length)) {
@@ -500,6 +536,10 @@ impl Replay<'_> {
             }
         }
         let size = scanner.offset();
+        if self.last && self.file.size().map_err(failed("read"))? > size {
+            // Room that was laid out and not used.
+            self.file.truncate(size).map_err(failed("truncate"))?;
+        }
         if size < self.synced {
             self.tell(state, self.segment, size, self.synced);
             damaged = true;

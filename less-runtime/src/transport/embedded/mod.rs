@@ -13,6 +13,7 @@ mod consume;
 mod crowd;
 mod directory;
 mod disk;
+mod file;
 mod filters;
 mod guests;
 mod inbox;

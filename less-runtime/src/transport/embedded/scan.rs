@@ -26,6 +26,8 @@ pub(super) struct Scanner {
     file: Arc<dyn DiskFile>,
     segment: u32,
     size: u64,
+    /// Where the zeros begin that the file ends with, once it was asked.
+    blank: Option<u64>,
     /// What was read, and where in the file it begins.
     buffer: Vec<u8>,
     start: u64,
@@ -35,12 +37,12 @@ pub(super) struct Scanner {
 impl Scanner {
     pub(super) fn new(file: Arc<dyn DiskFile>, segment: u32, from: u64) -> io::Result<Self> {
         let size = file.size()?;
-        Ok(Self { file, segment, size, buffer: Vec::new(), start: from.min(size), at: 0 })
+        Ok(Self { file, segment, size, blank: None, buffer: Vec::new(), start: from.min(size), at: 0 })
     }
 
-    /// The file's size when this began.
-    pub(super) fn size(&self) -> u64 {
-        self.size
+    /// The file's size when this began, without what was only laid out.
+    pub(super) fn size(&mut self) -> io::Result<u64> {
+        self.blank()
     }
 
     /// Where the next frame begins.
@@ -57,13 +59,39 @@ impl Scanner {
         if let Some(length) = self.frame(MAX_PAYLOAD)? {
             return Ok(Some(self.take(length)));
         }
+        // Room that was laid out and not used, which no frame begins like.
+        let end = self.blank()?;
+        if from >= end {
+            return Ok(None);
+        }
         // Byte by byte to the next frame, or to the end.
         loop {
             self.at += 1;
-            if self.offset() >= self.size || self.frame(RESYNC)?.is_some() {
+            if self.offset() >= end || self.frame(RESYNC)?.is_some() {
                 return Ok(Some(Scanned::Damaged { from, to: self.offset() }));
             }
         }
+    }
+
+    /// Where the zeros begin that the file ends with.
+    fn blank(&mut self) -> io::Result<u64> {
+        if let Some(blank) = self.blank {
+            return Ok(blank);
+        }
+        let mut blank = self.size;
+        let mut buffer = vec![0; BLOCK];
+        while blank > 0 {
+            let block = &mut buffer[..usize::try_from(blank).unwrap_or(BLOCK).min(BLOCK)];
+            let start = blank - block.len() as u64;
+            self.file.read_at(block, start)?;
+            let used = block.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            blank = start + used as u64;
+            if used > 0 {
+                break;
+            }
+        }
+        self.blank = Some(blank);
+        Ok(blank)
     }
 
     fn take(&mut self, length: usize) -> Scanned {

@@ -503,6 +503,9 @@ impl Writer {
             _ => None,
         };
         self.answers.drain(..).for_each(Answer::send);
+        if wrote {
+            self.log.lay();
+        }
         if self.log.full() {
             self.log.sync()?;
             self.log.rotate()?;

@@ -33,9 +33,11 @@ const SECTOR: usize = 512;
 /// What was stored, and where.
 pub(super) struct Stored {
     pub(super) disk: Arc<FaultDisk>,
+    /// The same with the room that was laid out when the power was cut.
+    pub(super) crashed: Arc<FaultDisk>,
     clock: ManualClock,
     options: Options,
-    bodies: Vec<String>,
+    pub(super) bodies: Vec<String>,
     /// The bytes that each message takes, by file.
     frames: BTreeMap<String, Vec<(Range<usize>, u64)>>,
     subscriptions: Vec<Subscription>,
@@ -62,7 +64,7 @@ pub(super) async fn stored(options: Options, size: usize, body: &str) -> Stored 
     let mut store = open_first(&disk, &options, &clock);
     let mut bodies = Vec::new();
     let mut consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
-    let full = |disk: &FaultDisk| logs(disk).iter().map(|name| disk.len(name)).sum::<usize>() >= size;
+    let full = |disk: &FaultDisk| logs(disk).iter().map(|name| used(disk, name)).sum::<usize>() >= size;
     while !full(&disk) || end(&disk).offset == 0 || bodies.len() <= 18 {
         // Each of these ends with a checkpoint. What follows is read from the log, up to where the witness says.
         if let Some(past) = bodies.len().checked_sub(9).filter(|past| *past <= 9) {
@@ -111,6 +113,11 @@ pub(super) async fn stored(options: Options, size: usize, body: &str) -> Stored 
     }
     let left = disk.after_power_cut(Unsynced::Lost);
     drop((consumer, store));
+    let crashed = left.after_power_cut(Unsynced::Kept);
+    for name in logs(&left) {
+        let used = used(&left, &name);
+        left.edit(&name, |bytes| bytes.truncate(used));
+    }
     let frames = logs(&left).into_iter().map(|name| (name.clone(), frames(&left, &name))).collect();
     let (_, state) = Log::open(left.after_power_cut(Unsynced::Kept), 1 << 30).expect("it opens");
     let subscriptions = subscriptions(&state);
@@ -124,7 +131,7 @@ pub(super) async fn stored(options: Options, size: usize, body: &str) -> Stored 
         "friends:count false true",
     ];
     assert_eq!(subscriptions.iter().map(told).collect::<Vec<_>>(), expected);
-    Stored { disk: left, clock, options, bodies, frames, subscriptions }
+    Stored { disk: left, crashed, clock, options, bodies, frames, subscriptions }
 }
 
 /// Another app's subscribers: they come, with a filter and without one, handle some, get another filter; one goes, and comes anew.
@@ -190,14 +197,22 @@ pub(super) fn open_as(
     open_disk(disk, layout, options.clone(), clock, None).expect("it opens")
 }
 
-fn logs(disk: &FaultDisk) -> Vec<String> {
+pub(super) fn logs(disk: &FaultDisk) -> Vec<String> {
     disk.list().expect("it can be listed").into_iter().filter(|name| number(name).is_some()).collect()
 }
 
 /// Where the log ends.
 fn end(disk: &FaultDisk) -> Position {
     let segment = logs(disk).iter().filter_map(|name| number(name)).max().expect("a log");
-    Position { segment, offset: disk.len(&super::super::log::name(segment)) as u64 }
+    Position { segment, offset: used(disk, &super::super::log::name(segment)) as u64 }
+}
+
+/// How much of a segment is written: what is laid out behind that is not counted.
+pub(super) fn used(disk: &FaultDisk, name: &str) -> usize {
+    let file = disk.open(name).expect("it is there");
+    let mut scanner = Scanner::new(file, number(name).expect("a log"), 0).expect("it can be read");
+    while scanner.next().expect("it can be read").is_some() {}
+    usize::try_from(scanner.offset()).expect("it is small")
 }
 
 /// Where the messages of a segment are.
@@ -228,7 +243,13 @@ impl Stored {
     }
 
     /// Holds a folder in which these bytes of a file were changed against what was stored. Returns the messages that are lost.
-    fn look(&self, disk: &Arc<FaultDisk>, name: &str, bytes: &Range<usize>, what: &str) -> BTreeSet<u64> {
+    pub(super) fn look(
+        &self,
+        disk: &Arc<FaultDisk>,
+        name: &str,
+        bytes: &Range<usize>,
+        what: &str,
+    ) -> BTreeSet<u64> {
         self.look_at(disk, name, &self.hit(name, bytes), what)
     }
 
@@ -259,7 +280,13 @@ impl Stored {
     }
 
     /// Reads every message: it is what was published, or is told as damaged.
-    fn read(&self, log: &Log, state: &mut State, hit: &BTreeSet<u64>, what: &str) -> BTreeSet<u64> {
+    pub(super) fn read(
+        &self,
+        log: &Log,
+        state: &mut State,
+        hit: &BTreeSet<u64>,
+        what: &str,
+    ) -> BTreeSet<u64> {
         let mut lost = BTreeSet::new();
         let topic = &state.topics[0];
         let mut seq = 0;
@@ -291,7 +318,7 @@ impl Stored {
     }
 
     /// Opens the store and handles everything: `b`, which had nothing of it before, gets what is not lost, in order; the rest is counted as corrupt.
-    async fn drain(&self, disk: &Arc<FaultDisk>, lost: &BTreeSet<u64>, what: &str) {
+    pub(super) async fn drain(&self, disk: &Arc<FaultDisk>, lost: &BTreeSet<u64>, what: &str) {
         let store = open_with(disk, &self.options, &self.clock);
         let consumer = store.consumer(SubscriptionIndex(1)).await.expect("a consumer");
         let expected: Vec<&String> = (0_u64..)
@@ -500,7 +527,7 @@ async fn a_message_that_rots_while_the_store_is_open_is_counted_as_corrupt_and_t
     let (disk, clock) = (Arc::new(FaultDisk::default()), ManualClock::new(NOON));
     let store = open(&disk, &layout(&["a"]), &clock).expect("it opens");
     store.publish(TopicIndex(0), vec![message(&clock, "\"first\"")]).await.remove(0).expect("a receipt");
-    let end = disk.len(LOG);
+    let end = used(&disk, LOG);
     store.publish(TopicIndex(0), vec![message(&clock, "\"second\"")]).await.remove(0).expect("a receipt");
     disk.flip(LOG, end * 8 - 20);
     let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::disk::{Disk, DiskFile};
@@ -29,7 +31,45 @@ pub(super) enum Unsynced {
 #[derive(Debug, Default, Clone)]
 struct File {
     bytes: Vec<u8>,
-    synced: usize,
+    /// What a power cut leaves.
+    synced: Vec<u8>,
+    /// What was written and not synced.
+    dirty: Range<usize>,
+}
+
+impl File {
+    /// Writes over what is there, and beyond it.
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        let until = at + bytes.len();
+        self.bytes.resize(self.bytes.len().max(until), 0);
+        self.bytes[at..until].copy_from_slice(bytes);
+        self.dirty = if self.dirty.is_empty() { at..until } else { self.dirty.start.min(at)..until };
+    }
+
+    fn sync(&mut self) {
+        self.synced.clone_from(&self.bytes);
+        self.dirty = 0..0;
+    }
+
+    /// What is there when the power is back.
+    fn after_power_cut(&mut self, unsynced: Unsynced) {
+        let Range { start, end } = self.dirty.clone();
+        match unsynced {
+            Unsynced::Kept => {}
+            Unsynced::Lost => self.bytes.clone_from(&self.synced),
+            Unsynced::Torn => {
+                let half = start + (end - start) / 2;
+                let kept = self.bytes[..half].to_vec();
+                self.bytes.clone_from(&self.synced);
+                if !self.dirty.is_empty() {
+                    self.bytes.resize(self.bytes.len().max(half), 0);
+                    self.bytes[..half].copy_from_slice(&kept);
+                }
+            }
+            Unsynced::Reordered => self.bytes[start..end].iter_mut().take(16).for_each(|byte| *byte = 0),
+        }
+        self.sync();
+    }
 }
 
 #[derive(Debug, Default)]
@@ -105,7 +145,7 @@ impl FaultDisk {
         let id = inner.names[name];
         if let Some(file) = inner.files.get_mut(&id) {
             change(&mut file.bytes);
-            file.synced = file.bytes.len();
+            file.sync();
         }
     }
 
@@ -120,21 +160,7 @@ impl FaultDisk {
         let inner = lock(&self.inner);
         let names = inner.synced_names.clone();
         let mut files = inner.files.clone();
-        for file in files.values_mut() {
-            let tail = file.bytes.len() - file.synced.min(file.bytes.len());
-            match unsynced {
-                Unsynced::Lost => file.bytes.truncate(file.synced),
-                Unsynced::Kept => {}
-                Unsynced::Torn => file.bytes.truncate(file.synced + tail / 2),
-                Unsynced::Reordered => {
-                    let start = file.synced;
-                    for byte in file.bytes.iter_mut().skip(start).take(16) {
-                        *byte = 0;
-                    }
-                }
-            }
-            file.synced = file.bytes.len();
-        }
+        files.values_mut().for_each(|file| file.after_power_cut(unsynced));
         let next = inner.next;
         let inner = Inner { files, synced_names: names.clone(), names, next, ..Inner::default() };
         Arc::new(Self { inner: Arc::new(Mutex::new(inner)) })
@@ -144,6 +170,14 @@ impl FaultDisk {
 struct Handle {
     inner: Arc<Mutex<Inner>>,
     id: u64,
+    /// Where it writes.
+    end: AtomicUsize,
+}
+
+impl Handle {
+    fn end(&self) -> usize {
+        self.end.load(Ordering::Relaxed)
+    }
 }
 
 fn not_found() -> io::Error {
@@ -158,14 +192,15 @@ impl Disk for FaultDisk {
         inner.next += 1;
         inner.files.insert(id, File::default());
         inner.names.insert(name.to_owned(), id);
-        Ok(Arc::new(Handle { inner: Arc::clone(&self.inner), id }))
+        Ok(Arc::new(Handle { inner: Arc::clone(&self.inner), id, end: AtomicUsize::new(0) }))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let inner = lock(&self.inner);
         inner.alive()?;
         let id = *inner.names.get(name).ok_or_else(not_found)?;
-        Ok(Arc::new(Handle { inner: Arc::clone(&self.inner), id }))
+        let end = AtomicUsize::new(inner.files[&id].bytes.len());
+        Ok(Arc::new(Handle { inner: Arc::clone(&self.inner), id, end }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -211,7 +246,8 @@ impl DiskFile for Handle {
         if let Some(file) = inner.files.get_mut(&self.id) {
             // A write that fails may have written some of it.
             let some = if result.is_ok() { bytes.len() } else { bytes.len() / 2 };
-            file.bytes.extend_from_slice(&bytes[..some]);
+            file.write(self.end(), &bytes[..some]);
+            self.end.fetch_add(some, Ordering::Relaxed);
         }
         result
     }
@@ -220,7 +256,7 @@ impl DiskFile for Handle {
         let mut inner = lock(&self.inner);
         inner.call()?;
         if let Some(file) = inner.files.get_mut(&self.id) {
-            file.synced = file.bytes.len();
+            file.sync();
         }
         Ok(())
     }
@@ -230,7 +266,8 @@ impl DiskFile for Handle {
         inner.alive()?;
         let file = inner.files.get(&self.id).ok_or_else(not_found)?;
         let start = usize::try_from(offset).map_err(io::Error::other)?;
-        let bytes = file.bytes.get(start..start + buffer.len());
+        let until = start + buffer.len();
+        let bytes = file.bytes.get(start..until).filter(|_| until <= self.end());
         buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
@@ -238,16 +275,40 @@ impl DiskFile for Handle {
     fn size(&self) -> io::Result<u64> {
         let inner = lock(&self.inner);
         inner.alive()?;
-        inner.files.get(&self.id).map(|file| file.bytes.len() as u64).ok_or_else(not_found)
+        Ok(self.end() as u64)
     }
 
     fn truncate(&self, size: u64) -> io::Result<()> {
         let mut inner = lock(&self.inner);
         inner.call()?;
+        let size = usize::try_from(size).map_err(io::Error::other)?;
+        self.end.store(size, Ordering::Relaxed);
         if let Some(file) = inner.files.get_mut(&self.id) {
-            file.bytes.truncate(usize::try_from(size).map_err(io::Error::other)?);
-            file.synced = file.synced.min(file.bytes.len());
+            file.bytes.truncate(size);
+            file.synced.truncate(size);
+            file.dirty = file.dirty.start.min(size)..file.dirty.end.min(size);
         }
         Ok(())
+    }
+
+    fn lay(&self, bytes: u64) {
+        let mut inner = lock(&self.inner);
+        if inner.alive().is_err() {
+            return;
+        }
+        if let Some(file) = inner.files.get_mut(&self.id) {
+            for all in [&mut file.bytes, &mut file.synced] {
+                all.resize(all.len().max(self.end()) + usize::try_from(bytes).unwrap_or(0), 0);
+            }
+        }
+    }
+
+    fn laid(&self) -> u64 {
+        let inner = lock(&self.inner);
+        inner.files.get(&self.id).map_or(0, |file| (file.bytes.len() - self.end()) as u64)
+    }
+
+    fn trim(&self) -> io::Result<()> {
+        if self.laid() > 0 { self.truncate(self.end() as u64) } else { Ok(()) }
     }
 }

@@ -8,6 +8,7 @@ mod filtered;
 mod folder;
 mod golden;
 mod guests;
+mod laid;
 mod model;
 mod relied;
 mod restore;

@@ -125,7 +125,7 @@ impl Scan {
                         Verdict::Rotten
                     };
                     if verdict == Verdict::Torn {
-                        self.torn = scanner.size() - from;
+                        self.torn = scanner.size().map_err(failed)?.saturating_sub(from);
                         self.bytes += from;
                         return Ok(from);
                     }
