@@ -279,7 +279,8 @@ impl Log {
         let wanted = self.size.clamp(AHEAD.0, AHEAD.1).min(most);
         let left = self.segment_size.saturating_sub(self.size);
         let laid = self.current.laid();
-        if self.usual > LARGE || laid >= wanted / 2 || laid + wanted > left {
+        // What is laid out is synced, and with it what was written before.
+        if Mutant::NoSync.on() || self.usual > LARGE || laid >= wanted / 2 || laid + wanted > left {
             return;
         }
         // A disk that is nearly full has better use for it.

@@ -13,8 +13,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::process::PATIENCE;
 
 /// System calls by which a store changes its folder.
-pub(crate) const CALLS: [&str; 8] =
-    ["write", "fdatasync", "fsync", "openat", "rename", "ftruncate", "unlink", "mkdir"];
+pub(crate) const CALLS: [&str; 9] =
+    ["write", "pwrite64", "fdatasync", "fsync", "openat", "rename", "ftruncate", "unlink", "mkdir"];
 
 /// Log files whose calls are looked for.
 const SEGMENTS: u32 = 32;
