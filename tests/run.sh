@@ -135,7 +135,7 @@ step deny deny
 step languages claims finish languages
 step types tests/types.sh
 step exports tests/exports.sh
-step test tests/aws/servers.sh cargo test --locked --workspace --all-features
+step test tests/aws/servers.sh tests/suites.sh
 step mutants tests/mutants.sh
 step faults claims tests/faults.sh
 step fuzz tests/fuzz.sh 8
