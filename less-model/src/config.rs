@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::manifest::{AwsLayer, ExternalLayer, HttpLayer, Layer, Settings, TlsFiles, TransportKind};
-use crate::name::{AppName, NameError, StageName};
+use crate::name::{AppName, NameError, StageName, nearest};
 use crate::quantity::Span;
 
 /// Default address.
@@ -140,6 +140,20 @@ pub enum ConfigError {
         /// What is wrong with it.
         error: NameError,
     },
+    /// The app has stages, and none of this name: a misspelt one would run on the embedded broker instead of where its own table says.
+    #[error(
+        "there is no stage `{stage}` in less.toml, which {from} says{}\nhint: write `[stages.{stage}]` there, if only the line, or one of its stages: {}",
+        nearest(stage.as_str(), known.iter().map(StageName::as_str)).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default(),
+        known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    )]
+    UnknownStage {
+        /// What was given.
+        stage: StageName,
+        /// By whom.
+        from: Source,
+        /// Those that there are.
+        known: Vec<StageName>,
+    },
     /// Not an address.
     #[error(
         "`{value}` from {from} is no address\nhint: write an IP address and a port, such as `127.0.0.1:4100`"
@@ -215,6 +229,12 @@ pub fn resolve(
         }
         aws = layer.aws.clone();
         layers.push((layer, source));
+    } else if let Some(Sourced { value: stage, source: from }) = &stage
+        && stage.as_str() != DEFAULT_STAGE
+        && !settings.stages.is_empty()
+    {
+        let (stage, from, known) = (stage.clone(), from.clone(), settings.stages.keys().cloned().collect());
+        errors.push(ConfigError::UnknownStage { stage, from, known });
     }
     layers.push((&settings.base, Source::File));
 
@@ -316,6 +336,27 @@ mod tests {
         let stage = ("https://a.example".to_owned(), "less.toml [stages.production]".to_owned());
         assert_eq!(said(url(None)), stage);
         assert_eq!(said(url(Some("http://b"))), ("http://b".to_owned(), "LESS_URL".to_owned()));
+    }
+
+    #[test]
+    fn a_stage_that_is_not_there_is_an_error_where_there_are_others() {
+        let with = |settings: &Settings, stage: Option<&str>| {
+            let env = |name: &str| stage.filter(|_| name == "LESS_STAGE").map(str::to_owned);
+            resolve(settings, &Flags::default(), env).map(|config| config.stage.value.to_string())
+        };
+        let errors = with(&settings(), Some("prodution")).unwrap_err();
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            errors,
+            [
+                "there is no stage `prodution` in less.toml, which LESS_STAGE says; did you mean `production`?\nhint: write `[stages.prodution]` there, if only the line, or one of its stages: `production`"
+            ]
+        );
+        assert_eq!(with(&settings(), Some("production")), Ok("production".to_owned()));
+        // The default needs no table, nor does any where there is none.
+        assert_eq!(with(&settings(), None), Ok("dev".to_owned()));
+        assert_eq!(with(&settings(), Some("dev")), Ok("dev".to_owned()));
+        assert_eq!(with(&Settings::default(), Some("live")), Ok("live".to_owned()));
     }
 
     #[test]

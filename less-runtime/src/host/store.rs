@@ -22,7 +22,12 @@ pub(super) async fn open(
 ) -> Result<Arc<dyn Transport>, HostError> {
     match config.transport.value {
         TransportKind::Embedded => {
-            embedded(Path::new(&config.data.value), manifest, clock).await.map_err(|error| match error {
+            let opened = embedded(Path::new(&config.data.value), manifest, clock).await;
+            let (stage, data) = (&config.stage.value, &config.data.value);
+            if opened.is_ok() {
+                tracing::info!(target: "less_runtime", "stage `{stage}` on the embedded broker, {data}");
+            }
+            opened.map_err(|error| match error {
                 error @ TransportError::Io { .. } => HostError::Folder(error),
                 error @ TransportError::Damaged { .. } => HostError::Damaged(error),
                 error => HostError::Transport(error),

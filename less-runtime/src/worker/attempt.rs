@@ -117,12 +117,19 @@ pub(super) async fn conclude(worker: &Worker, attempt: Attempt, outcome: Outcome
 
 /// Ends a message whose attempts were all used up by processes that ended during them: it is not begun again.
 pub(super) async fn give_up(worker: &Worker, attempt: Attempt) {
-    let error = AttemptError {
-        kind: AttemptErrorKind::Crash,
-        message: format!("the process ended during attempt {}", attempt.delivery.attempt() - 1),
-        at: worker.clock.now(),
+    let Attempt { delivery, alive, .. } = attempt;
+    let last = delivery.attempt() - 1;
+    let message = match delivery.lease() {
+        None => format!("the process ended during attempt {last}"),
+        // The attempt was charged when the message was handed over, which the process may not have lived to see.
+        Some(_) => {
+            format!("the process that had received it for attempt {last} ended, perhaps before that began")
+        }
     };
-    told(worker, attempt.delivery.dead_letter(DeadReason::MaxAttempts, error).await);
+    let error = AttemptError { kind: AttemptErrorKind::Crash, message, at: worker.clock.now() };
+    telemetry::failed(&worker.label, delivery.message().id, last, &error, "it is a dead letter now");
+    told(worker, delivery.dead_letter(DeadReason::MaxAttempts, error).await);
+    drop(alive);
 }
 
 async fn wait(

@@ -15,7 +15,9 @@ use super::envelope::{Dead, Received, read};
 use super::queue::{Queue, letter, seconds};
 use crate::clock::{Timestamp, millis};
 use crate::message::{MessageId, StoredMessage};
-use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, Renewal, TransportError};
+use crate::transport::{
+    AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Renewal, TransportError,
+};
 
 /// Most messages that SQS hands out at once.
 const MOST: usize = 10;
@@ -409,9 +411,10 @@ impl Ending {
         let queue = &self.queue;
         let message = &self.received.message;
         let mut envelope = self.received.envelope.clone();
+        // The receive that found no attempts left was none.
+        envelope.attempts = self.attempt - u32::from(error.kind == AttemptErrorKind::Crash);
         queue.remember(message.id, |past| past.history.push(error));
         envelope.history.append(&mut queue.remembered(message.id).history);
-        envelope.attempts = self.attempt;
         envelope.due = None;
         envelope.dead = Some(Dead { reason, at: queue.clock.now() });
         // A group of its own: dead letters do not wait for each other. Never deduplicated: it may die again soon after it was released.

@@ -160,7 +160,9 @@ impl FaultDisk {
         let inner = lock(&self.inner);
         let names = inner.synced_names.clone();
         let mut files = inner.files.clone();
-        files.values_mut().for_each(|file| file.after_power_cut(unsynced));
+        for file in files.values_mut() {
+            file.after_power_cut(unsynced);
+        }
         let next = inner.next;
         let inner = Inner { files, synced_names: names.clone(), names, next, ..Inner::default() };
         Arc::new(Self { inner: Arc::new(Mutex::new(inner)) })
