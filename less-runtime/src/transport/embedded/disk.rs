@@ -72,12 +72,12 @@ impl Disk for RealDisk {
         let path = self.folder.join(name);
         let file =
             OpenOptions::new().create(true).truncate(true).read(true).write(true).mode(0o600).open(&path)?;
-        Ok(Arc::new(RealFile::new(file, path)?))
+        Ok(Arc::new(RealFile::new(file)?))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let path = self.folder.join(name);
-        Ok(Arc::new(RealFile::new(OpenOptions::new().read(true).write(true).open(&path)?, path)?))
+        let file = OpenOptions::new().read(true).write(true).open(self.folder.join(name))?;
+        Ok(Arc::new(RealFile::new(file)?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,7 @@ static ZEROS: [u8; PIECE] = [0; PIECE];
 
 pub(super) struct RealFile {
     shared: Arc<Shared>,
+    /// Leads to this very file, whatever has its name by now.
     path: PathBuf,
     /// Whether its file system gains by it.
     gains: bool,
@@ -78,7 +80,8 @@ impl Shared {
 }
 
 impl RealFile {
-    pub(super) fn new(file: File, path: PathBuf) -> io::Result<Self> {
+    pub(super) fn new(file: File) -> io::Result<Self> {
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         let end = file.metadata()?.len();
         let ends = Mutex::new(Ends { end, laid: end, wanted: end });
         let gains = gains(&file);
@@ -88,9 +91,17 @@ impl RealFile {
 
     /// One that lays out room on whatever file system.
     #[cfg(test)]
-    pub(super) fn laying(file: File, path: PathBuf) -> io::Result<Self> {
-        let mut file = Self::new(file, path)?;
+    pub(super) fn laying(file: File) -> io::Result<Self> {
+        let mut file = Self::new(file)?;
         file.gains = true;
+        Ok(file)
+    }
+
+    /// One whose attempts to lay out fail.
+    #[cfg(test)]
+    pub(super) fn failing(file: File) -> io::Result<Self> {
+        let mut file = Self::laying(file)?;
+        file.path = PathBuf::from("/nowhere/to/be/found");
         Ok(file)
     }
 
