@@ -43,6 +43,8 @@ struct Inner {
     watched: bool,
     /// How many messages lanes have taken, and how many that were when the watchdog looked last.
     taken: (u64, u64),
+    /// How often in a row the watchdog found something blocked.
+    strikes: u32,
     /// Nothing more will come.
     closed: bool,
     /// Gone once nothing waits and nothing more will come.
@@ -50,7 +52,11 @@ struct Inner {
 }
 
 /// One lane.
-struct Lane(Mutex<Now>);
+struct Lane {
+    now: Mutex<Now>,
+    /// Whether it has a thread of its own, and ends as soon as there is another lane.
+    stands_in: bool,
+}
 
 /// What a lane does now.
 enum Now {
@@ -80,6 +86,7 @@ impl Lanes {
             lanes: Vec::new(),
             watched: false,
             taken: (0, 0),
+            strikes: 0,
             closed: false,
             alive: Some(alive),
         };
@@ -119,7 +126,7 @@ impl Lanes {
         // A handler that takes its time gets more than one thread.
         let wanted =
             if self.usual.load(Ordering::Relaxed) > SLOW { inner.waiting.len().min(MOST) } else { 1 };
-        let begin: Vec<Arc<Lane>> = (inner.lanes.len()..wanted).map(|_| Lane::new()).collect();
+        let begin: Vec<Arc<Lane>> = (inner.lanes.len()..wanted).map(|_| Lane::new(false)).collect();
         inner.lanes.extend(begin.iter().map(Arc::clone));
         let watch = !std::mem::replace(&mut inner.watched, true);
         drop(inner);
@@ -146,7 +153,9 @@ impl Lanes {
     /// The next message, or the end of this lane.
     fn next(&self, lane: &Arc<Lane>) -> Option<(Attempt, OwnedSemaphorePermit)> {
         let mut inner = self.inner();
-        let Some((delivery, slot)) = inner.waiting.pop_front() else {
+        let relieved = lane.stands_in && inner.lanes.iter().any(|other| !Arc::ptr_eq(other, lane));
+        let next = if relieved { None } else { inner.waiting.pop_front() };
+        let Some((delivery, slot)) = next else {
             inner.lanes.retain(|other| !Arc::ptr_eq(other, lane));
             return None;
         };
@@ -286,11 +295,12 @@ impl Lanes {
         let inner = self.inner();
         let lanes: Vec<Arc<Lane>> = inner.lanes.clone();
         drop(inner);
+        let mut blocked = false;
         for lane in &lanes {
             let Some((attempt, slot, watched)) = lane.watch(patience) else { continue };
+            blocked = true;
             // Others take its place; should it come back, it joins them.
             self.inner().lanes.retain(|other| !Arc::ptr_eq(other, lane));
-            self.scatter();
             let ended = wait_for(Arc::clone(self), watched, slot);
             self.worker.home.spawn(supervise(Arc::clone(&self.worker), attempt, ended));
         }
@@ -302,11 +312,25 @@ impl Lanes {
             // Its threads are taken by handlers of others: a lane that did not begin may never do.
             inner.lanes.clear();
         }
+        inner.strikes = if blocked || stuck { inner.strikes + 1 } else { 0 };
+        let (strikes, waits) = (inner.strikes, !inner.waiting.is_empty());
         drop(inner);
-        if stuck {
-            self.scatter();
+        match strikes {
+            0 => {}
+            // On a busy machine a thread waits that long for its turn: one more helps, and costs little if that was all.
+            1 if waits => self.stand_in(),
+            1 => {}
+            _ => self.scatter(),
         }
         stuck || !lanes.is_empty()
+    }
+
+    /// Lets a lane on a thread of its own handle what waits.
+    fn stand_in(self: &Arc<Self>) {
+        let (lanes, lane) = (Arc::clone(self), Lane::new(true));
+        self.inner().lanes.push(Arc::clone(&lane));
+        let handlers = self.compiled.handlers.handle();
+        handlers.clone().spawn_blocking(move || handlers.block_on(lanes.run(lane)));
     }
 
     /// Whoever waits, now or soon, goes on on threads of its own.
@@ -330,12 +354,12 @@ impl Lanes {
 }
 
 impl Lane {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Now::Nothing)))
+    fn new(stands_in: bool) -> Arc<Self> {
+        Arc::new(Self { now: Mutex::new(Now::Nothing), stands_in })
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, now: Now) {
