@@ -287,6 +287,11 @@ impl Delivery for QueueDelivery {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    fn ack_now(&mut self) -> Option<Result<(), TransportError>> {
+        self.ended = true;
+        Some(self.shared.ack(self.seq, self.attempt, self.message.key.is_some()))
+    }
+
     async fn ack(mut self: Box<Self>) -> Result<(), TransportError> {
         self.ended = true;
         self.shared.ack(self.seq, self.attempt, self.message.key.is_some())
