@@ -1,6 +1,7 @@
 //! One lane: the messages that it took together, and the handler that it polls now.
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,8 +45,10 @@ impl Batch {
 /// One lane.
 pub(super) struct Lane {
     work: Mutex<Work>,
-    /// Whether it has a thread of its own, and ends as soon as there is another lane.
+    /// Whether it has a thread of its own, and ends as soon as another lane works.
     pub(super) stands_in: bool,
+    /// Whether it has taken anything yet.
+    pub(super) begun: AtomicBool,
 }
 
 /// What a lane has taken.
@@ -93,7 +96,7 @@ pub(super) struct Taken {
 
 impl Lane {
     pub(super) fn new(stands_in: bool) -> Arc<Self> {
-        Arc::new(Self { work: Mutex::default(), stands_in })
+        Arc::new(Self { work: Mutex::default(), stands_in, begun: AtomicBool::new(false) })
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {
@@ -109,9 +112,9 @@ impl Lane {
     pub(super) fn begin(&self, began: Instant) -> Option<(Arc<StoredMessage>, u32)> {
         let mut work = self.work();
         let delivery = work.batch.as_mut()?.waiting.pop_front()?;
-        let begun = (Arc::clone(delivery.message()), delivery.attempt());
+        let message = (Arc::clone(delivery.message()), delivery.attempt());
         work.now = Now::Polls(delivery, began);
-        Some(begun)
+        Some(message)
     }
 
     /// The poll is over.

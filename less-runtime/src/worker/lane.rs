@@ -98,10 +98,14 @@ impl Lanes {
     }
 
     /// Hands messages to the lanes, with a slot for each.
-    pub(super) fn push(self: &Arc<Self>, leased: Vec<Box<dyn Delivery>>, mut slots: OwnedSemaphorePermit) {
+    pub(super) fn push(
+        self: &Arc<Self>,
+        mut leased: Vec<Box<dyn Delivery>>,
+        mut slots: OwnedSemaphorePermit,
+    ) {
         let policy = &self.worker.policy;
-        let (over, leased): (VecDeque<_>, VecDeque<_>) =
-            leased.into_iter().partition(|delivery| exhausted(policy, delivery.attempt()));
+        let used_up = |delivery: &mut Box<dyn Delivery>| exhausted(policy, delivery.attempt());
+        let over: Vec<_> = leased.extract_if(.., used_up).collect();
         let mut inner = self.inner();
         if let Some(alive) = inner.alive.clone() {
             for delivery in over {
@@ -111,7 +115,12 @@ impl Lanes {
             }
             // Without a slot it would be dropped, and handed back by that.
             if let Some(slots) = slots.split(leased.len().min(slots.num_permits())) {
-                inner.waiting.extend(leased.into_iter().take(slots.num_permits()));
+                leased.truncate(slots.num_permits());
+                if inner.waiting.is_empty() {
+                    inner.waiting = leased.into();
+                } else {
+                    inner.waiting.extend(leased);
+                }
                 inner.hold(slots, alive);
             }
         }
@@ -161,12 +170,14 @@ impl Lanes {
         let most = ROUND_LASTS / self.usual.load(Ordering::Relaxed).max(1);
         let most = usize::try_from(most).unwrap_or(ROUND).clamp(1, ROUND);
         let mut inner = self.inner();
-        let relieved = lane.stands_in && inner.lanes.iter().any(|other| !Arc::ptr_eq(other, lane));
+        let works = |other: &Arc<Lane>| !Arc::ptr_eq(other, lane) && other.begun.load(Ordering::Relaxed);
+        let relieved = lane.stands_in && inner.lanes.iter().any(works);
         let next = if relieved { None } else { inner.take(most) };
         let Some(batch) = next else {
             inner.lanes.retain(|other| !Arc::ptr_eq(other, lane));
             return None;
         };
+        lane.begun.store(true, Ordering::Relaxed);
         inner.taken.0 = inner.taken.0.wrapping_add(batch.waiting.len());
         if !inner.lanes.iter().any(|other| Arc::ptr_eq(other, lane)) {
             // It had been given up.
@@ -331,12 +342,11 @@ impl Lanes {
         inner.strikes = if blocked || stuck { inner.strikes + 1 } else { 0 };
         let (strikes, waits) = (inner.strikes, !inner.waiting.is_empty());
         drop(inner);
-        match strikes {
-            0 => {}
+        if strikes > 1 {
+            self.scatter();
+        } else if strikes == 1 && waits {
             // On a busy machine a thread waits that long for its turn: one more helps, and costs little if that was all.
-            1 if waits => self.stand_in(),
-            1 => {}
-            _ => self.scatter(),
+            self.stand_in();
         }
         stuck || !lanes.is_empty()
     }
@@ -383,8 +393,11 @@ impl Inner {
             return None;
         }
         let slots = self.slots.as_mut()?.split(count)?;
-        let behind = self.waiting.split_off(count);
-        let waiting = std::mem::replace(&mut self.waiting, behind);
+        let waiting = if count == self.waiting.len() {
+            std::mem::take(&mut self.waiting)
+        } else {
+            self.waiting.drain(..count).collect()
+        };
         let over = self.closed && self.waiting.is_empty();
         let alive = if over { self.alive.take() } else { self.alive.clone() }?;
         Some(Batch { waiting, slots, alive })
