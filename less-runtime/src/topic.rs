@@ -1,5 +1,6 @@
 //! Topics, as users publish to them.
 
+use std::cell::RefCell;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
@@ -60,6 +61,23 @@ impl<M: Message> Topic<M> {
     }
 }
 
+thread_local! {
+    /// Where this thread writes messages, so that a body is allocated once, in its size.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer that has grown beyond this is not kept.
+const KEPT: usize = 16 << 10;
+
 fn encode<M: Message>(message: &M) -> Result<Bytes, PublishError> {
-    serde_json::to_vec(message).map(Bytes::from).map_err(|error| PublishError::Serialize(error.to_string()))
+    // Taken out: whatever the message's `Serialize` does, it finds another one.
+    let mut buffer = BUFFER.take();
+    buffer.clear();
+    serde_json::to_writer(&mut buffer, message)
+        .map_err(|error| PublishError::Serialize(error.to_string()))?;
+    let body = Bytes::copy_from_slice(&buffer);
+    if buffer.capacity() <= KEPT {
+        BUFFER.set(buffer);
+    }
+    Ok(body)
 }

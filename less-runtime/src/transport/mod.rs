@@ -239,7 +239,7 @@ pub trait Consumer: Send + Sync {
 /// The answer to a renewal. [`TransportError::LeaseLost`] is final: someone else has the message, or soon will.
 pub type Renewal = Pin<Box<dyn Future<Output = Result<(), TransportError>> + Send>>;
 
-/// A leased message. Exactly one of the four endings is called; dropping it is [`Delivery::hand_back`] without waiting.
+/// A leased message. Exactly one of the four endings is called, or [`Delivery::ack_now`] has told the first; dropping it is [`Delivery::hand_back`] without waiting.
 #[async_trait]
 pub trait Delivery: Send + Sync {
     /// The message.
@@ -253,6 +253,11 @@ pub trait Delivery: Send + Sync {
 
     /// Renews the lease. Asked for when this returns, so that many go together; the answer may take long.
     fn renew(&self) -> Renewal;
+
+    /// Done, where the transport takes that without waiting for anything. `None`: it was not told, and [`Delivery::ack`] is to be called.
+    fn ack_now(&mut self) -> Option<Result<(), TransportError>> {
+        None
+    }
 
     /// Done.
     async fn ack(self: Box<Self>) -> Result<(), TransportError>;

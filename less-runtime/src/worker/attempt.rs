@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context as Wakes, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::Worker;
@@ -22,9 +22,6 @@ pub(super) struct Attempt {
     pub(super) alive: mpsc::Sender<()>,
     pub(super) began: Instant,
 }
-
-/// A delivery and the slot that its handler holds until it has really ended, also where it outlives its timeout.
-pub(super) type Leased = (Box<dyn Delivery>, OwnedSemaphorePermit);
 
 /// How the wait for the handler ended.
 enum Ended {
@@ -82,11 +79,21 @@ pub(super) fn tell(worker: &Arc<Worker>, attempt: Attempt, outcome: Outcome) {
     }
     let Attempt { delivery, alive, began } = attempt;
     (worker.observer)(outcome.label(), began.elapsed());
+    acknowledge(&worker, delivery, Some(alive));
+}
+
+/// Tells that it is done. What the transport takes at once costs no task.
+pub(super) fn acknowledge(
+    worker: &Arc<Worker>,
+    delivery: Box<dyn Delivery>,
+    alive: Option<mpsc::Sender<()>>,
+) {
     let mut ack = delivery.ack();
     match ack.as_mut().poll(&mut Wakes::from_waker(Waker::noop())) {
-        Poll::Ready(result) => told(&worker, result),
+        Poll::Ready(result) => told(worker, result),
         Poll::Pending => {
-            home.spawn(async move {
+            let worker = Arc::clone(worker);
+            worker.home.clone().spawn(async move {
                 told(&worker, ack.await);
                 drop(alive);
             });

@@ -9,16 +9,22 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::attempt::{Attempt, Going, Leased, give_up, panic_text, supervise, tell};
+use super::attempt::{Attempt, Going, acknowledge, give_up, panic_text, supervise, tell, told};
+use super::batch::{After, Batch, Lane, Polled, Taken};
 use super::retry::{Outcome, exhausted};
 use super::{Compiled, Worker};
 use crate::context::Context;
 use crate::error::Result;
 use crate::handler::HandlerFuture;
 use crate::telemetry::{in_scope, labelled};
+use crate::transport::Delivery;
 
-/// Messages that a lane handles before it lets other tasks of its thread go on.
+/// Messages that a lane handles before it lets other tasks of its thread go on, and takes at once at most.
 const ROUND: usize = 64;
+/// How long those that a lane takes at once may take, in nanoseconds.
+const ROUND_LASTS: u64 = 100_000;
+/// From then on a lane gives back what it took and did not begin.
+const TOO_LONG: Duration = Duration::from_millis(1);
 /// From this time per message on, a second lane is worth its start.
 const SLOW: u64 = 20_000;
 /// Most lanes of a subscription that run side by side on the handlers' runtime.
@@ -38,48 +44,33 @@ pub(crate) struct Lanes {
 }
 
 struct Inner {
-    waiting: VecDeque<Leased>,
+    waiting: VecDeque<Box<dyn Delivery>>,
+    /// One for each that waits.
+    slots: Option<OwnedSemaphorePermit>,
     lanes: Vec<Arc<Lane>>,
     watched: bool,
     /// How many messages lanes have taken, and how many that were when the watchdog looked last.
-    taken: (u64, u64),
+    taken: (usize, usize),
+    /// How often in a row the watchdog found something blocked.
+    strikes: u32,
     /// Nothing more will come.
     closed: bool,
     /// Gone once nothing waits and nothing more will come.
     alive: Option<mpsc::Sender<()>>,
 }
 
-/// One lane.
-struct Lane(Mutex<Now>);
-
-/// What a lane does now.
-enum Now {
-    Nothing,
-    /// It polls this attempt's handler, which holds the slot.
-    Polls(Attempt, OwnedSemaphorePermit),
-    /// The same, and someone else waits for how that ends.
-    Watched(oneshot::Sender<Polled>),
-}
-
-/// How a poll went.
-enum Polled {
-    Ended(Outcome),
-    GoesOn(Going),
-}
-
 /// A handler's future, and the slot that is free once it is gone; none where whoever waits for its end holds it.
 type Running = (HandlerFuture, Option<OwnedSemaphorePermit>);
-
-/// What the watchdog takes over from a lane.
-type Taken = (Attempt, OwnedSemaphorePermit, oneshot::Receiver<Polled>);
 
 impl Lanes {
     pub(super) fn new(worker: Arc<Worker>, compiled: Compiled, alive: mpsc::Sender<()>) -> Arc<Self> {
         let inner = Inner {
             waiting: VecDeque::new(),
+            slots: None,
             lanes: Vec::new(),
             watched: false,
             taken: (0, 0),
+            strikes: 0,
             closed: false,
             alive: Some(alive),
         };
@@ -88,7 +79,8 @@ impl Lanes {
             compiled,
             inner: Mutex::new(inner),
             wary: AtomicU32::new(0),
-            usual: AtomicU64::new(0),
+            // Not known yet: lanes take few at first.
+            usual: AtomicU64::new(SLOW / 2),
         })
     }
 
@@ -100,26 +92,47 @@ impl Lanes {
     pub(super) fn close(&self) {
         let mut inner = self.inner();
         inner.closed = true;
-        inner.alive();
+        if inner.waiting.is_empty() {
+            inner.alive = None;
+        }
     }
 
-    /// Hands messages to the lanes.
-    pub(super) fn push(self: &Arc<Self>, leased: impl Iterator<Item = Leased>) {
+    /// Hands messages to the lanes, with a slot for each.
+    pub(super) fn push(
+        self: &Arc<Self>,
+        mut leased: Vec<Box<dyn Delivery>>,
+        mut slots: OwnedSemaphorePermit,
+    ) {
+        let policy = &self.worker.policy;
+        let used_up = |delivery: &mut Box<dyn Delivery>| exhausted(policy, delivery.attempt());
+        let over: Vec<_> = leased.extract_if(.., used_up).collect();
         let mut inner = self.inner();
-        if self.wary.load(Ordering::Relaxed) > 0 {
-            let leased: Vec<Leased> = leased.collect();
-            let alive = inner.alive();
-            drop(inner);
-            for leased in leased {
-                self.apart(leased, alive.clone());
+        if let Some(alive) = inner.alive.clone() {
+            for delivery in over {
+                let (worker, began) = (Arc::clone(&self.worker), Instant::now());
+                let attempt = Attempt { delivery, alive: alive.clone(), began };
+                self.worker.home.spawn(async move { give_up(&worker, attempt).await });
             }
+            // Without a slot it would be dropped, and handed back by that.
+            if let Some(slots) = slots.split(leased.len().min(slots.num_permits())) {
+                leased.truncate(slots.num_permits());
+                if inner.waiting.is_empty() {
+                    inner.waiting = leased.into();
+                } else {
+                    inner.waiting.extend(leased);
+                }
+                inner.hold(slots, alive);
+            }
+        }
+        if self.wary.load(Ordering::Relaxed) > 0 {
+            drop(inner);
+            self.scatter();
             return;
         }
-        inner.waiting.extend(leased);
         // A handler that takes its time gets more than one thread.
         let wanted =
             if self.usual.load(Ordering::Relaxed) > SLOW { inner.waiting.len().min(MOST) } else { 1 };
-        let begin: Vec<Arc<Lane>> = (inner.lanes.len()..wanted).map(|_| Lane::new()).collect();
+        let begin: Vec<Arc<Lane>> = (inner.lanes.len()..wanted).map(|_| Lane::new(false)).collect();
         inner.lanes.extend(begin.iter().map(Arc::clone));
         let watch = !std::mem::replace(&mut inner.watched, true);
         drop(inner);
@@ -134,82 +147,108 @@ impl Lanes {
     /// Takes messages until none waits.
     async fn run(self: Arc<Self>, lane: Arc<Lane>) {
         let mut handled = 0;
-        while let Some(leased) = self.next(&lane) {
-            self.handle(&lane, leased);
-            handled += 1;
-            if handled % ROUND == 0 {
+        while let Some(batch) = self.next(&lane) {
+            handled += batch.waiting.len();
+            if self.worker.shutdown.is_expired() {
+                // Dropped, it is handed back.
+                continue;
+            }
+            lane.take_on(batch);
+            in_scope(&self.worker.label, || self.handle(&lane));
+            if let Some(rest) = lane.leave().and_then(Batch::rest) {
+                self.give_back(rest);
+            }
+            if handled >= ROUND {
+                handled = 0;
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// The next message, or the end of this lane.
-    fn next(&self, lane: &Arc<Lane>) -> Option<(Attempt, OwnedSemaphorePermit)> {
+    /// The next messages, or the end of this lane.
+    fn next(&self, lane: &Arc<Lane>) -> Option<Batch> {
+        let most = ROUND_LASTS / self.usual.load(Ordering::Relaxed).max(1);
+        let most = usize::try_from(most).unwrap_or(ROUND).clamp(1, ROUND);
         let mut inner = self.inner();
-        let Some((delivery, slot)) = inner.waiting.pop_front() else {
+        let works = |other: &Arc<Lane>| !Arc::ptr_eq(other, lane) && other.begun.load(Ordering::Relaxed);
+        let relieved = lane.stands_in && inner.lanes.iter().any(works);
+        let next = if relieved { None } else { inner.take(most) };
+        let Some(batch) = next else {
             inner.lanes.retain(|other| !Arc::ptr_eq(other, lane));
             return None;
         };
-        inner.taken.0 += 1;
+        lane.begun.store(true, Ordering::Relaxed);
+        inner.taken.0 = inner.taken.0.wrapping_add(batch.waiting.len());
         if !inner.lanes.iter().any(|other| Arc::ptr_eq(other, lane)) {
             // It had been given up.
             inner.lanes.push(Arc::clone(lane));
         }
-        let alive = inner.alive();
-        drop(inner);
-        Some((Attempt { delivery, alive: alive?, began: Instant::now() }, slot))
+        Some(batch)
     }
 
-    fn handle(&self, lane: &Arc<Lane>, (attempt, slot): (Attempt, OwnedSemaphorePermit)) {
+    /// Puts what was taken and not begun back in its place.
+    fn give_back(&self, rest: Batch) {
+        let Batch { mut waiting, slots, alive } = rest;
+        let mut inner = self.inner();
+        waiting.append(&mut inner.waiting);
+        inner.waiting = waiting;
+        inner.hold(slots, alive);
+    }
+
+    /// Polls the handlers of a lane's messages. The clock is read once for each: where one ends, the next one begins.
+    fn handle(&self, lane: &Lane) {
         let worker = &self.worker;
-        if exhausted(&worker.policy, attempt.delivery.attempt()) {
-            let worker = Arc::clone(worker);
-            self.worker.home.spawn(async move { give_up(&worker, attempt).await });
-            return;
-        }
-        if worker.shutdown.is_expired() {
-            // Dropped, it is handed back.
-            return;
-        }
-        let began = attempt.began;
-        let (message, number) = (Arc::clone(attempt.delivery.message()), attempt.delivery.attempt());
-        let context = Context::new(
-            Arc::clone(&worker.topic),
-            Arc::clone(&worker.subscriber),
-            number,
-            Arc::clone(&message),
-        );
-        lane.set(Now::Polls(attempt, slot));
-        // Called in here, so that a panic of the handler's first lines is caught like any other.
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            in_scope(&worker.label, || {
+        let first = Instant::now();
+        let mut began = first;
+        while began - first < TOO_LONG
+            && let Some((message, number)) = lane.begin(began)
+        {
+            let (topic, subscriber) = (Arc::clone(&worker.topic), Arc::clone(&worker.subscriber));
+            let context = Context::new(topic, subscriber, number, Arc::clone(&message));
+            // Called in here, so that a panic of the handler's first lines is caught like any other.
+            let polled = catch_unwind(AssertUnwindSafe(|| {
                 let mut future = (self.compiled.handler)(message, context);
                 // Nobody is woken by this poll: who is not done is polled again by a task of its own.
-                let polled = future.as_mut().poll(&mut Wakes::from_waker(Waker::noop()));
-                (polled, future)
-            })
-        }));
-        let polled = match polled {
-            Ok((Poll::Ready(result), _)) => Err(ended(result)),
-            Ok((Poll::Pending, future)) => Ok(future),
-            Err(payload) => Err(Outcome::Panicked(panic_text(&*payload))),
-        };
-        match lane.take() {
-            Now::Polls(attempt, slot) => {
-                self.learn(began.elapsed());
-                match polled {
-                    Err(outcome) => tell(&self.worker, attempt, outcome),
-                    Ok(future) => self.go_on(attempt, (future, Some(slot))),
+                match future.as_mut().poll(&mut Wakes::from_waker(Waker::noop())) {
+                    Poll::Ready(result) => Err(result),
+                    Poll::Pending => Ok(future),
                 }
+            }));
+            let polled = match polled {
+                Ok(polled) => polled.map_err(ended),
+                Err(payload) => Err(Outcome::Panicked(panic_text(&*payload))),
+            };
+            let now = Instant::now();
+            let took = now - std::mem::replace(&mut began, now);
+            match lane.end(matches!(polled, Err(Outcome::Done))) {
+                After::Done(delivery) => {
+                    self.learn(took);
+                    self.done(lane, delivery, took);
+                }
+                After::Left(attempt, slot) => {
+                    self.learn(took);
+                    match polled {
+                        Err(outcome) => tell(worker, attempt, outcome),
+                        Ok(future) => self.go_on(attempt, (future, Some(slot))),
+                    }
+                }
+                After::Watched(waits) => {
+                    // Who waits may have given up: the timeout is over, and what goes on is dropped with this.
+                    let _ = waits.send(match polled {
+                        Err(outcome) => Polled::Ended(outcome),
+                        Ok(future) => Polled::GoesOn(self.spawn((future, None))),
+                    });
+                }
+                After::Nothing => {}
             }
-            Now::Watched(waits) => {
-                // Who waits may have given up: the timeout is over, and what goes on is dropped with this.
-                let _ = waits.send(match polled {
-                    Err(outcome) => Polled::Ended(outcome),
-                    Ok(future) => Polled::GoesOn(self.spawn((future, None))),
-                });
-            }
-            Now::Nothing => {}
+        }
+    }
+
+    fn done(&self, lane: &Lane, mut delivery: Box<dyn Delivery>, took: Duration) {
+        (self.worker.observer)(Outcome::Done.label(), took);
+        match delivery.ack_now() {
+            Some(result) => told(&self.worker, result),
+            None => acknowledge(&self.worker, delivery, lane.alive()),
         }
     }
 
@@ -234,14 +273,8 @@ impl Lanes {
     }
 
     /// Handles a message on a thread of its own, because handlers of this subscription block theirs.
-    fn apart(self: &Arc<Self>, (delivery, slot): Leased, alive: Option<mpsc::Sender<()>>) {
-        let Some(alive) = alive else { return };
-        let attempt = Attempt { delivery, alive, began: Instant::now() };
+    fn apart(self: &Arc<Self>, attempt: Attempt, slot: OwnedSemaphorePermit) {
         let worker = Arc::clone(&self.worker);
-        if exhausted(&worker.policy, attempt.delivery.attempt()) {
-            self.worker.home.spawn(async move { give_up(&worker, attempt).await });
-            return;
-        }
         let lanes = Arc::clone(self);
         let (message, number) = (Arc::clone(attempt.delivery.message()), attempt.delivery.attempt());
         let (cancel, cancelled) = oneshot::channel::<()>();
@@ -286,12 +319,16 @@ impl Lanes {
         let inner = self.inner();
         let lanes: Vec<Arc<Lane>> = inner.lanes.clone();
         drop(inner);
+        let mut blocked = false;
         for lane in &lanes {
-            let Some((attempt, slot, watched)) = lane.watch(patience) else { continue };
+            let Some(Taken { attempt, slot, polled, rest }) = lane.watch(patience) else { continue };
+            blocked = true;
             // Others take its place; should it come back, it joins them.
             self.inner().lanes.retain(|other| !Arc::ptr_eq(other, lane));
-            self.scatter();
-            let ended = wait_for(Arc::clone(self), watched, slot);
+            if let Some(rest) = rest {
+                self.give_back(rest);
+            }
+            let ended = wait_for(Arc::clone(self), polled, slot);
             self.worker.home.spawn(supervise(Arc::clone(&self.worker), attempt, ended));
         }
         let mut inner = self.inner();
@@ -302,22 +339,32 @@ impl Lanes {
             // Its threads are taken by handlers of others: a lane that did not begin may never do.
             inner.lanes.clear();
         }
+        inner.strikes = if blocked || stuck { inner.strikes + 1 } else { 0 };
+        let (strikes, waits) = (inner.strikes, !inner.waiting.is_empty());
         drop(inner);
-        if stuck {
+        if strikes > 1 {
             self.scatter();
+        } else if strikes == 1 && waits {
+            // On a busy machine a thread waits that long for its turn: one more helps, and costs little if that was all.
+            self.stand_in();
         }
         stuck || !lanes.is_empty()
+    }
+
+    /// Lets a lane on a thread of its own handle what waits.
+    fn stand_in(self: &Arc<Self>) {
+        let (lanes, lane) = (Arc::clone(self), Lane::new(true));
+        self.inner().lanes.push(Arc::clone(&lane));
+        let handlers = self.compiled.handlers.handle();
+        handlers.clone().spawn_blocking(move || handlers.block_on(lanes.run(lane)));
     }
 
     /// Whoever waits, now or soon, goes on on threads of its own.
     fn scatter(self: &Arc<Self>) {
         self.wary.store(WARY, Ordering::Relaxed);
-        let mut inner = self.inner();
-        let waiting = std::mem::take(&mut inner.waiting);
-        let alive = inner.alive();
-        drop(inner);
-        for leased in waiting {
-            self.apart(leased, alive.clone());
+        let Some(mut all) = self.inner().take(usize::MAX) else { return };
+        while let Some((attempt, slot)) = all.pop() {
+            self.apart(attempt, slot);
         }
     }
 
@@ -329,41 +376,31 @@ impl Lanes {
     }
 }
 
-impl Lane {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Now::Nothing)))
+impl Inner {
+    /// Slots of messages that wait.
+    fn hold(&mut self, slots: OwnedSemaphorePermit, alive: mpsc::Sender<()>) {
+        match &mut self.slots {
+            Some(all) => all.merge(slots),
+            None => self.slots = Some(slots),
+        }
+        self.alive.get_or_insert(alive);
     }
 
-    fn now(&self) -> MutexGuard<'_, Now> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, now: Now) {
-        *self.now() = now;
-    }
-
-    fn take(&self) -> Now {
-        std::mem::replace(&mut *self.now(), Now::Nothing)
-    }
-
-    /// Takes the attempt over, if its poll has lasted longer than `patience`.
-    fn watch(&self, patience: Duration) -> Option<Taken> {
-        let mut now = self.now();
-        if !matches!(&*now, Now::Polls(attempt, _) if attempt.began.elapsed() > patience) {
+    /// Takes as many messages; `None` where none waits.
+    fn take(&mut self, most: usize) -> Option<Batch> {
+        let count = self.waiting.len().min(most);
+        if count == 0 {
             return None;
         }
-        let (sender, receiver) = oneshot::channel();
-        match std::mem::replace(&mut *now, Now::Watched(sender)) {
-            Now::Polls(attempt, slot) => Some((attempt, slot, receiver)),
-            Now::Nothing | Now::Watched(_) => None,
-        }
-    }
-}
-
-impl Inner {
-    /// What keeps the worker from ending while something waits or runs.
-    fn alive(&mut self) -> Option<mpsc::Sender<()>> {
-        if self.closed && self.waiting.is_empty() { self.alive.take() } else { self.alive.clone() }
+        let slots = self.slots.as_mut()?.split(count)?;
+        let waiting = if count == self.waiting.len() {
+            std::mem::take(&mut self.waiting)
+        } else {
+            self.waiting.drain(..count).collect()
+        };
+        let over = self.closed && self.waiting.is_empty();
+        let alive = if over { self.alive.take() } else { self.alive.clone() }?;
+        Some(Batch { waiting, slots, alive })
     }
 }
 

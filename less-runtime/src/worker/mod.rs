@@ -7,6 +7,7 @@
 //! Handlers that are not compiled in run in processes of their own (`foreign`).
 
 mod attempt;
+mod batch;
 pub(crate) mod foreign;
 mod handlers;
 mod lane;
@@ -95,6 +96,6 @@ async fn lease(
         free.merge(more);
     }
     let deliveries = consumer.lease(free.num_permits()).await?;
-    lanes.push(deliveries.into_iter().filter_map(|delivery| Some((delivery, free.split(1)?))));
+    lanes.push(deliveries, free);
     Ok(())
 }

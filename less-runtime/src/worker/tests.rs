@@ -348,6 +348,29 @@ async fn a_shutdown_lets_handlers_finish_and_hands_back_the_rest_without_chargin
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_lane_took_and_gave_back_is_handled_once_and_keeps_the_worker_until_it_is() {
+    let count = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&count);
+    // Longer than a lane keeps what it took.
+    let handler = typed(move |_: Value, _| {
+        std::thread::sleep(Duration::from_millis(2));
+        seen.fetch_add(1, Ordering::SeqCst);
+        async { Ok(()) }
+    });
+    let policy = Policy { concurrency: 50, ..policy() };
+    let mut bench = bench(policy, vec![handler]).await;
+    bench.publish(&["1"; 50]).await;
+    bench.until(0, |ledger| ledger.done > 0).await;
+    bench.switch.stop();
+    while let Some(worker) = bench.workers.join_next().await {
+        worker.expect("the worker ends").expect("and ends well");
+    }
+    let ledger = bench.until(0, |ledger| ledger.in_flight == 0).await;
+    assert_eq!((ledger.done, ledger.pending), (u64::from(count.load(Ordering::SeqCst)), 50 - ledger.done));
+    assert_eq!(bench.outcomes().len() as u64, ledger.done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_whose_process_died_in_every_attempt_is_a_dead_letter_and_is_not_begun_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path(), &layout(&["a"]), Options::default(), Clock::System).expect("it opens");

@@ -25,10 +25,9 @@ const READ_AHEAD: u64 = 256 << 10;
 pub(super) struct Acks(pub(super) Mutex<Vec<(QueueId, Seq, u32)>>);
 
 impl Acks {
-    /// What has come since the last time.
-    pub(super) fn take(&self) -> Vec<(QueueId, Seq, u32)> {
-        let mut acks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if acks.is_empty() { Vec::new() } else { std::mem::replace(&mut acks, Vec::with_capacity(64)) }
+    /// Exchanges what has come since the last time for an empty list, whose room is used again.
+    pub(super) fn take(&self, empty: &mut Vec<(QueueId, Seq, u32)>) {
+        std::mem::swap(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), empty);
     }
 }
 
@@ -285,6 +284,11 @@ impl Delivery for QueueDelivery {
 
     fn renew(&self) -> Renewal {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn ack_now(&mut self) -> Option<Result<(), TransportError>> {
+        self.ended = true;
+        Some(self.shared.ack(self.seq, self.attempt, self.message.key.is_some()))
     }
 
     async fn ack(mut self: Box<Self>) -> Result<(), TransportError> {

@@ -44,6 +44,8 @@ pub(super) struct Writer {
     retention: HashMap<String, u64>,
     failure: Arc<OnceLock<TransportError>>,
     acks: Arc<Acks>,
+    /// Those that were taken; empty but for its room.
+    taken: Vec<(QueueId, Seq, u32)>,
     pub(super) queues_of: Vec<Vec<QueueId>>,
     /// Leases that wait, per queue in the order in which they were asked for.
     pub(super) waiting: BTreeMap<QueueId, VecDeque<Lease>>,
@@ -97,6 +99,7 @@ impl Writer {
             retention,
             failure,
             acks,
+            taken: Vec::new(),
             queues_of,
             waiting: BTreeMap::new(),
             dirty: BTreeSet::new(),
@@ -362,8 +365,10 @@ impl Writer {
 
     /// Writes down what was acknowledged since the last time, as runs.
     pub(super) fn take_acks(&mut self) {
-        let mut acks = self.acks.take();
+        let mut acks = std::mem::take(&mut self.taken);
+        self.acks.take(&mut acks);
         if acks.is_empty() {
+            self.taken = acks;
             return;
         }
         acks.retain(|(queue, seq, attempt)| self.holds(*queue, *seq, *attempt));
@@ -379,6 +384,8 @@ impl Writer {
         }
         self.log.push(&mut self.state, &Record::Done { done: done.as_slice().into() });
         self.dirty.extend(done.iter().map(|(queue, ..)| *queue));
+        acks.clear();
+        self.taken = acks;
     }
 
     /// Leases what is ready to whoever waits longest for it. Returns whether the next ones in line are to be looked at.

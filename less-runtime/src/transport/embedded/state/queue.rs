@@ -142,6 +142,8 @@ impl Queue {
         }
         let key = |seq| if topic.keyed { key(seq) } else { Some(0) };
         self.cursor = self.cursor.max(self.marks.floor());
+        let fresh = usize::try_from(topic.next.saturating_sub(self.cursor)).unwrap_or(usize::MAX);
+        picked.seqs.reserve(fresh.min(max.saturating_sub(picked.seqs.len())));
         while picked.seqs.len() < max && self.cursor < topic.next && self.parked < PARKED {
             let seq = self.cursor;
             if seq < self.marks.end() && self.marks.get(seq) != Mark::Waiting {
