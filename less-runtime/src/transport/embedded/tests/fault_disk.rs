@@ -307,7 +307,7 @@ impl DiskFile for Handle {
 
     fn laid(&self) -> u64 {
         let inner = lock(&self.inner);
-        inner.files.get(&self.id).map_or(0, |file| (file.bytes.len() - self.end()) as u64)
+        inner.files.get(&self.id).map_or(0, |file| file.bytes.len().saturating_sub(self.end()) as u64)
     }
 
     fn trim(&self) -> io::Result<()> {
