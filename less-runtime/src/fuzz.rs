@@ -15,6 +15,7 @@ macro_rules! again {
 }
 again! {
     "transport/embedded/disk.rs" disk
+    "transport/embedded/file.rs" file
     "transport/embedded/log.rs" log
     "transport/embedded/mutant.rs" mutant
     "transport/embedded/reader.rs" reader
