@@ -99,6 +99,7 @@ impl From<PublishError> for Problem {
             | PublishError::Untrusted { .. }
             | PublishError::BadUrl { .. }
             | PublishError::Unauthorized { .. }
+            | PublishError::BrokeOff { .. }
             | PublishError::Refused { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
                     .header(header::RETRY_AFTER, "1")

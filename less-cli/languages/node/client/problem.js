@@ -30,7 +30,7 @@ function hint(type, more, topic) {
     case 'urn:less:full':
       return 'nothing was stored: try again later';
     case 'urn:less:unavailable':
-      return 'whether it is stored is unknown: publish it again, with an `idempotencyKey`';
+      return 'publish it again; with the same `idempotencyKey` both times it is stored once';
     default:
       return undefined;
   }

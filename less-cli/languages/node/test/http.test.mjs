@@ -229,7 +229,7 @@ test('whether a message was stored is unknown when the connection breaks behind 
     `${PRELUDE} (async () => { await tell(topics.user_created.publish({ n: 7 })); await tell(topics.user_created.publish({ n: 1 })); })();`,
     { env: { LESS_URL: app.url } },
   );
-  assert.deepEqual([error.type, error.status, error.hint], ['urn:less:unavailable', 503, 'publish it again, with an `idempotencyKey`']);
+  assert.deepEqual([error.type, error.status, error.hint], ['urn:less:unavailable', 503, 'publish it again; with the same `idempotencyKey` both times it is stored once']);
   assert.match(
     error.message,
     /^the connection to http:\/\/127\.0\.0\.1:\d+ failed after the request was sent \(.+\); whether the message was stored is unknown\n/,

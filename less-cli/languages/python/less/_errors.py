@@ -4,7 +4,7 @@ _HINTS = {
     "urn:less:no-api-key": "set LESS_API_KEY to the key that the app was started with",
     "urn:less:wrong-api-key": "set LESS_API_KEY to the key that the app was started with",
     "urn:less:busy": "publish it again a little later, or fewer at once",
-    "urn:less:unavailable": "publish it again, with an `idempotency_key` so that it is stored once",
+    "urn:less:unavailable": "publish it again; with the same `idempotency_key` both times it is stored once",
     "urn:less:full": "make room on the disk of the app's data folder, then publish it again",
     "urn:less:unknown-host": "add the name to `[http] hosts` in less.toml, or use the app's address in LESS_URL",
 }

@@ -399,7 +399,7 @@ class Failures(Http):
             (problem(413, "too-large", "20 MiB"), "20 MiB\nhint: publish less, or raise `max_body`", {}),
             (
                 problem(503, "unavailable", "ends"),
-                "ends\nhint: publish it again, with an `idempotency_key`",
+                "ends\nhint: publish it again; with the same `idempotency_key`",
                 {},
             ),
             (problem(507, "full", "full"), "full\nhint: make room", {}),
