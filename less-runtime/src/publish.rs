@@ -116,12 +116,14 @@ pub enum PublishError {
     #[error("the message can't be written as JSON: {0}")]
     Serialize(String),
     /// The body is larger than is allowed.
-    #[error("the message has {size} bytes, the most is {limit}")]
+    #[error("the message has {size} bytes, the most is {limit} (`{setting}`)")]
     TooLarge {
         /// Its size in bytes.
         size: usize,
         /// The limit in bytes.
         limit: usize,
+        /// Which setting says so: `max_message` of the topic's `topic.toml`, or `max_body` of `less.toml`.
+        setting: &'static str,
     },
     /// A character that SNS and SQS do not take: it is outside XML 1.0. Refused on every transport.
     #[error("{place} holds the character U+{:04X}, which SNS and SQS do not take", u32::from(*.character))]

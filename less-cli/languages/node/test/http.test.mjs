@@ -104,7 +104,15 @@ test('a problem of a message becomes an error with its facts and a next step', a
     ],
     [
       { type: 'urn:less:too-large', status: 413, detail: 'large', limit: 7 },
-      'store what is large elsewhere, and publish where it is; or raise `max_body`',
+      'store what is large elsewhere, and publish where it is',
+    ],
+    [
+      { type: 'urn:less:too-large', status: 413, detail: 'large', limit: 7, setting: 'max_message' },
+      'store what is large elsewhere, and publish where it is; or raise `max_message` in less/topics/user_created/topic.toml, up to "1MiB"',
+    ],
+    [
+      { type: 'urn:less:too-large', status: 413, detail: 'large', limit: 7, setting: 'max_body' },
+      'store what is large elsewhere, and publish where it is; or raise `max_body` in `[http]` of less.toml',
     ],
     [{ type: 'urn:less:full', status: 507, detail: 'full' }, 'nothing was stored: try again later'],
     [{ type: 'urn:less:odd', status: 400, detail: 'odd', message: 'x', stack: 'y', name: 'z' }, undefined],
