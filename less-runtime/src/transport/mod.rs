@@ -494,6 +494,20 @@ pub enum TransportError {
         /// The queues that do not exist, by their physical names.
         missing: Vec<String>,
     },
+    /// A topic of the stage does not exist.
+    #[error(
+        "stage `{stage}` is not deployed in {region}, account {account}: topic {topic} is missing\nhint: `less deploy --stage {stage}`"
+    )]
+    NoTopic {
+        /// The stage.
+        stage: String,
+        /// The region that was looked in.
+        region: String,
+        /// The account that was looked in.
+        account: String,
+        /// Its physical name.
+        topic: String,
+    },
     /// AWS could not be asked whose these credentials are.
     #[error("can't ask which AWS account this is ({region}): {cause}{hint}")]
     Unreachable {
