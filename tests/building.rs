@@ -132,7 +132,12 @@ fn a_project_with_errors_is_not_compiled_and_nothing_is_written() {
 fn without_cargo_it_says_what_to_install() {
     let (_folder, app) = app("build_bare");
     let output = less(&app).arg("build").env("CARGO", "/nowhere/cargo").output().unwrap();
-    let said = "error: can't start /nowhere/cargo: No such file or directory (os error 2)\nhint: install Rust from https://rustup.rs, or put cargo on PATH\n";
+    let said = "error: can't start /nowhere/cargo: No such file or directory (os error 2)
+  --> Cargo.toml
+  --> less/topics/user_created/message.rs
+  --> less/topics/user_created/send_to_analytics/mod.rs
+  and 1 more in Rust
+hint: install Rust from https://rustup.rs, or put cargo on PATH\n";
     assert_eq!(String::from_utf8_lossy(&output.stderr), said);
     assert_eq!(output.status.code(), Some(2));
 }

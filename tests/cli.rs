@@ -293,12 +293,20 @@ fn a_new_subscriber_is_written_in_what_its_topics_others_are_or_the_apps() {
             "less/topics/py/new/__init__.py",
             "Python, as the others of `py` are; `--lang rust|node` chooses",
         ),
-        ("both/new", "less/topics/both/new/mod.rs", "Rust; `--lang node|python` chooses"),
-        ("none/new", "less/topics/none/new/mod.rs", "Rust; `--lang node|python` chooses"),
+        (
+            "both/new",
+            "less/topics/both/new/index.js",
+            "Node.js, as the app has no Rust; `--lang rust|python` chooses",
+        ),
+        (
+            "none/new",
+            "less/topics/none/new/index.js",
+            "Node.js, as the app has no Rust; `--lang rust|python` chooses",
+        ),
         (
             "other:topic/new",
-            "less/external_topics/other/topic/new/mod.rs",
-            "Rust; `--lang node|python` chooses",
+            "less/external_topics/other/topic/new/index.js",
+            "Node.js, as the app has no Rust; `--lang rust|python` chooses",
         ),
     ] {
         let made = less(app.path(), &["add", "subscriber", path]);
@@ -309,6 +317,8 @@ fn a_new_subscriber_is_written_in_what_its_topics_others_are_or_the_apps() {
             made.stderr
         );
     }
+    let topic = less(app.path(), &["add", "topic", "more"]);
+    assert_eq!(topic.stdout, "less/topics/more/message.schema.json\n", "{}", topic.stderr);
     let told = less(app.path(), &["add", "subscriber", "py/third", "--lang", "node"]);
     assert_eq!(told.stdout, "less/topics/py/third/index.js\n");
     assert!(!told.stderr.contains("it is in"), "{}", told.stderr);

@@ -16,6 +16,9 @@ use crate::command::build::Failure;
 use crate::project::Project;
 use crate::render::app_package;
 
+/// Most files that are named as those that ask for cargo.
+const LISTED: usize = 3;
+
 /// How to build.
 #[derive(Debug, Clone, Copy)]
 pub struct BuildOptions {
@@ -51,10 +54,8 @@ pub async fn build(project: &Project, app: &App, options: &BuildOptions) -> Resu
         command.arg("--quiet");
     }
     let mut child = command.spawn().map_err(|error| {
-        anyhow!(
-            "can't start {}: {error}\nhint: install Rust from https://rustup.rs, or put cargo on PATH",
-            cargo.display()
-        )
+        let files: Vec<&str> = app.rust_files().collect();
+        anyhow!("can't start {}: {error}\n{}", cargo.display(), without_cargo(&files))
     })?;
     let group = Group::of(&child);
     let package = app_package(app);
@@ -72,6 +73,22 @@ pub async fn build(project: &Project, app: &App, options: &BuildOptions) -> Resu
     }
     let program = program.ok_or_else(|| anyhow!("cargo made no program called `{package}`"))?;
     Ok(keep(project, app, &program)?)
+}
+
+/// Why there has to be a cargo, and what to do where there is none.
+fn without_cargo(files: &[&str]) -> String {
+    let wants = files.iter().take(LISTED).map(|file| format!("  --> {file}\n"));
+    let wants: String = wants.collect();
+    let more = match files.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        more => format!("  and {more} more in Rust\n"),
+    };
+    let instead = if files.iter().all(|file| file.ends_with("/message.rs")) {
+        "; or write the message type as `message.schema.json` instead: an app without Rust needs no cargo"
+    } else {
+        ""
+    };
+    format!("{wants}{more}hint: install Rust from https://rustup.rs, or put cargo on PATH{instead}")
 }
 
 /// Prints what the compiler says, until cargo ends; with how, and with the path of the program.
@@ -150,6 +167,23 @@ fn tidy(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_cargo_is_missing_the_files_that_ask_for_it_are_named() {
+        let install = "hint: install Rust from https://rustup.rs, or put cargo on PATH";
+        assert_eq!(
+            without_cargo(&["less/topics/a/message.rs"]),
+            format!(
+                "  --> less/topics/a/message.rs\n{install}; or write the message type as `message.schema.json` instead: an app without Rust needs no cargo"
+            )
+        );
+        assert_eq!(
+            without_cargo(&["Cargo.toml", "a/message.rs", "a/b/mod.rs", "a/c/mod.rs"]),
+            format!(
+                "  --> Cargo.toml\n  --> a/message.rs\n  --> a/b/mod.rs\n  and 1 more in Rust\n{install}"
+            )
+        );
+    }
 
     #[test]
     fn the_compiler_names_the_users_own_files() {

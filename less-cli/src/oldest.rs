@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_cloudwatch::Client;
-use aws_sdk_cloudwatch::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_cloudwatch::config::http::HttpResponse;
+use aws_sdk_cloudwatch::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
-use less_runtime::transport::aws::Connection;
+use less_runtime::transport::aws::{Connection, brief};
 
 /// Most metrics of a call.
 const BATCH: usize = 500;
@@ -47,16 +48,47 @@ async fn ask(client: &Client, queues: &[&str]) -> Result<Vec<(String, f64)>, Str
     let request = client.get_metric_data().set_metric_data_queries(Some(queries.collect()));
     let request = request.start_time(DateTime::from(now - WINDOW)).end_time(DateTime::from(now));
     let answer = request.scan_by(ScanBy::TimestampDescending).send().await;
-    let answer = answer.map_err(|error| match error.as_service_error().map(ProvideErrorMetadata::meta) {
-        Some(meta) if meta.code().is_some() => {
-            format!("{}: {}", meta.code().unwrap_or_default(), meta.message().unwrap_or_default())
-        }
-        _ => DisplayErrorContext(error).to_string(),
-    })?;
+    let answer = answer.map_err(|error| cause(&error))?;
     let place = |id: &str| id.strip_prefix('q')?.parse::<usize>().ok();
     let ages = answer.metric_data_results().iter().filter_map(|result| {
         let queue = queues.get(place(result.id()?)?)?;
         Some(((*queue).to_owned(), *result.values().first()?))
     });
     Ok(ages.collect())
+}
+
+/// Why the numbers are not there, in one line. What is no CloudWatch at all answers without words of its own.
+fn cause<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(refusal) if refusal.err().code().is_none() => {
+            format!("it answered with the HTTP status {}", refusal.raw().status().as_u16())
+        }
+        error => brief(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_cloudwatch::error::{ConnectorError, ErrorMetadata};
+    use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataError;
+
+    use super::*;
+
+    fn refused(meta: ErrorMetadata) -> String {
+        let answer = HttpResponse::new(501.try_into().unwrap(), "<html>".into());
+        cause(&SdkError::service_error(GetMetricDataError::generic(meta), answer))
+    }
+
+    #[test]
+    fn why_there_are_no_ages_is_said_in_the_services_words_and_not_in_ours() {
+        let denied = ErrorMetadata::builder().code("AccessDenied").message("you may not").build();
+        assert_eq!(refused(denied), "AccessDenied: you may not");
+        assert_eq!(refused(ErrorMetadata::builder().build()), "it answered with the HTTP status 501");
+        let gone = ConnectorError::io("connection refused".into());
+        let unreached = SdkError::<GetMetricDataError, _>::dispatch_failure(gone);
+        assert_eq!(cause(&unreached), "dispatch failure: io error: connection refused");
+    }
 }

@@ -167,13 +167,19 @@ impl App {
 
     /// Whether there is anything to compile: a handler or a message type in Rust, or a package of the user's own.
     pub fn needs_rust(&self) -> bool {
-        let message = |topic: &Topic| match topic.message {
-            MessageSource::Rust { .. } => true,
-            MessageSource::Any | MessageSource::Schema { .. } => false,
-        };
-        self.package.is_some()
-            || self.topics.iter().any(message)
-            || self.languages().any(|language| language == Language::Rust)
+        self.rust_files().next().is_some()
+    }
+
+    /// The files that ask for a compiler.
+    pub fn rust_files(&self) -> impl Iterator<Item = &str> {
+        let messages = self.topics.iter().filter_map(|topic| match &topic.message {
+            MessageSource::Rust { file, .. } => Some(file.as_str()),
+            MessageSource::Any | MessageSource::Schema { .. } => None,
+        });
+        let handlers = self.all_topics().flat_map(|topic| &topic.subscribers);
+        let handlers = handlers.filter(|handler| handler.language == Language::Rust);
+        let package = self.package.is_some().then_some("Cargo.toml");
+        package.into_iter().chain(messages).chain(handlers.map(|handler| handler.file.as_str()))
     }
 
     /// What the built program carries with it.

@@ -294,13 +294,14 @@ fn read_shape(
 }
 
 fn limits(topic: &less_model::manifest::Topic, on_aws: bool, max_body: usize) -> Limits {
-    let size = usize::try_from(topic.max_message.bytes()).unwrap_or(usize::MAX).min(max_body);
+    let message = usize::try_from(topic.max_message.bytes()).unwrap_or(usize::MAX);
+    let (size, setting) = if message <= max_body { (message, "max_message") } else { (max_body, "max_body") };
     let order = match (on_aws, topic.ordered) {
         (false, _) => Order::Free,
         (true, false) => Order::Undeclared,
         (true, true) => Order::Fifo,
     };
-    Limits { topic: topic.name.to_string(), size, order }
+    Limits { topic: topic.name.to_string(), size, setting, order }
 }
 
 /// An app's topics and subscriptions, as transports number them.
@@ -421,7 +422,12 @@ mod tests {
         Carried {
             index: TopicIndex(0),
             check: check::<crate::Value>,
-            limits: Limits { topic: "orders".to_owned(), size: 1024, order: Order::Free },
+            limits: Limits {
+                topic: "orders".to_owned(),
+                size: 1024,
+                setting: "max_message",
+                order: Order::Free,
+            },
             shape: Some(("Order".to_owned(), shape)),
         }
     }

@@ -268,12 +268,12 @@ impl Client {
 
     /// Everything that the app has stored, as a tar archive, piece by piece.
     pub async fn backup(&self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), PublishError> {
-        let broken = |cause: String| PublishError::Unavailable(cause);
+        let broken = |cause: String| PublishError::BrokeOff { url: self.url.clone(), cause };
         let mut body = self.open("/_less/backup").await?;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| broken(chain(&error)))?;
             if let Some(piece) = frame.data_ref() {
-                take(piece).map_err(|error| broken(error.to_string()))?;
+                take(piece).map_err(|error| broken(format!("it can't be written: {error}")))?;
             }
         }
         Ok(())
@@ -306,7 +306,7 @@ impl Client {
             return Ok(body);
         }
         let body = body.collect().await.map_err(|error| no_app(error.to_string()))?.to_bytes();
-        Err(self.refused(status, serde_json::from_slice(&body).unwrap_or_default()))
+        Err(self.refused(status, &serde_json::from_slice(&body).unwrap_or_default()))
     }
 
     /// Why there was no answer: nobody is there, or somebody who is not believed.
@@ -400,19 +400,20 @@ impl Client {
         if status.is_success() {
             return Ok(body);
         }
-        Err(self.refused(status, serde_json::from_slice(&body).unwrap_or_default()))
+        Err(self.refused(status, &serde_json::from_slice(&body).unwrap_or_default()))
     }
 
-    /// The error that an answer without success stands for.
-    fn refused(&self, status: StatusCode, mut problem: Value) -> PublishError {
+    /// The error that an answer without success stands for, whatever was asked for: it says nothing of a message.
+    fn refused(&self, status: StatusCode, problem: &Value) -> PublishError {
+        let url = self.url.clone();
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return PublishError::Unauthorized { url: self.url.clone() };
+            return PublishError::Unauthorized { url };
         }
-        problem["status"] = json!(status.as_u16());
-        self.problem(&problem)
+        let detail = problem["detail"].as_str().unwrap_or_default().to_owned();
+        PublishError::Refused { url, status: status.as_u16(), detail }
     }
 
-    /// The error that a problem document stands for.
+    /// The error that a message's problem document stands for.
     fn problem(&self, problem: &Value) -> PublishError {
         let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
         let number = |name: &str| usize::try_from(problem[name].as_u64().unwrap_or(0)).unwrap_or(0);
@@ -564,31 +565,4 @@ pub(crate) async fn publish(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_app_answers_is_not_said_twice() {
-        for error in [
-            PublishError::Full("32 bytes are free".to_owned()),
-            PublishError::Unavailable("no disk".to_owned()),
-        ] {
-            let client = Client::at("http://127.0.0.1:1", None).unwrap();
-            let kind = if matches!(error, PublishError::Full(_)) { "full" } else { "unavailable" };
-            let problem = json!({"type": format!("urn:less:{kind}"), "detail": error.to_string()});
-            assert_eq!(client.problem(&problem).to_string(), error.to_string());
-        }
-    }
-
-    #[test]
-    fn a_body_travels_as_it_was_written() {
-        for body in
-            ["1e999", "12345678901234567890123", "{\"b\":1.10,\"a\":1,\"a\":2}", "\"\\ud800\"", "[1 , 2]"]
-        {
-            let text = batch(vec![(Bytes::from(body), Publish::new().key("k"))]).unwrap();
-            let text = String::from_utf8(text.into()).unwrap();
-            assert!(text.starts_with(&format!("[{{\"body\":{body},\"key\":\"k\",")), "{text}");
-        }
-        assert!(batch(vec![(Bytes::from("{"), Publish::new())]).is_err());
-    }
-}
+mod tests;

@@ -23,6 +23,8 @@ pub(crate) struct Limits {
     pub(crate) topic: String,
     /// Largest message with its attributes, in bytes.
     pub(crate) size: usize,
+    /// The setting that says so.
+    pub(crate) setting: &'static str,
     /// Whether some stage of the app runs where order has to be declared, and this topic's is not: see [`Order`].
     pub(crate) order: Order,
 }
@@ -58,7 +60,7 @@ impl Limits {
         check_characters("the body", body)?;
         let size = size(body, options);
         if size > self.size {
-            return Err(PublishError::TooLarge { size, limit: self.size });
+            return Err(PublishError::TooLarge { size, limit: self.size, setting: self.setting });
         }
         Ok(())
     }
@@ -181,7 +183,7 @@ mod tests {
     use super::*;
 
     fn limits(order: Order) -> Limits {
-        Limits { topic: "t".to_owned(), size: 1024, order }
+        Limits { topic: "t".to_owned(), size: 1024, setting: "max_message", order }
     }
 
     fn refusal(body: &str, options: &Publish) -> String {
@@ -244,11 +246,14 @@ mod tests {
         assert_eq!(refusal(&body, &Publish::new()), "fine");
         assert_eq!(
             refusal(&format!("{body}x"), &Publish::new()),
-            "the message has 1025 bytes, the most is 1024"
+            "the message has 1025 bytes, the most is 1024 (`max_message`)"
         );
         let attribute = Publish::new().attribute("abc", "d");
         assert_eq!(refusal(&body[10..], &attribute), "fine");
-        assert_eq!(refusal(&body[9..], &attribute), "the message has 1025 bytes, the most is 1024");
+        assert_eq!(
+            refusal(&body[9..], &attribute),
+            "the message has 1025 bytes, the most is 1024 (`max_message`)"
+        );
     }
 
     #[test]

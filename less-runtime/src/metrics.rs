@@ -68,6 +68,7 @@ impl Metrics {
                 | PublishError::Untrusted { .. }
                 | PublishError::BadUrl { .. }
                 | PublishError::Unauthorized { .. }
+                | PublishError::BrokeOff { .. }
                 | PublishError::Refused { .. },
             ) => "failed",
             Err(

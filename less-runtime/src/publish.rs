@@ -116,12 +116,14 @@ pub enum PublishError {
     #[error("the message can't be written as JSON: {0}")]
     Serialize(String),
     /// The body is larger than is allowed.
-    #[error("the message has {size} bytes, the most is {limit}")]
+    #[error("the message has {size} bytes, the most is {limit} (`{setting}`)")]
     TooLarge {
         /// Its size in bytes.
         size: usize,
         /// The limit in bytes.
         limit: usize,
+        /// Which setting says so: `max_message` of the topic's `topic.toml`, or `max_body` of `less.toml`.
+        setting: &'static str,
     },
     /// A character that SNS and SQS do not take: it is outside XML 1.0. Refused on every transport.
     #[error("{place} holds the character U+{:04X}, which SNS and SQS do not take", u32::from(*.character))]
@@ -150,8 +152,8 @@ pub enum PublishError {
     /// There is no room for the message. Try again when there is.
     #[error("no room left to store the message: {0}")]
     Full(String),
-    /// The message could not be stored; whether it is stored after all is unknown. Publish it again, with an idempotency key.
-    #[error("the message could not be stored: {0}")]
+    /// It is not known whether the message was stored. Publish it again; with the same idempotency key both times it is stored once.
+    #[error("it is not known whether the message was stored: {0}")]
     Unavailable(String),
     /// The app is shutting down.
     #[error("the app is shutting down")]
@@ -194,6 +196,14 @@ pub enum PublishError {
     Unauthorized {
         /// Where it runs.
         url: String,
+    },
+    /// An answer that is read piece by piece, such as a backup, did not arrive whole.
+    #[error("the answer of the app at {url} broke off: {cause}")]
+    BrokeOff {
+        /// Where it runs.
+        url: String,
+        /// What happened.
+        cause: String,
     },
     /// The app answered with something unexpected.
     #[error("the app at {url} answered {status}: {detail}")]

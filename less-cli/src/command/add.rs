@@ -27,7 +27,7 @@ enum What {
     Topic {
         /// Its id, which becomes its folder's name
         name: String,
-        /// What its message type is written in; a JSON Schema for any other than Rust [default: as the app is]
+        /// What its message type is written in; a JSON Schema for any other than Rust [default: Rust where the app has some]
         #[arg(long)]
         lang: Option<Lang>,
     },
@@ -36,7 +36,7 @@ enum What {
         /// `TOPIC/NAME`, or `APP:TOPIC/NAME` for a topic of another app
         #[arg(value_name = "[APP:]TOPIC/NAME")]
         path: String,
-        /// What to write it in [default: as all others of its topic are, else as all of the app, else Rust]
+        /// What to write it in [default: as all others of its topic are, else as all of the app, else Rust where the app has some]
         #[arg(long)]
         lang: Option<Lang>,
     },
@@ -49,7 +49,8 @@ pub(super) fn run(project: &Project, arguments: &Args) -> anyhow::Result<ExitSta
     }
 }
 
-/// What a new subscriber is written in where that is not said: as all others of its topic are, else as all of the app; and what to say about it.
+/// What a new subscriber is written in where that is not said: as all others of its topic are, else as all of the app, else Rust where it has some; and what to say
+/// about it.
 fn usual_handler(app: &App, topic: Option<&Topic>) -> (Language, String) {
     let one = |mut all: Vec<Language>| {
         all.dedup();
@@ -61,7 +62,9 @@ fn usual_handler(app: &App, topic: Option<&Topic>) -> (Language, String) {
     } else if let Some(language) = one(app.languages().collect()) {
         (language, ", as the app's others are".to_owned())
     } else {
-        (Language::Rust, String::new())
+        let language = usual(app);
+        let without = if language == Language::Rust { "" } else { ", as the app has no Rust" };
+        (language, without.to_owned())
     };
     let others: Vec<&str> =
         Language::ALL.into_iter().filter(|other| *other != language).map(Language::id).collect();
@@ -71,13 +74,9 @@ fn usual_handler(app: &App, topic: Option<&Topic>) -> (Language, String) {
     )
 }
 
-/// What an app is written in, as far as there is one answer.
+/// What an app is written in: Rust wherever there is some, as cargo is there then; else what comes first.
 fn usual(app: &App) -> Language {
-    let mut languages = app.languages();
-    match (languages.next(), languages.next()) {
-        (Some(only), None) if app.package.is_none() => only,
-        _ => Language::Rust,
-    }
+    if app.needs_rust() { Language::Rust } else { app.languages().next().unwrap_or(Language::Rust) }
 }
 
 fn topic(project: &Project, name: &str, language: Option<Language>) -> anyhow::Result<ExitStatus> {

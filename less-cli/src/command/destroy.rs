@@ -1,5 +1,8 @@
 //! `less destroy`: removes everything of the app in a stage, and nothing else.
 
+use less_model::name::{AppName, StageName};
+use less_runtime::transport::aws::Site;
+
 use super::build::{Failure, status};
 use super::deploy::kept;
 use crate::cli::ExitStatus;
@@ -33,7 +36,7 @@ async fn destroy(project: &Project, arguments: &Args) -> Result<(), Failure> {
     let all = orphan::everything(&target.desired, &observed);
     let (desired, stage) = (&target.desired, &target.stage);
     if all.is_empty() {
-        ui::say(&format!("There is nothing of app `{}` in stage `{stage}`", desired.app));
+        ui::say(&nothing(&desired.app, stage, &desired.site));
         return Ok(());
     }
     ui::note(&format!(
@@ -79,4 +82,26 @@ async fn destroy(project: &Project, arguments: &Args) -> Result<(), Failure> {
     }
     ui::say("Everything is removed ✅");
     Ok(())
+}
+
+/// Where nothing was found: in the wrong region there is nothing either.
+fn nothing(app: &AppName, stage: &StageName, site: &Site) -> String {
+    format!(
+        "There is nothing of app `{app}` in stage `{stage}`: AWS account {}, {}",
+        site.account, site.region
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_said_with_where_it_was_looked_for() {
+        let site = Site { region: "eu-west-1".to_owned(), account: "111122223333".to_owned() };
+        assert_eq!(
+            nothing(&"shop".parse().unwrap(), &"prod".parse().unwrap(), &site),
+            "There is nothing of app `shop` in stage `prod`: AWS account 111122223333, eu-west-1"
+        );
+    }
 }

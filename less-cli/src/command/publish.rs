@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use less_model::quantity::Span;
 use less_runtime::{Publish, PublishError};
@@ -73,8 +73,21 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
             Err(PublishError::Refused { detail, status: 400..500, .. }) => {
                 return Err(ui::user_error(detail));
             }
+            Err(error @ PublishError::Unavailable(_)) => {
+                return Err(anyhow!("{error}\nhint: {}", again(arguments)));
+            }
             Err(error) => return Err(error.into()),
         }
     }
     Ok(ExitStatus::Success)
+}
+
+/// What to do where it is not known whether the message was stored.
+fn again(arguments: &Args) -> String {
+    match &arguments.idempotency_key {
+        Some(key) => {
+            format!("publish it again, with `--idempotency-key {key}` as before: it is stored once")
+        }
+        None => "publish it again; its subscribers may get it twice".to_owned(),
+    }
 }

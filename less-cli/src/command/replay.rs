@@ -22,11 +22,18 @@ pub struct Args {
     /// What was published this long ago or later, such as `24h` [default: everything that is retained]
     #[arg(long, value_name = "AGO", conflicts_with = "id")]
     since: Option<Span>,
-    /// This message
-    #[arg(long)]
+    /// This message, by its whole id
+    #[arg(long, value_parser = whole)]
     id: Option<MessageId>,
     #[command(flatten)]
     place: PlaceArgs,
+}
+
+/// A whole id: what is finished is not listed anywhere, so that a beginning can't be looked up.
+fn whole(text: &str) -> Result<MessageId, &'static str> {
+    text.parse().map_err(|_| {
+        "the whole id is needed, not its beginning\nhint: `less publish`, `less tail` and the handler's `context` show it, `less dlq list` that of a dead letter"
+    })
 }
 
 pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<ExitStatus> {
@@ -83,4 +90,21 @@ async fn subscribers(place: &Place, topic: &str, named: Option<&str>) -> anyhow:
         return Err(ui::user_error(format!("there is no subscriber of a topic `{topic}`\nhint: {hint}")));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_of_an_id_is_told_that_the_whole_one_is_needed_and_where_it_is_shown() {
+        assert!(whole("01930000-0000-7000-8000-000000000000").is_ok());
+        for text in ["01930000-0000", "", "mail"] {
+            let said = whole(text).unwrap_err();
+            assert!(
+                said.starts_with("the whole id is needed") && said.contains("`less tail`"),
+                "{text}: {said}"
+            );
+        }
+    }
 }

@@ -22,6 +22,11 @@ impl Problem {
         Self { status, kind, detail: detail.into(), extra: Map::new(), headers: Vec::new() }
     }
 
+    /// What it is called.
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
     /// Adds a member.
     pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.extra.insert(name.to_owned(), value.into());
@@ -79,8 +84,10 @@ impl From<PublishError> for Problem {
                     .with("pointer", pointer)
                     .with("message_type", type_name)
             }
-            PublishError::TooLarge { limit, .. } => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail).with("limit", limit)
+            PublishError::TooLarge { limit, setting, .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+                    .with("limit", limit)
+                    .with("setting", setting)
             }
             PublishError::BadCharacter { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-character", detail)
@@ -99,6 +106,7 @@ impl From<PublishError> for Problem {
             | PublishError::Untrusted { .. }
             | PublishError::BadUrl { .. }
             | PublishError::Unauthorized { .. }
+            | PublishError::BrokeOff { .. }
             | PublishError::Refused { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
                     .header(header::RETRY_AFTER, "1")

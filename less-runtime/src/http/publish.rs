@@ -21,6 +21,8 @@ use crate::publish::{Publish, PublishError, Receipt};
 
 /// Largest body of a batch, in bytes.
 const MAX_BATCH_BODY: usize = 16 << 20;
+/// What a body is called that is too large.
+const TOO_LARGE: &str = "too-large";
 /// Headers that begin so are the message's attributes.
 const ATTRIBUTE: &str = "less-attribute-";
 
@@ -37,7 +39,11 @@ pub(super) async fn one(
     let (parts, body) = request.into_parts();
     json_type(&parts.headers)?;
     let options = options(&parts.headers)?;
-    let body = read(&shared, &parts.headers, body, shared.app.max_body()).await?;
+    let body = read(&shared, &parts.headers, body, shared.app.max_body()).await;
+    let body = body.map_err(|problem| match problem.kind() {
+        TOO_LARGE => problem.with("setting", "max_body"),
+        _ => problem,
+    })?;
     let mut results = shared.app.publish_checked(&topic, vec![(body, options)]).await;
     let result = results.pop().unwrap_or_else(|| Err(PublishError::Unavailable("no result".to_owned())));
     shared.options.metrics.publish(&topic, &result, began.elapsed());
@@ -110,7 +116,7 @@ pub(super) async fn read(
 ) -> Result<Bytes, Problem> {
     let too_large = || {
         let detail = format!("the body is larger than {limit} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail).with("limit", limit)
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE, detail).with("limit", limit)
     };
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());

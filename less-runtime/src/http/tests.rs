@@ -323,6 +323,8 @@ async fn bad_requests_are_told_where_they_are_bad() {
 #[tokio::test]
 async fn a_large_body_is_refused_before_it_is_all_there() {
     let server = server(options()).await;
+    let answer = server.publish("", &"x".repeat(1001)).await;
+    assert_eq!((answer.status, &answer.json()["setting"]), (413, &serde_json::json!("max_body")));
     // Announced: nothing of it is sent.
     let head = "POST /topics/user_created HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n";
     let answer = server.raw(&format!("{head}content-length: 1001\r\n\r\n")).await;

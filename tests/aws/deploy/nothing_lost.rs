@@ -116,7 +116,11 @@ hint: `less destroy --stage prod --drop-messages` removes it as well
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert_eq!(stage.names(), [""; 0]);
     let ended = stage.less(&["destroy", "--stage", "prod", "--yes"]);
-    assert_eq!((ended.code, &*ended.stderr), (0, "[less] There is nothing of app `shop` in stage `prod`\n"));
+    let said = format!(
+        "[less] There is nothing of app `shop` in stage `prod`: AWS account {}, eu-west-1\n",
+        stage.account
+    );
+    assert_eq!((ended.code, ended.stderr), (0, said));
 }
 
 #[test]

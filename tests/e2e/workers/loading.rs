@@ -126,6 +126,15 @@ fn a_change_replaces_the_processes_of_the_changed_subscriber_alone_and_charges_n
     assert!(code == Some(1) && printed.contains("the newest `t/changed` can't be started"), "{printed}");
     app.publish("t", &[json!("still")]);
     until_logged("js still v2");
+    // One that can be loaded again is told of.
+    let printed = app.process.printed();
+    assert!(printed.contains("keeps running; saving a file of this one tries it again"), "{printed}");
+    assert!(!printed.contains("could be loaded, and runs"), "{printed}");
+    write(&app.path("less/topics/t/changed/index.js"), &versioned_js(3));
+    until("the log to say that it could be loaded", || {
+        let printed = app.process.printed();
+        if printed.contains("the newest version could be loaded, and runs") { Ok(()) } else { Err(printed) }
+    });
 
     let log = until_logged("py still");
     let mut ids: Vec<&str> = log

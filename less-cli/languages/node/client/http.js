@@ -146,7 +146,7 @@ function unknownFate(place, cause, error) {
       type: 'urn:less:unavailable',
       status: 503,
       cause: error,
-      hint: 'publish it again, with an `idempotencyKey`',
+      hint: 'publish it again; with the same `idempotencyKey` both times it is stored once',
     },
   );
 }

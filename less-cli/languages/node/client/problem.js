@@ -23,16 +23,28 @@ function hint(type, more, topic) {
     case 'urn:less:wrong-api-key':
       return 'set LESS_API_KEY to the key that the app was started with';
     case 'urn:less:too-large':
-      return 'store what is large elsewhere, and publish where it is; or raise `max_body`';
+      return `store what is large elsewhere, and publish where it is${raise(more.setting, topic)}`;
     case 'urn:less:unknown-host':
       return 'add the host to `[http] hosts` in less.toml';
     case 'urn:less:busy':
     case 'urn:less:full':
       return 'nothing was stored: try again later';
     case 'urn:less:unavailable':
-      return 'whether it is stored is unknown: publish it again, with an `idempotencyKey`';
+      return 'publish it again; with the same `idempotencyKey` both times it is stored once';
     default:
       return undefined;
+  }
+}
+
+/** How the limit that was met gets larger, where the app says which one it was. */
+function raise(setting, topic) {
+  switch (setting) {
+    case 'max_message':
+      return `; or raise \`max_message\` in less/topics/${topic}/topic.toml, up to "1MiB"`;
+    case 'max_body':
+      return '; or raise `max_body` in `[http]` of less.toml';
+    default:
+      return '';
   }
 }
 

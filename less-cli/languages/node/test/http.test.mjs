@@ -104,7 +104,15 @@ test('a problem of a message becomes an error with its facts and a next step', a
     ],
     [
       { type: 'urn:less:too-large', status: 413, detail: 'large', limit: 7 },
-      'store what is large elsewhere, and publish where it is; or raise `max_body`',
+      'store what is large elsewhere, and publish where it is',
+    ],
+    [
+      { type: 'urn:less:too-large', status: 413, detail: 'large', limit: 7, setting: 'max_message' },
+      'store what is large elsewhere, and publish where it is; or raise `max_message` in less/topics/user_created/topic.toml, up to "1MiB"',
+    ],
+    [
+      { type: 'urn:less:too-large', status: 413, detail: 'large', limit: 7, setting: 'max_body' },
+      'store what is large elsewhere, and publish where it is; or raise `max_body` in `[http]` of less.toml',
     ],
     [{ type: 'urn:less:full', status: 507, detail: 'full' }, 'nothing was stored: try again later'],
     [{ type: 'urn:less:odd', status: 400, detail: 'odd', message: 'x', stack: 'y', name: 'z' }, undefined],
@@ -229,7 +237,7 @@ test('whether a message was stored is unknown when the connection breaks behind 
     `${PRELUDE} (async () => { await tell(topics.user_created.publish({ n: 7 })); await tell(topics.user_created.publish({ n: 1 })); })();`,
     { env: { LESS_URL: app.url } },
   );
-  assert.deepEqual([error.type, error.status, error.hint], ['urn:less:unavailable', 503, 'publish it again, with an `idempotencyKey`']);
+  assert.deepEqual([error.type, error.status, error.hint], ['urn:less:unavailable', 503, 'publish it again; with the same `idempotencyKey` both times it is stored once']);
   assert.match(
     error.message,
     /^the connection to http:\/\/127\.0\.0\.1:\d+ failed after the request was sent \(.+\); whether the message was stored is unknown\n/,

@@ -4,9 +4,15 @@ _HINTS = {
     "urn:less:no-api-key": "set LESS_API_KEY to the key that the app was started with",
     "urn:less:wrong-api-key": "set LESS_API_KEY to the key that the app was started with",
     "urn:less:busy": "publish it again a little later, or fewer at once",
-    "urn:less:unavailable": "publish it again, with an `idempotency_key` so that it is stored once",
+    "urn:less:unavailable": "publish it again; with the same `idempotency_key` both times it is stored once",
     "urn:less:full": "make room on the disk of the app's data folder, then publish it again",
     "urn:less:unknown-host": "add the name to `[http] hosts` in less.toml, or use the app's address in LESS_URL",
+}
+
+# How the limit that was met gets larger.
+_LARGER = {
+    "max_message": "; or raise `max_message` in the topic's topic.toml, up to \"1MiB\"",
+    "max_body": "; or raise `max_body` in `[http]` of less.toml",
 }
 
 
@@ -79,7 +85,7 @@ def from_problem(problem, status=None):
         status=status,
         pointer=pointer,
         nearest=nearest,
-        hint=_hint(kind, status, pointer, nearest),
+        hint=_hint(kind, status, pointer, nearest, _text(problem, "setting")),
     )
 
 
@@ -88,7 +94,7 @@ def _text(problem, name):
     return value if isinstance(value, str) else None
 
 
-def _hint(kind, status, pointer, nearest):
+def _hint(kind, status, pointer, nearest, setting):
     if kind in _HINTS:
         return _HINTS[kind]
     if status in (401, 403):
@@ -101,5 +107,5 @@ def _hint(kind, status, pointer, nearest):
             f"change the message at `{pointer}`" if pointer else "change the message to fit the topic's type"
         )
     if status == 413:
-        return "publish less, or raise `max_body` in less.toml"
+        return "store what is large elsewhere, and publish where it is" + _LARGER.get(setting, "")
     return None

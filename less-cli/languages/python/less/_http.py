@@ -62,7 +62,7 @@ def _exchange(path, headers, body):
         raise PublishError(
             "urn:less:unavailable",
             f"the app at {url} was sent the request, and then {error}; it is unknown whether the message was stored",
-            hint="publish it again, with an `idempotency_key` so that it is stored once",
+            hint="publish it again; with the same `idempotency_key` both times it is stored once",
         ) from None
 
 

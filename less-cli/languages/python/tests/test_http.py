@@ -396,10 +396,20 @@ class Failures(Http):
                 "no topic\nhint: use `topics.other`, or run `less build`",
                 {"nearest": "other"},
             ),
-            (problem(413, "too-large", "20 MiB"), "20 MiB\nhint: publish less, or raise `max_body`", {}),
+            (
+                problem(413, "too-large", "20 MiB", setting="max_message"),
+                "20 MiB\nhint: store what is large elsewhere, and publish where it is; or raise `max_message` in the topic's",
+                {},
+            ),
+            (
+                problem(413, "too-large", "20 MiB", setting="max_body"),
+                "20 MiB\nhint: store what is large elsewhere, and publish where it is; or raise `max_body` in",
+                {},
+            ),
+            (problem(413, "too-large", "20 MiB"), "20 MiB\nhint: store what is large elsewhere", {}),
             (
                 problem(503, "unavailable", "ends"),
-                "ends\nhint: publish it again, with an `idempotency_key`",
+                "ends\nhint: publish it again; with the same `idempotency_key`",
                 {},
             ),
             (problem(507, "full", "full"), "full\nhint: make room", {}),

@@ -23,7 +23,7 @@ pub(super) struct Letter {
 type Answers = Vec<Result<(), Failure>>;
 
 /// What went wrong, in one line: the service's own words, or why it could not be asked.
-pub(super) fn brief<E, R>(error: &SdkError<E, R>) -> String
+pub fn brief<E, R>(error: &SdkError<E, R>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug + 'static,

@@ -7,6 +7,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_sns::error::SdkError;
+use aws_sdk_sns::operation::subscribe::SubscribeError;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName};
@@ -14,7 +16,6 @@ use less_model::filter::Filter;
 use less_model::topology::{MAX_NAME, PlacedTopic, Topology};
 use serde_json::json;
 
-use super::Connection;
 use super::calls::failed;
 use super::connect::{BEYOND, LONGEST_POLL};
 use super::envelope::read;
@@ -22,6 +23,7 @@ use super::provision::{
     ProvisionError, TAG_APP, TAG_STAGE, TAG_TAIL, TAG_TOPIC, delete_queue, is_ours, queue_policy, unsubscribe,
 };
 use super::queue::seconds;
+use super::{Connection, Site};
 use crate::clock::{Clock, Timestamp};
 use crate::message::{MessageId, StoredMessage};
 use crate::transport::TransportError;
@@ -85,7 +87,7 @@ impl Watch {
         let subscription = match subscribe.send().await {
             Ok(answer) => answer.subscription_arn.unwrap_or_default(),
             Err(error) => {
-                let error = failed("subscribe to the topic", &topic.physical, &error);
+                let error = refused(&connection.site, topology, topic, &error);
                 // What can't be used must not stay; that it can't be removed either is the smaller part of the news.
                 let _ = delete_queue(connection, &url).await;
                 return Err(error);
@@ -174,6 +176,24 @@ impl Watch {
         let ended = unsubscribe(&self.connection, &self.subscription).await;
         delete_queue(&self.connection, &self.url).await.and(ended)
     }
+}
+
+/// Why a topic can't be subscribed to: most likely it is not there.
+fn refused<R: std::fmt::Debug + 'static>(
+    site: &Site,
+    topology: &Topology,
+    topic: &PlacedTopic,
+    error: &SdkError<SubscribeError, R>,
+) -> TransportError {
+    if error.as_service_error().is_some_and(SubscribeError::is_not_found_exception) {
+        return TransportError::NoTopic {
+            stage: topology.stage.to_string(),
+            region: site.region.clone(),
+            account: site.account.clone(),
+            topic: topic.physical.clone(),
+        };
+    }
+    failed("subscribe to the topic", &topic.physical, error)
 }
 
 async fn create(
@@ -268,6 +288,8 @@ async fn end_subscriptions(
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_sns::error::ErrorMetadata;
+    use aws_sdk_sns::types::error::NotFoundException;
     use less_model::manifest::DEFAULT_MAX_MESSAGE;
 
     use super::*;
@@ -284,6 +306,26 @@ mod tests {
         assert_eq!(prefix(&topic("shop-prod-order.fifo".to_owned(), true)), "shop-prod-order-tail-");
         let long = prefix(&topic("x".repeat(80), false));
         assert_eq!(long.len() + 12 + ".fifo".len(), MAX_NAME);
+    }
+
+    #[test]
+    fn a_topic_that_is_not_there_is_told_with_how_it_gets_there() {
+        let site = Site { region: "eu-west-1".to_owned(), account: "111122223333".to_owned() };
+        let topology = Topology {
+            app: "shop".parse().unwrap(),
+            stage: "prod".parse().unwrap(),
+            topics: Vec::new(),
+            external: Vec::new(),
+        };
+        let missing = SubscribeError::NotFoundException(NotFoundException::builder().build());
+        let other = SubscribeError::generic(ErrorMetadata::builder().code("Throttled").build());
+        let topic = topic("shop-prod-order".to_owned(), false);
+        let said = |error| refused(&site, &topology, &topic, &SdkError::service_error(error, ())).to_string();
+        assert_eq!(
+            said(missing),
+            "stage `prod` is not deployed in eu-west-1, account 111122223333: topic shop-prod-order is missing\nhint: `less deploy --stage prod`"
+        );
+        assert_eq!(said(other), "can't subscribe to the topic (shop-prod-order): Throttled");
     }
 
     #[test]

@@ -351,7 +351,13 @@ impl Pool {
         process.phase = Phase::Ready;
         self.unloadable = false;
         let runtime = said.runtime.as_deref().unwrap_or_default();
-        in_scope(&self.worker.label, || tracing::debug!("worker {number} is ready ({runtime})"));
+        let mended = self.control.status().error.is_some();
+        in_scope(&self.worker.label, || {
+            tracing::debug!("worker {number} is ready ({runtime})");
+            if mended {
+                tracing::info!("the newest version could be loaded, and runs");
+            }
+        });
         if process.role == Role::Successor {
             process.role = Role::Serving;
             let serving = |(number, process): (&u64, &Process)| process.takes().then_some(*number);
@@ -407,7 +413,7 @@ impl Pool {
     fn not_loaded(&mut self, text: &str, role: Role) {
         self.show(|status| status.error = Some(text.to_owned()));
         if role == Role::Successor {
-            return self.say(text, "the last version that could be loaded keeps running");
+            return self.say(text, "the last version that could be loaded keeps running; saving a file of this one tries it again");
         }
         self.unloadable = true;
         self.start_later(LOAD_AGAIN);
