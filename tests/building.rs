@@ -83,6 +83,26 @@ hint: bring `less/topics/user_created/send_to_analytics` back, and `less status`
 }
 
 #[test]
+fn apps_that_share_a_target_folder_keep_their_own_topics() {
+    let (_one, one) = app("shares_one");
+    let (_two, two) = app("shares_two");
+    for what in [["add", "topic", "order_placed"], ["add", "subscriber", "order_placed/note"]] {
+        let made = less(&one).args(what).output().expect("less can be started");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+    for app in [&one, &two] {
+        let (status, said) = build(app);
+        assert_eq!(status, 0, "{said}");
+    }
+    // What is compiled now was generated before the other one was compiled.
+    let handler = one.join("less/topics/order_placed/note/mod.rs");
+    let text = std::fs::read_to_string(&handler).unwrap();
+    std::fs::write(&handler, format!("{text}\n// changed\n")).unwrap();
+    let (status, said) = build(&one);
+    assert_eq!(status, 0, "{said}");
+}
+
+#[test]
 fn the_compilers_errors_name_the_users_own_files_and_the_last_program_stays() {
     let (_folder, app) = app("build_wrong");
     assert_eq!(build(&app).0, 0);

@@ -16,10 +16,10 @@ fn table<const N: usize>(entries: [(&str, Value); N]) -> Table {
     entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn package(name: &str, edition: &str) -> Value {
+fn package(name: &str, version: &str, edition: &str) -> Value {
     Value::Table(table([
         ("name", name.into()),
-        ("version", "0.0.0".into()),
+        ("version", version.into()),
         ("edition", edition.into()),
         ("publish", false.into()),
     ]))
@@ -33,6 +33,12 @@ pub(super) fn workspace() -> anyhow::Result<String> {
         ("workspace", Value::Table(table([("resolver", "3".into()), ("members", members)]))),
         ("profile", Value::Table(profile)),
     ]))
+}
+
+/// What sets an app's `less` apart from another's: to cargo, packages of one name, one version and one place within their workspaces are the same in a target folder
+/// that the workspaces share, and the last one that was compiled is taken for all.
+fn version_of(app: &App) -> String {
+    format!("0.0.0+{}", app.name.as_str().replace('_', "-"))
 }
 
 /// `.less/less/Cargo.toml`. Of the user's dependencies it has those that message types name.
@@ -60,7 +66,7 @@ pub(super) fn api(app: &App, runtime: &RuntimeSource) -> anyhow::Result<String> 
     }
     dependencies.insert("less-runtime".to_owned(), Value::Table(source));
     text(&table([
-        ("package", package("less", edition(app.package.as_ref()))),
+        ("package", package("less", &version_of(app), edition(app.package.as_ref()))),
         ("lib", Value::Table(table([("doctest", false.into()), ("test", false.into())]))),
         ("dependencies", Value::Table(dependencies)),
     ]))
@@ -77,7 +83,7 @@ pub(super) fn app(app: &App) -> anyhow::Result<String> {
     }
     dependencies.insert("less".to_owned(), Value::Table(table([("path", "../less".into())])));
     text(&table([
-        ("package", package(&app_package(app), edition(app.package.as_ref()))),
+        ("package", package(&app_package(app), "0.0.0", edition(app.package.as_ref()))),
         ("dependencies", Value::Table(dependencies)),
     ]))
 }

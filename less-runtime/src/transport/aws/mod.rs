@@ -35,7 +35,6 @@ use less_model::topology::Topology;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-#[cfg(feature = "deploy")]
 pub use self::calls::brief;
 pub use self::connect::{Connection, Purpose, connect, connect_to, patient};
 pub use self::keeper::Keeping;
