@@ -330,14 +330,14 @@ async fn publish(
 
 fn message() -> NewMessage {
     NewMessage {
-        message: StoredMessage {
+        message: Arc::new(StoredMessage {
             id: MessageId::generate(),
             published_at: Clock::System.now(),
             key: None,
             attributes: BTreeMap::new(),
             traceparent: None,
             body: body().into_bytes().into(),
-        },
+        }),
         due: None,
         idempotency_key: None,
     }

@@ -75,7 +75,7 @@ fn message() -> NewMessage {
 }
 
 async fn one(store: &Embedded) -> Result<(), Anything> {
-    for result in store.publish(TopicIndex(0), vec![message()]).await {
+    for result in store.publish(TopicIndex(0), vec![message()].into()).await {
         result?;
     }
     Ok(())
@@ -305,10 +305,10 @@ async fn latency(store: &Arc<Embedded>) -> Result<Vec<Duration>, Anything> {
         let (store, sent) = (Arc::clone(store), Arc::clone(&sent));
         publishing.spawn(async move {
             let mut new = message();
-            new.message.attributes.insert("n".to_owned(), n.to_string());
+            Arc::make_mut(&mut new.message).attributes.insert("n".to_owned(), n.to_string());
             // Nobody else sends this one.
             let _ = sent[n].set(Instant::now());
-            store.publish(TopicIndex(0), vec![new]).await
+            store.publish(TopicIndex(0), vec![new].into()).await
         });
     }
     while let Some(results) = publishing.join_next().await {

@@ -15,7 +15,7 @@ use crate::message::{MessageId, StoredMessage};
 use crate::publish::{Publish, PublishError, Receipt};
 use crate::tail::Tails;
 use crate::transport::{
-    Layout, NewMessage, SubscriptionIndex, SubscriptionSpec, TopicIndex, TopicSpec, Transport,
+    Few, Layout, NewMessage, SubscriptionIndex, SubscriptionSpec, TopicIndex, TopicSpec, Transport,
 };
 
 /// Longest ordering key and idempotency key, in bytes.
@@ -162,8 +162,8 @@ impl App {
     pub async fn publish_checked(
         &self,
         topic: &str,
-        messages: Vec<(Bytes, Publish)>,
-    ) -> Vec<Result<Receipt, PublishError>> {
+        messages: Few<(Bytes, Publish)>,
+    ) -> Few<Result<Receipt, PublishError>> {
         self.accept(topic, messages, true).await
     }
 
@@ -171,22 +171,22 @@ impl App {
     pub(crate) async fn publish_typed(
         &self,
         topic: &str,
-        messages: Vec<(Bytes, Publish)>,
-    ) -> Vec<Result<Receipt, PublishError>> {
+        messages: Few<(Bytes, Publish)>,
+    ) -> Few<Result<Receipt, PublishError>> {
         self.accept(topic, messages, false).await
     }
 
     async fn accept(
         &self,
         topic: &str,
-        messages: Vec<(Bytes, Publish)>,
+        messages: Few<(Bytes, Publish)>,
         check_body: bool,
-    ) -> Vec<Result<Receipt, PublishError>> {
+    ) -> Few<Result<Receipt, PublishError>> {
         let carried = match self.find(topic) {
             Ok(found) => found,
             Err(error) => return messages.iter().map(|_| Err(error.clone())).collect(),
         };
-        let mut accepted = Vec::with_capacity(messages.len());
+        let mut accepted = Few::with_capacity(messages.len());
         let mut refused = Vec::new();
         for (position, (body, options)) in messages.into_iter().enumerate() {
             let fits = carried.check(&body, check_body);
@@ -196,7 +196,7 @@ impl App {
             }
         }
         let mut results = if accepted.is_empty() {
-            Vec::new()
+            Few::new()
         } else {
             let watched = self.tails.watch(carried.index, &accepted);
             let results = self.transport.publish(carried.index, accepted).await;
@@ -230,14 +230,14 @@ impl App {
         limits.check(&body, &options)?;
         let now = self.clock.now();
         Ok(NewMessage {
-            message: StoredMessage {
+            message: Arc::new(StoredMessage {
                 id: MessageId::generate(),
                 published_at: now,
                 key: options.key,
                 attributes: options.attributes,
                 traceparent: options.traceparent,
                 body,
-            },
+            }),
             due: options.delay.filter(|delay| !delay.is_zero()).map(|delay| now + millis(delay)),
             idempotency_key: options.idempotency_key,
         })
@@ -400,14 +400,14 @@ pub(crate) fn install(app: Arc<App>) {
 /// Publishes through a test's recorder, else the process's own app, else the running app of another process.
 pub(crate) async fn publish_raw(
     topic: &str,
-    messages: Vec<(Bytes, Publish)>,
-) -> Vec<Result<Receipt, PublishError>> {
+    messages: Few<(Bytes, Publish)>,
+) -> Few<Result<Receipt, PublishError>> {
     if let Some(results) = crate::testing::record(topic, &messages) {
         return results;
     }
     match APP.get() {
         Some(app) => app.publish_typed(topic, messages).await,
-        None => crate::client::publish(topic, messages).await,
+        None => crate::client::publish(topic, messages.into_vec()).await.into(),
     }
 }
 

@@ -49,8 +49,8 @@ use crate::metrics::Metrics;
 use crate::publish::{PublishError, Receipt};
 use crate::shutdown::{self, ShutdownSwitch};
 use crate::transport::{
-    AttemptError, AttemptErrorKind, Consumer, DeadLetter, DeadReason, Ledger, NewMessage, Replay, Selection,
-    SubscriptionIndex, TopicIndex, Transport, TransportError,
+    AttemptError, AttemptErrorKind, Consumer, DeadLetter, DeadReason, Few, Ledger, NewMessage, Replay,
+    Selection, SubscriptionIndex, TopicIndex, Transport, TransportError,
 };
 
 /// Where the replay's clock stands, in milliseconds.
@@ -377,7 +377,7 @@ impl Transport for Nowhere {
         "nowhere"
     }
 
-    async fn publish(&self, _: TopicIndex, messages: Vec<NewMessage>) -> Vec<Result<Receipt, PublishError>> {
+    async fn publish(&self, _: TopicIndex, messages: Few<NewMessage>) -> Few<Result<Receipt, PublishError>> {
         messages.into_iter().map(|new| Ok(Receipt::new(new.message.id, false))).collect()
     }
 

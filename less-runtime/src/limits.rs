@@ -67,17 +67,18 @@ impl Limits {
 
     fn check_order(&self, options: &Publish) -> Result<(), PublishError> {
         let topic = &self.topic;
-        let hint = format!("\nhint: write `ordered = true` into less/topics/{topic}/topic.toml");
+        let hint = || format!("\nhint: write `ordered = true` into less/topics/{topic}/topic.toml");
         let bad = |option, problem: String| Err(PublishError::BadOption { option, problem });
         match self.order {
             Order::Undeclared if options.key.is_some() => bad(
                 "key",
-                format!("topic `{topic}` is not ordered, and a stage of this app runs on SNS{hint}"),
+                format!("topic `{topic}` is not ordered, and a stage of this app runs on SNS{}", hint()),
             ),
             Order::Undeclared if options.idempotency_key.is_some() => bad(
                 "idempotency key",
                 format!(
-                    "topic `{topic}` is not ordered, and a stage of this app runs on SNS, which knows them on ordered topics alone{hint}"
+                    "topic `{topic}` is not ordered, and a stage of this app runs on SNS, which knows them on ordered topics alone{}",
+                    hint()
                 ),
             ),
             Order::Fifo if options.delay.is_some_and(|delay| !delay.is_zero()) => bad(

@@ -1,9 +1,13 @@
 //! What is counted, in the OpenMetrics text form.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet, text::encode};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -34,13 +38,72 @@ struct SubscriberState {
     state: String,
 }
 
+/// Bounds of the time of an attempt, in nanoseconds: from 0.1 ms on, each four times the one before.
+const BOUNDS: [u64; 14] = {
+    let mut bounds = [100_000; 14];
+    let mut at = 1;
+    while at < bounds.len() {
+        bounds[at] = bounds[at - 1] * 4;
+        at += 1;
+    }
+    bounds
+};
+
+/// How long a subscriber's attempts took. Without a lock, and none of them shared by all: every attempt is counted here.
+#[derive(Debug, Default)]
+struct Took {
+    /// For each bound, and beyond.
+    counts: [AtomicU64; BOUNDS.len() + 1],
+    nanoseconds: AtomicU64,
+}
+
+impl Took {
+    fn observe(&self, took: Duration) {
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS.iter().position(|bound| took <= *bound).unwrap_or(BOUNDS.len());
+        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(took, Ordering::Relaxed);
+    }
+}
+
+/// Those of all subscribers, by topic and subscriber: one histogram.
+#[derive(Debug, Clone, Default)]
+struct Durations(Arc<Mutex<BTreeMap<(String, String), Arc<Took>>>>);
+
+impl Durations {
+    fn of(&self, topic: String, subscriber: String) -> Arc<Took> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry((topic, subscriber)).or_default())
+    }
+}
+
+impl EncodeMetric for Durations {
+    #[expect(clippy::cast_precision_loss, reason = "seconds are told as a float")]
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = |number: &dyn Fn(&Took) -> &AtomicU64| -> u64 {
+            all.values().map(|took| number(took).load(Ordering::Relaxed)).sum()
+        };
+        let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1e9).chain([f64::MAX]);
+        let buckets: Vec<(f64, u64)> =
+            bounds.enumerate().map(|(at, bound)| (bound, sum(&|took| &took.counts[at]))).collect();
+        let seconds = sum(&|took| &took.nanoseconds) as f64 / 1e9;
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
 /// The process's counters.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     publishes: Family<TopicOutcome, Counter>,
     publish_duration: Histogram,
     attempts: Family<SubscriberOutcome, Counter>,
-    attempt_duration: Histogram,
+    attempt_durations: Durations,
 }
 
 impl Default for Metrics {
@@ -49,7 +112,7 @@ impl Default for Metrics {
             publishes: Family::default(),
             publish_duration: Histogram::new(exponential_buckets(0.000_1, 2.0, 18)),
             attempts: Family::default(),
-            attempt_duration: Histogram::new(exponential_buckets(0.000_1, 4.0, 14)),
+            attempt_durations: Durations::default(),
         }
     }
 }
@@ -89,10 +152,11 @@ impl Metrics {
     /// Counts the attempts of a subscriber. Its series are looked up once, not at every attempt.
     pub(crate) fn attempts(&self, topic: &str, subscriber: &str) -> Observer {
         let (topic, subscriber) = (topic.to_owned(), subscriber.to_owned());
-        let (family, duration) = (self.attempts.clone(), self.attempt_duration.clone());
+        let (family, durations) =
+            (self.attempts.clone(), self.attempt_durations.of(topic.clone(), subscriber.clone()));
         let known: Mutex<Vec<(&'static str, Counter)>> = Mutex::default();
         Arc::new(move |outcome, took| {
-            duration.observe(took.as_secs_f64());
+            durations.observe(took);
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((_, counter)) = known.iter().find(|(known, _)| *known == outcome) {
                 counter.inc();
@@ -126,7 +190,7 @@ impl Metrics {
             "attempt",
             "Time of an attempt",
             Unit::Seconds,
-            self.attempt_duration.clone(),
+            self.attempt_durations.clone(),
         );
         let messages = Family::<SubscriberState, Gauge>::default();
         // What is not known has no series, and is no zero.

@@ -130,7 +130,7 @@ impl Tails {
         if buffers.is_empty() {
             return None;
         }
-        let seen = messages.iter().map(|new| Seen { message: Arc::new(new.message.clone()), due: new.due });
+        let seen = messages.iter().map(|new| Seen { message: Arc::clone(&new.message), due: new.due });
         Some(Watched { seen: seen.collect(), buffers })
     }
 }
@@ -238,7 +238,7 @@ mod tests {
             traceparent: None,
             body: body.to_owned().into(),
         };
-        NewMessage { message, due: None, idempotency_key: None }
+        NewMessage { message: Arc::new(message), due: None, idempotency_key: None }
     }
 
     fn publish(tails: &Tails, body: &str, duplicate: bool) {

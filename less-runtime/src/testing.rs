@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::message::MessageId;
 use crate::publish::{Publish, PublishError, Receipt};
+use crate::transport::Few;
 
 thread_local! {
     static RECORDER: RefCell<Option<Vec<Recorded>>> = const { RefCell::new(None) };
@@ -67,7 +68,7 @@ pub fn recorded(topic: &str) -> Vec<Recorded> {
 pub(crate) fn record(
     topic: &str,
     messages: &[(Bytes, Publish)],
-) -> Option<Vec<Result<Receipt, PublishError>>> {
+) -> Option<Few<Result<Receipt, PublishError>>> {
     RECORDER.with_borrow_mut(|recorder| {
         let recorder = recorder.as_mut()?;
         recorder.extend(messages.iter().map(|(body, options)| Recorded {

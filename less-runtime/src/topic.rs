@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
+use smallvec::smallvec;
 
 use crate::app;
 use crate::message::Message;
 use crate::publish::{Publish, PublishError, PublishManyError, Receipt};
+use crate::transport::Few;
 
 /// A topic that carries messages of type `M`. The generated crate has one for each folder under `less/topics`.
 pub struct Topic<M> {
@@ -37,7 +39,7 @@ impl<M: Message> Topic<M> {
     /// Publishes a message with options.
     pub async fn publish_with(&self, message: &M, options: Publish) -> Result<Receipt, PublishError> {
         let body = encode(message)?;
-        let mut results = app::publish_raw(self.name, vec![(body, options)]).await;
+        let mut results = app::publish_raw(self.name, smallvec![(body, options)]).await;
         results
             .pop()
             .unwrap_or_else(|| Err(PublishError::Unavailable("the transport gave no result".to_owned())))
@@ -50,13 +52,13 @@ impl<M: Message> Topic<M> {
         let all = |error: PublishError| PublishManyError {
             results: messages.iter().map(|_| Err(error.clone())).collect(),
         };
-        let bodies: Result<Vec<_>, _> =
+        let bodies: Result<Few<_>, _> =
             messages.iter().map(|message| encode(message).map(|body| (body, Publish::new()))).collect();
         let results = app::publish_raw(self.name, bodies.map_err(all)?).await;
         if results.iter().all(Result::is_ok) {
             Ok(results.into_iter().flatten().collect())
         } else {
-            Err(PublishManyError { results })
+            Err(PublishManyError { results: results.into_vec() })
         }
     }
 }

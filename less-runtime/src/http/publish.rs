@@ -44,7 +44,7 @@ pub(super) async fn one(
         TOO_LARGE => problem.with("setting", "max_body"),
         _ => problem,
     })?;
-    let mut results = shared.app.publish_checked(&topic, vec![(body, options)]).await;
+    let mut results = shared.app.publish_checked(&topic, smallvec::smallvec![(body, options)]).await;
     let result = results.pop().unwrap_or_else(|| Err(PublishError::Unavailable("no result".to_owned())));
     shared.options.metrics.publish(&topic, &result, began.elapsed());
     Ok(accepted(&result?))

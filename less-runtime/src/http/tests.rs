@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::publish::{PublishError, Receipt};
 use crate::shutdown::ShutdownSwitch;
 use crate::transport::{
-    AttemptError, AttemptErrorKind, Consumer, DeadLetter, DeadReason, Ledger, NewMessage, Selection,
+    AttemptError, AttemptErrorKind, Consumer, DeadLetter, DeadReason, Few, Ledger, NewMessage, Selection,
     SubscriptionIndex, TopicIndex, Transport, TransportError,
 };
 
@@ -42,7 +42,7 @@ struct UserCreated {
 /// A transport that stores in memory, and fails or blocks where it is told to.
 #[derive(Default)]
 struct Fake {
-    stored: Mutex<Vec<NewMessage>>,
+    stored: Mutex<Few<NewMessage>>,
     mood: AtomicU8,
     /// Publishes wait for it while the mood is [`BLOCK`].
     gate: tokio::sync::Notify,
@@ -59,7 +59,7 @@ impl Transport for Fake {
         "fake"
     }
 
-    async fn publish(&self, _: TopicIndex, messages: Vec<NewMessage>) -> Vec<Result<Receipt, PublishError>> {
+    async fn publish(&self, _: TopicIndex, messages: Few<NewMessage>) -> Few<Result<Receipt, PublishError>> {
         let error = match self.mood.load(Ordering::SeqCst) {
             FULL => Some(PublishError::Full("no room".to_owned())),
             BROKEN => Some(PublishError::Unavailable("the disk is gone".to_owned())),
@@ -70,7 +70,7 @@ impl Transport for Fake {
             _ => None,
         };
         if let Some(error) = error {
-            return vec![Err(error); messages.len()];
+            return smallvec::smallvec![Err(error); messages.len()];
         }
         let mut stored = self.stored.lock().unwrap();
         messages

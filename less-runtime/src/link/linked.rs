@@ -9,8 +9,8 @@ use super::protocol::Place;
 use crate::message::MessageId;
 use crate::publish::{PublishError, Receipt};
 use crate::transport::{
-    Attachment, Capabilities, Consumer, DeadLetter, Guest, Ledger, NewMessage, Replay, Selection, Snapshot,
-    SubscriptionIndex, TopicIndex, Transport, TransportError,
+    Attachment, Capabilities, Consumer, DeadLetter, Few, Guest, Ledger, NewMessage, Replay, Selection,
+    Snapshot, SubscriptionIndex, TopicIndex, Transport, TransportError,
 };
 
 /// Stores what is the app's own; subscriptions of other apps' topics go over links.
@@ -62,8 +62,8 @@ impl Transport for Linked {
     async fn publish(
         &self,
         topic: TopicIndex,
-        messages: Vec<NewMessage>,
-    ) -> Vec<Result<Receipt, PublishError>> {
+        messages: Few<NewMessage>,
+    ) -> Few<Result<Receipt, PublishError>> {
         self.own.publish(topic, messages).await
     }
 

@@ -115,12 +115,15 @@ impl SubscriptionSpec {
 #[derive(Debug, Clone)]
 pub struct NewMessage {
     /// The message; its id is kept unless the idempotency key was seen before.
-    pub message: StoredMessage,
+    pub message: Arc<StoredMessage>,
     /// Not delivered before this time.
     pub due: Option<Timestamp>,
     /// Publishes once per topic within 24 hours.
     pub idempotency_key: Option<String>,
 }
+
+/// What is mostly one, and then allocates nothing.
+pub type Few<T> = smallvec::SmallVec<[T; 1]>;
 
 /// How long an idempotency key is remembered, at least.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -157,8 +160,8 @@ pub trait Transport: Send + Sync + 'static {
     async fn publish(
         &self,
         topic: TopicIndex,
-        messages: Vec<NewMessage>,
-    ) -> Vec<Result<Receipt, PublishError>>;
+        messages: Few<NewMessage>,
+    ) -> Few<Result<Receipt, PublishError>>;
 
     /// Opens a subscription's queue. A subscription has at most one consumer at a time in a process.
     async fn consumer(&self, subscription: SubscriptionIndex) -> Result<Box<dyn Consumer>, TransportError>;

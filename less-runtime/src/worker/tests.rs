@@ -375,7 +375,7 @@ async fn a_message_whose_process_died_in_every_attempt_is_a_dead_letter_and_is_n
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path(), &layout(&["a"]), Options::default(), Clock::System).expect("it opens");
     let clock = ManualClock::new(Clock::System.now());
-    store.publish(TopicIndex(0), vec![message(&clock, "1")]).await.remove(0).expect("a receipt");
+    store.publish(TopicIndex(0), vec![message(&clock, "1")].into()).await.remove(0).expect("a receipt");
     drop(store);
     for _ in 0..3 {
         // A process that leases and dies: what it leased is never given back.
@@ -534,7 +534,7 @@ async fn a_handler_of_ten_minutes_with_a_lease_of_half_a_minute_is_begun_once() 
     };
     let start = tokio::time::Instant::now();
     let body = message(&ManualClock::new(0), "1").message;
-    let consumer = Box::new(Visible(Arc::clone(&queue), 0, Arc::new(body)));
+    let consumer = Box::new(Visible(Arc::clone(&queue), 0, body));
     let compiled = compiled(typed(move |_: Value, _| {
         counted.fetch_add(1, Ordering::SeqCst);
         async {

@@ -63,7 +63,7 @@ impl Kept {
     async fn publish(&self, messages: Vec<NewMessage>) -> Vec<MessageId> {
         let count = messages.len();
         let before = self.kept().await[0];
-        let results = self.transport.publish(TopicIndex(0), messages).await;
+        let results = self.transport.publish(TopicIndex(0), messages.into()).await;
         let ids = results.into_iter().map(|result| result.expect("it is accepted").message_id).collect();
         self.until_kept(before + count as u64).await;
         ids

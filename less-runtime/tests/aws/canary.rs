@@ -59,9 +59,9 @@ async fn life() {
     proxy.inject("ReceiveMessage", When::Nth(2), Fault::Tear);
     let mut news: Vec<_> = (0..3).map(|n| message(&format!("\"canary-payload-{n}\""), None)).collect();
     for new in &mut news {
-        new.message.attributes.insert("tenant".to_owned(), "canary-attribute".to_owned());
+        Arc::make_mut(&mut new.message).attributes.insert("tenant".to_owned(), "canary-attribute".to_owned());
     }
-    for result in transport.publish(TopicIndex(0), news).await {
+    for result in transport.publish(TopicIndex(0), news.into()).await {
         result.unwrap();
     }
     let mut leased = lease(&transport).await;
@@ -72,7 +72,8 @@ async fn life() {
     let _ = leased.remove(0).dead_letter(DeadReason::Rejected, error()).await;
     transport.dead_letters(SubscriptionIndex(0), None, 10).await.unwrap();
     proxy.inject("PublishBatch", When::Always, Fault::Refuse(Refusal::DENIED));
-    let refused = transport.publish(TopicIndex(0), vec![message("\"canary-payload\"", None)]).await.remove(0);
+    let refused =
+        transport.publish(TopicIndex(0), vec![message("\"canary-payload\"", None)].into()).await.remove(0);
     tracing::warn!("{}", refused.unwrap_err());
     transport.release(SubscriptionIndex(0), Selection::All).await.unwrap();
     transport.close().await.unwrap();

@@ -91,7 +91,7 @@ impl Apps {
     }
 
     async fn publish(&self, messages: Vec<NewMessage>) {
-        for result in self.users.publish(TopicIndex(0), messages).await {
+        for result in self.users.publish(TopicIndex(0), messages.into()).await {
             result.expect("it is accepted");
         }
     }
@@ -100,14 +100,14 @@ impl Apps {
 fn message(number: u32, key: Option<&str>, kind: &str) -> NewMessage {
     let attributes = BTreeMap::from([("kind".to_owned(), kind.to_owned())]);
     NewMessage {
-        message: StoredMessage {
+        message: Arc::new(StoredMessage {
             id: MessageId::generate(),
             published_at: Clock::System.now(),
             key: key.map(str::to_owned),
             attributes,
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
             body: number.to_string().into_bytes().into(),
-        },
+        }),
         due: None,
         idempotency_key: None,
     }
@@ -126,17 +126,17 @@ async fn all_of_it_arrives(apps: &Apps, ordered: bool) {
     let sent: Vec<NewMessage> =
         (0..12).map(|n| message(n, key, if n == 7 { "vip" } else { "plain" })).collect();
     apps.publish(sent.clone()).await;
-    let mut got: Vec<StoredMessage> = Vec::new();
+    let mut got = Vec::new();
     for _ in 0..sent.len() {
         let delivery = next(&apps.friends, SUGGEST).await;
         assert_eq!(delivery.attempt(), 1);
-        got.push((**delivery.message()).clone());
+        got.push(Arc::clone(delivery.message()));
         delivery.ack().await.expect("an ack");
     }
     if !ordered {
         got.sort_by_key(|message| message.id);
     }
-    let mut wanted: Vec<StoredMessage> = sent.iter().map(|sent| sent.message.clone()).collect();
+    let mut wanted: Vec<_> = sent.iter().map(|sent| sent.message.clone()).collect();
     if !ordered {
         wanted.sort_by_key(|message| message.id);
     }

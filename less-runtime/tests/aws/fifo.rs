@@ -29,7 +29,7 @@ async fn messages_of_a_key_keep_their_order_and_come_once_whatever_becomes_of_th
         let news: Vec<_> =
             (0..20).map(|n| message(&n.to_string(), Some(if n % 2 == 0 { "even" } else { "odd" }))).collect();
         let mut ids = Vec::new();
-        for result in rig.transport.publish(TopicIndex(0), news).await {
+        for result in rig.transport.publish(TopicIndex(0), news.into()).await {
             ids.push(result.unwrap_or_else(|error| panic!("{operation} {fault:?}: {error}")).message_id);
         }
         let done = Arc::new(Mutex::new(Vec::new()));

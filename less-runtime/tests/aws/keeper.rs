@@ -79,7 +79,8 @@ impl Kept {
         let news = (0..count).map(|n| {
             let mut new = message(&n.to_string(), ordered.then_some("k"));
             // As many as there is room for: one of them travels in the envelope.
-            new.message.attributes = (0..n.min(10)).map(|n| (format!("a{n}"), n.to_string())).collect();
+            Arc::make_mut(&mut new.message).attributes =
+                (0..n.min(10)).map(|n| (format!("a{n}"), n.to_string())).collect();
             new
         });
         for result in self.app.publish(TopicIndex(0), news.collect()).await {

@@ -140,14 +140,14 @@ pub(crate) async fn each<T, F: Future<Output = ()>>(
 /// A new message.
 pub(crate) fn message(body: &str, key: Option<&str>) -> NewMessage {
     NewMessage {
-        message: StoredMessage {
+        message: Arc::new(StoredMessage {
             id: MessageId::generate(),
             published_at: Clock::System.now(),
             key: key.map(str::to_owned),
             attributes: BTreeMap::new(),
             traceparent: None,
             body: body.as_bytes().to_vec().into(),
-        },
+        }),
         due: None,
         idempotency_key: None,
     }

@@ -65,8 +65,8 @@ async fn messages_and_dead_letters_with_large_heads_come_in_frames_that_fit() {
     let pair = Pair::new(&["a"]).await;
     for n in 0..MESSAGES {
         let mut news = message(&n.to_string(), None);
-        news.message.attributes.insert("large".to_owned(), "x".repeat(500_000));
-        pair.publisher().transport.publish(TopicIndex(0), vec![news]).await.remove(0).unwrap();
+        Arc::make_mut(&mut news.message).attributes.insert("large".to_owned(), "x".repeat(500_000));
+        pair.publisher().transport.publish(TopicIndex(0), vec![news].into()).await.remove(0).unwrap();
     }
     let consumer = pair.link.consumer(0).unwrap();
     let leased = lease(&*consumer, 50).await;

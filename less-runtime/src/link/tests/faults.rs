@@ -94,14 +94,14 @@ impl Pair {
 
 pub(super) fn message(body: &str, key: Option<&str>) -> NewMessage {
     NewMessage {
-        message: StoredMessage {
+        message: Arc::new(StoredMessage {
             id: MessageId::generate(),
             published_at: Clock::System.now(),
             key: key.map(str::to_owned),
             attributes: BTreeMap::new(),
             traceparent: None,
             body: Bytes::copy_from_slice(body.as_bytes()),
-        },
+        }),
         due: None,
         idempotency_key: None,
     }
@@ -296,7 +296,7 @@ async fn messages_of_a_key_keep_their_order_whatever_happens_to_the_connection()
     for round in 0..12 {
         for n in round * MESSAGES / 12..(round + 1) * MESSAGES / 12 {
             let news = message(&n.to_string(), Some(&format!("key {}", n % 5)));
-            pair.publisher().transport.publish(TopicIndex(0), vec![news]).await.remove(0).unwrap();
+            pair.publisher().transport.publish(TopicIndex(0), vec![news].into()).await.remove(0).unwrap();
         }
         let goal = (round + 1) * MESSAGES / 12;
         while pair.ledger().await.done < goal as u64 {

@@ -24,7 +24,7 @@ use crate::tls::Trust;
 use crate::transport::conformance::ByHand;
 use crate::transport::embedded::{self, Options};
 use crate::transport::{
-    Consumer, DeadLetter, Layout, Ledger, NewMessage, Replay, Selection, SubscriptionIndex, TopicIndex,
+    Consumer, DeadLetter, Few, Layout, Ledger, NewMessage, Replay, Selection, SubscriptionIndex, TopicIndex,
     Transport, TransportError,
 };
 
@@ -204,8 +204,8 @@ impl Transport for Both {
     async fn publish(
         &self,
         topic: TopicIndex,
-        messages: Vec<NewMessage>,
-    ) -> Vec<Result<Receipt, PublishError>> {
+        messages: Few<NewMessage>,
+    ) -> Few<Result<Receipt, PublishError>> {
         self.transport.publish(topic, messages).await
     }
 

@@ -45,8 +45,8 @@ pub use self::site::{Site, partition, sns_principal};
 #[cfg(feature = "deploy")]
 pub use self::watch::{Watch, Watched};
 use super::{
-    Capabilities, Consumer, DeadLetter, Layout, Ledger, NewMessage, Replay, Selection, SubscriptionIndex,
-    TopicIndex, Transport, TransportError,
+    Capabilities, Consumer, DeadLetter, Few, Layout, Ledger, NewMessage, Replay, Selection,
+    SubscriptionIndex, TopicIndex, Transport, TransportError,
 };
 use crate::clock::Clock;
 use crate::message::MessageId;
@@ -248,8 +248,8 @@ impl Transport for Aws {
     async fn publish(
         &self,
         topic: TopicIndex,
-        messages: Vec<NewMessage>,
-    ) -> Vec<Result<Receipt, PublishError>> {
+        messages: Few<NewMessage>,
+    ) -> Few<Result<Receipt, PublishError>> {
         match self.topics.get(topic.0 as usize) {
             Some(topic) => topic.publish(messages).await,
             None => messages.iter().map(|_| Err(PublishError::ShuttingDown)).collect(),

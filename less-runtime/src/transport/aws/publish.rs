@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::{Batcher, Failure, Rules};
@@ -10,7 +11,7 @@ use super::envelope::Envelope;
 use super::queue::MOST_BYTES;
 use crate::message::MessageId;
 use crate::publish::{PublishError, Receipt};
-use crate::transport::NewMessage;
+use crate::transport::{Few, NewMessage};
 
 /// Calls at the same time, for a topic that keeps no order.
 const CALLS: u32 = 32;
@@ -51,10 +52,10 @@ impl Topic {
     }
 
     /// Publishes messages; one result each, in their order.
-    pub(super) async fn publish(&self, messages: Vec<NewMessage>) -> Vec<Result<Receipt, PublishError>> {
+    pub(super) async fn publish(&self, messages: Few<NewMessage>) -> Few<Result<Receipt, PublishError>> {
         // All are on their way before the first answer is waited for.
         let sent: Vec<_> = messages.into_iter().map(|new| self.send(new)).collect();
-        let mut results = Vec::with_capacity(sent.len());
+        let mut results = Few::with_capacity(sent.len());
         for sent in sent {
             results.push(match sent {
                 Ok((id, answer)) => {
@@ -78,7 +79,7 @@ impl Topic {
             }
             if let Some(key) = &idempotency_key {
                 // The same for the same key, so that a publish that is repeated gets the first one's id.
-                message.id = MessageId::named(&format!("{}/{key}", self.name));
+                Arc::make_mut(&mut message).id = MessageId::named(&format!("{}/{key}", self.name));
             }
             let group = message.key.as_deref().map_or_else(|| message.id.to_string(), group);
             let mut hasher = DefaultHasher::new();

@@ -1,5 +1,6 @@
 //! What is promised of keys: order, and publishing once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Bench, Harness, assert_nothing_ready, body, error, lease, lease_one};
@@ -11,7 +12,7 @@ pub async fn an_idempotency_key_publishes_once_within_its_window(harness: &dyn H
     let mut bench = Bench::ordered(harness, &["a"]).await;
     let keyed =
         |bench: &Bench<'_>| NewMessage { idempotency_key: Some("order-1".to_owned()), ..bench.message("1") };
-    let results = bench.transport.publish(TopicIndex(0), vec![keyed(&bench), keyed(&bench)]).await;
+    let results = bench.transport.publish(TopicIndex(0), vec![keyed(&bench), keyed(&bench)].into()).await;
     let receipts: Vec<_> = results.into_iter().map(|result| result.expect("a receipt")).collect();
     assert_eq!(receipts[0].message_id, receipts[1].message_id);
     if !bench.can().plain_keys {
@@ -21,7 +22,7 @@ pub async fn an_idempotency_key_publishes_once_within_its_window(harness: &dyn H
         assert_nothing_ready(&bench, &*consumer).await;
         drop((delivery, consumer));
         let plain = Bench::new(harness, &["a"]).await;
-        let results = plain.transport.publish(TopicIndex(0), vec![keyed(&plain)]).await;
+        let results = plain.transport.publish(TopicIndex(0), vec![keyed(&plain)].into()).await;
         assert!(matches!(results[..], [Err(PublishError::Unsupported { .. })]), "{results:?}");
         return;
     }
@@ -39,7 +40,7 @@ pub async fn messages_of_a_key_come_one_after_the_other(harness: &dyn Harness) {
     let mut bench = Bench::ordered(harness, &["a"]).await;
     let keyed = |key: &str, body: &str| {
         let mut new = bench.message(body);
-        new.message.key = Some(key.to_owned());
+        Arc::make_mut(&mut new.message).key = Some(key.to_owned());
         new
     };
     let all = vec![keyed("x", "1"), keyed("x", "2"), keyed("y", "3"), keyed("x", "4")];

@@ -149,14 +149,14 @@ pub fn message(clock: &ManualClock, body: &str) -> NewMessage {
 
 fn message_at(clock: &Clock, body: &str) -> NewMessage {
     NewMessage {
-        message: StoredMessage {
+        message: Arc::new(StoredMessage {
             id: MessageId::generate(),
             published_at: clock.now(),
             key: None,
             attributes: BTreeMap::new(),
             traceparent: None,
             body: Bytes::copy_from_slice(body.as_bytes()),
-        },
+        }),
         due: None,
         idempotency_key: None,
     }
@@ -204,7 +204,7 @@ impl<'a> Bench<'a> {
     }
 
     async fn publish(&self, messages: Vec<NewMessage>) -> Vec<MessageId> {
-        let results = self.transport.publish(TopicIndex(0), messages).await;
+        let results = self.transport.publish(TopicIndex(0), messages.into()).await;
         results.into_iter().map(|result| result.expect("it is accepted").message_id).collect()
     }
 
@@ -290,8 +290,8 @@ pub async fn every_subscriber_gets_every_message_unchanged(harness: &dyn Harness
     let bench = Bench::new(harness, &["a", "b"]).await;
     let large = format!("\"{}\"", "x".repeat(200_000));
     let mut odd = bench.message("\"größe \\u0000 🦀\"");
-    odd.message.attributes.insert("tenant".to_owned(), "ä".to_owned());
-    odd.message.traceparent = Some("00-1-2-01".to_owned());
+    Arc::make_mut(&mut odd.message).attributes.insert("tenant".to_owned(), "ä".to_owned());
+    Arc::make_mut(&mut odd.message).traceparent = Some("00-1-2-01".to_owned());
     let mut expected =
         vec![odd.message.clone(), bench.message(&large).message, bench.message("null").message];
     let news = expected.iter().map(|m| NewMessage { message: m.clone(), due: None, idempotency_key: None });
@@ -303,7 +303,7 @@ pub async fn every_subscriber_gets_every_message_unchanged(harness: &dyn Harness
         let mut got = Vec::new();
         while got.len() < expected.len() {
             for delivery in lease(&*consumer, 10).await {
-                got.push(StoredMessage::clone(delivery.message()));
+                got.push(Arc::clone(delivery.message()));
                 delivery.ack().await.expect("an ack");
             }
         }
@@ -545,7 +545,7 @@ pub async fn an_ending_counts_once(harness: &dyn Harness) {
 pub async fn a_closed_transport_accepts_nothing(harness: &dyn Harness) {
     let bench = Bench::new(harness, &["a"]).await;
     bench.transport.close().await.expect("it closes");
-    let results = bench.transport.publish(TopicIndex(0), vec![bench.message("1")]).await;
+    let results = bench.transport.publish(TopicIndex(0), vec![bench.message("1")].into()).await;
     assert!(matches!(results[..], [Err(_)]));
 }
 

@@ -14,17 +14,17 @@ use super::state::{Dead, Spot};
 use crate::clock::Timestamp;
 use crate::message::MessageId;
 use crate::publish::{PublishError, Receipt};
-use crate::transport::{AttemptError, DeadReason, Ledger, NewMessage, TransportError};
+use crate::transport::{AttemptError, DeadReason, Few, Ledger, NewMessage, TransportError};
 
 pub(super) enum Command {
     Publish {
         topic: TopicId,
-        messages: Vec<NewMessage>,
+        messages: Few<NewMessage>,
         /// For each message the queues whose filters keep it away; nothing where there are no filters.
         kept_from: Vec<Vec<QueueId>>,
         /// The version of the directory whose filters said so.
         judged_by: u64,
-        reply: Sender<Vec<Result<Receipt, PublishError>>>,
+        reply: Sender<Few<Result<Receipt, PublishError>>>,
     },
     Lease(Lease),
     /// Acks lie in the common list; nobody waits for them.
@@ -135,7 +135,7 @@ pub(super) enum LeaseAnswer {
 
 /// An answer that goes out after the sync.
 pub(super) enum Answer {
-    Published(Sender<Vec<Result<Receipt, PublishError>>>, Vec<Result<Receipt, PublishError>>),
+    Published(Sender<Few<Result<Receipt, PublishError>>>, Few<Result<Receipt, PublishError>>),
     Leased(Sender<LeaseAnswer>, Leases),
     Told(Sender<bool>, bool),
     Count(Sender<u64>, u64),

@@ -1,6 +1,7 @@
 //! Leasing, and the endings of a delivery: the second room.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,12 +23,37 @@ const READ_AHEAD: u64 = 256 << 10;
 
 /// Acks on their way to the writer: all that come while it works are taken with one look.
 #[derive(Default)]
-pub(super) struct Acks(pub(super) Mutex<Vec<(QueueId, Seq, u32)>>);
+pub(super) struct Acks {
+    /// By queue, so that handlers of different subscriptions do not wait for each other.
+    lists: [List; 8],
+    /// Whether the writer has been told that there are some.
+    told: AtomicBool,
+}
+
+/// A queue, a message, its attempt.
+pub(super) type Ack = (QueueId, Seq, u32);
+
+/// In a cache line of its own.
+#[derive(Default)]
+#[repr(align(64))]
+struct List(Mutex<Vec<Ack>>);
 
 impl Acks {
-    /// Exchanges what has come since the last time for an empty list, whose room is used again.
-    pub(super) fn take(&self, empty: &mut Vec<(QueueId, Seq, u32)>) {
-        std::mem::swap(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), empty);
+    /// Adds one. Returns whether the writer is to be told.
+    pub(super) fn push(&self, ack: Ack) -> bool {
+        let list = &self.lists[ack.0 as usize % self.lists.len()];
+        list.0.lock().unwrap_or_else(PoisonError::into_inner).push(ack);
+        // After that: who reads `true` here is seen by the writer, which has yet to read its lists.
+        !self.told.swap(true, Ordering::AcqRel)
+    }
+
+    /// Moves what has come since the last time.
+    pub(super) fn take(&self, into: &mut Vec<Ack>) {
+        if self.told.swap(false, Ordering::AcqRel) {
+            for list in &self.lists {
+                into.append(&mut list.0.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+        }
     }
 }
 
@@ -41,11 +67,7 @@ pub(super) struct Shared {
 
 impl Shared {
     fn ack(&self, seq: Seq, attempt: u32, keyed: bool) -> Result<(), TransportError> {
-        let first = {
-            let mut acks = self.acks.0.lock().unwrap_or_else(PoisonError::into_inner);
-            acks.push((self.queue, seq, attempt));
-            acks.len() == 1
-        };
+        let first = self.acks.push((self.queue, seq, attempt));
         // The writer is told of the first one, and finds the others when it looks.
         if keyed {
             return self.commands.send(Command::AcksNow);

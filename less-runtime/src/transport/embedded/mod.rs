@@ -47,7 +47,7 @@ use self::command::Command;
 pub use self::provision::open;
 use self::record::{QueueId, TopicId};
 use super::{
-    Attachment, Consumer, DeadLetter, Guest, Ledger, NewMessage, Replay, Selection, Snapshot,
+    Attachment, Consumer, DeadLetter, Few, Guest, Ledger, NewMessage, Replay, Selection, Snapshot,
     SubscriptionIndex, TopicIndex, Transport, TransportError,
 };
 use crate::clock::Clock;
@@ -125,8 +125,8 @@ impl Transport for Embedded {
     async fn publish(
         &self,
         topic: TopicIndex,
-        messages: Vec<NewMessage>,
-    ) -> Vec<Result<Receipt, PublishError>> {
+        messages: Few<NewMessage>,
+    ) -> Few<Result<Receipt, PublishError>> {
         self.publish_batch(topic, messages).await
     }
 

@@ -1,14 +1,16 @@
 //! Publishing: the first room.
 
 use super::command::Command;
-use super::{Embedded, NewMessage, PublishError, Receipt, TopicIndex, TransportError};
+use smallvec::smallvec;
+
+use super::{Embedded, Few, NewMessage, PublishError, Receipt, TopicIndex, TransportError};
 
 impl Embedded {
     pub(super) async fn publish_batch(
         &self,
         topic: TopicIndex,
-        messages: Vec<NewMessage>,
-    ) -> Vec<Result<Receipt, PublishError>> {
+        messages: Few<NewMessage>,
+    ) -> Few<Result<Receipt, PublishError>> {
         let count = messages.len();
         let topic = self.topics[topic.0 as usize];
         let directory = self.current.get();
@@ -22,7 +24,7 @@ impl Embedded {
                     TransportError::Closed => PublishError::ShuttingDown,
                     other => PublishError::Unavailable(other.to_string()),
                 };
-                vec![Err(error); count]
+                smallvec![Err(error); count]
             }
         }
     }

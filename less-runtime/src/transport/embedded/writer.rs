@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::command::{Answer, Books, Command, Death, Lease, LeaseAnswer, Letter, Whereabouts};
 use super::compact::Compaction;
-use super::consume::{Acks, Body, Leased, Leases};
+use super::consume::{Ack, Acks, Body, Leased, Leases};
 use super::crowd::Crowd;
 use super::directory::{Current, Directory};
 use super::disk::SnapshotPart;
@@ -24,7 +24,7 @@ use super::{LAZY_SYNC, Options};
 use crate::clock::{Clock, Timestamp};
 use crate::message::MessageId;
 use crate::publish::{PublishError, Receipt};
-use crate::transport::{NewMessage, TransportError};
+use crate::transport::{Few, NewMessage, TransportError};
 
 /// Most bytes of one write, beyond the command that passes it.
 const WRITE: usize = 4 << 20;
@@ -45,7 +45,7 @@ pub(super) struct Writer {
     failure: Arc<OnceLock<TransportError>>,
     acks: Arc<Acks>,
     /// Those that were taken; empty but for its room.
-    taken: Vec<(QueueId, Seq, u32)>,
+    taken: Vec<Ack>,
     pub(super) queues_of: Vec<Vec<QueueId>>,
     /// Leases that wait, per queue in the order in which they were asked for.
     pub(super) waiting: BTreeMap<QueueId, VecDeque<Lease>>,
@@ -323,10 +323,10 @@ impl Writer {
     fn publish(
         &mut self,
         topic: TopicId,
-        messages: Vec<NewMessage>,
+        messages: Few<NewMessage>,
         kept_from: Vec<Vec<QueueId>>,
-    ) -> Vec<Result<Receipt, PublishError>> {
-        let mut results = Vec::with_capacity(messages.len());
+    ) -> Few<Result<Receipt, PublishError>> {
+        let mut results = Few::with_capacity(messages.len());
         let kept_from = kept_from.into_iter().chain(std::iter::repeat(Vec::new()));
         for (NewMessage { message, due, idempotency_key }, kept_from) in messages.into_iter().zip(kept_from) {
             let target = &self.state.topics[topic as usize];
@@ -342,7 +342,6 @@ impl Writer {
                 results.push(Err(error));
                 continue;
             }
-            let message = Arc::new(message);
             let (idempotency_key, stored) = (idempotency_key.map(Cow::Owned), Cow::Borrowed(&*message));
             let record = if kept_from.is_empty() {
                 Record::Publish { topic, seq, due, idempotency_key, message: stored }

@@ -125,14 +125,14 @@ pub(crate) fn failed(action: &str, error: &dyn std::fmt::Display) {
 /// A new message. `key` 0 is none.
 fn message(body: String, key: u32, due: Option<Timestamp>) -> NewMessage {
     NewMessage {
-        message: StoredMessage {
+        message: Arc::new(StoredMessage {
             id: MessageId::generate(),
             published_at: Clock::System.now(),
             key: (key > 0).then(|| key.to_string()),
             attributes: BTreeMap::new(),
             traceparent: None,
             body: Bytes::from(body),
-        },
+        }),
         due,
         idempotency_key: None,
     }
@@ -152,7 +152,7 @@ async fn publish(store: &dyn Transport, topic: u32, messages: Vec<NewMessage>, l
         // So that there is always something that was told and is not stored.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let results = store.publish(TopicIndex(topic), messages).await;
+    let results = store.publish(TopicIndex(topic), messages.into()).await;
     let mut well = true;
     for (id, result) in ids.iter().zip(results) {
         match result {

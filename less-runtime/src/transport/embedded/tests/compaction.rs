@@ -54,7 +54,7 @@ async fn a_quiet_topic_does_not_keep_what_a_busy_one_wrote_meanwhile_and_loses_n
     for round in 0..150 {
         let body = format!("\"quiet {round}\"");
         store
-            .publish(TopicIndex(QUIET), vec![message(&clock, &body)])
+            .publish(TopicIndex(QUIET), vec![message(&clock, &body)].into())
             .await
             .remove(0)
             .expect("it is accepted");

@@ -37,7 +37,7 @@ async fn work(store: &Embedded, clock: &ManualClock, told: &mut Told) -> Result<
     for round in 0..6_u32 {
         let batch: Vec<_> =
             (0..4).map(|n| message(clock, &format!("\"{round}-{n}-{}\"", "x".repeat(100)))).collect();
-        for result in store.publish(TopicIndex(0), batch).await {
+        for result in store.publish(TopicIndex(0), batch.into()).await {
             told.published.insert(result.map_err(|error| error.to_string())?.message_id);
         }
         for (n, delivery) in consumer.lease(4).await.map_err(text)?.into_iter().enumerate() {
@@ -148,7 +148,8 @@ async fn a_failing_call_loses_nothing_acknowledged_and_nothing_is_acknowledged_a
 async fn without_room_publishing_is_refused_while_acks_go_on_and_it_recovers_by_itself() {
     let (disk, clock) = (Arc::new(FaultDisk::default()), ManualClock::new(NOON));
     let store = open(&disk, &layout(&["a"]), &clock).expect("it opens");
-    let publish = async || store.publish(TopicIndex(0), vec![message(&clock, "\"1\"")]).await.remove(0);
+    let publish =
+        async || store.publish(TopicIndex(0), vec![message(&clock, "\"1\"")].into()).await.remove(0);
     publish().await.expect("there is room");
     disk.set_free(0);
     // What was free a moment ago is believed for a moment.

@@ -526,9 +526,17 @@ async fn zeroed_and_swapped_blocks_are_told_and_lose_what_was_in_them() {
 async fn a_message_that_rots_while_the_store_is_open_is_counted_as_corrupt_and_the_others_go_on() {
     let (disk, clock) = (Arc::new(FaultDisk::default()), ManualClock::new(NOON));
     let store = open(&disk, &layout(&["a"]), &clock).expect("it opens");
-    store.publish(TopicIndex(0), vec![message(&clock, "\"first\"")]).await.remove(0).expect("a receipt");
+    store
+        .publish(TopicIndex(0), vec![message(&clock, "\"first\"")].into())
+        .await
+        .remove(0)
+        .expect("a receipt");
     let end = used(&disk, LOG);
-    store.publish(TopicIndex(0), vec![message(&clock, "\"second\"")]).await.remove(0).expect("a receipt");
+    store
+        .publish(TopicIndex(0), vec![message(&clock, "\"second\"")].into())
+        .await
+        .remove(0)
+        .expect("a receipt");
     disk.flip(LOG, end * 8 - 20);
     let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     let mut leased = lease(&*consumer, 10).await;

@@ -155,7 +155,7 @@ async fn a_replay_delivers_what_passes_and_counts_no_more() {
     assert_eq!((books.replay.requested, books.replay.done), (15, 15));
     let all = take(&store, 0, 20).await;
     assert_eq!(all.len(), 20);
-    let odd = store.publish(TopicIndex(0), vec![message(&clock, r#"{"n":21,"even":false}"#)]).await;
+    let odd = store.publish(TopicIndex(0), vec![message(&clock, r#"{"n":21,"even":false}"#)].into()).await;
     let id = odd[0].as_ref().expect("it is accepted").message_id;
     assert_eq!(store.replay(even, Replay::Id(id)).await.expect("a replay"), 0, "its filter keeps it away");
     assert_eq!(take(&store, 0, 1).await, [21]);
@@ -185,14 +185,14 @@ async fn an_idempotency_key_a_key_and_a_delay_mean_the_same_on_a_message_that_is
     let store = open(&disk, &both(), &clock).expect("it opens");
     let odd = |key: &str| {
         let mut new = message(&clock, r#"{"n":1,"even":false}"#);
-        new.message.key = Some("k".to_owned());
+        Arc::make_mut(&mut new.message).key = Some("k".to_owned());
         new.idempotency_key = Some(key.to_owned());
         new.due = Some(NOON + 1_000);
         new
     };
     let mut even = message(&clock, r#"{"n":2,"even":true}"#);
-    even.message.key = Some("k".to_owned());
-    let results = store.publish(TopicIndex(0), vec![odd("x"), odd("x"), even]).await;
+    Arc::make_mut(&mut even.message).key = Some("k".to_owned());
+    let results = store.publish(TopicIndex(0), vec![odd("x"), odd("x"), even].into()).await;
     let duplicates: Vec<bool> =
         results.iter().map(|result| result.as_ref().expect("a receipt").duplicate).collect();
     assert_eq!(duplicates, [false, true, false]);
@@ -231,10 +231,10 @@ async fn a_history_finds_no_fault_with_messages_that_a_filter_kept_away() {
     let mut saw = |kind| events.push(Event { at: NOON, kind });
     for n in 0..60 {
         let mut new = message(&clock, &json!({ "n": n, "even": n % 2 == 0 }).to_string());
-        new.message.key = Some("k".to_owned());
+        Arc::make_mut(&mut new.message).key = Some("k".to_owned());
         let (topic, message) = ("ledger".to_owned(), new.message.id.to_string());
         saw(EventKind::Publishing { topic: topic.clone(), message: message.clone() });
-        store.publish(TopicIndex(0), vec![new]).await.remove(0).expect("it is accepted");
+        store.publish(TopicIndex(0), vec![new].into()).await.remove(0).expect("it is accepted");
         saw(EventKind::Published { topic: topic.clone(), message: message.clone() });
         if n % 2 == 0 {
             let delivery = lease(&*consumer, 1).await.remove(0);

@@ -50,7 +50,7 @@ async fn old_segments_go_and_dead_letters_in_them_stay() {
     let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     let body = format!("\"{}\"", "x".repeat(1_000));
     for n in 0..100 {
-        store.publish(TopicIndex(0), vec![message(&clock, &body)]).await.remove(0).expect("a receipt");
+        store.publish(TopicIndex(0), vec![message(&clock, &body)].into()).await.remove(0).expect("a receipt");
         let delivery = lease(&*consumer, 1).await.remove(0);
         if n == 0 {
             let error = AttemptError { kind: AttemptErrorKind::Rejected, message: "no".to_owned(), at: 1 };

@@ -4,6 +4,7 @@
 //! `UPDATE=1 cargo test -p less-runtime --all-features --lib golden` writes the latter anew; that is a change of the format.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use less_model::filter::{Filter, Scope};
@@ -66,13 +67,13 @@ async fn write(folder: &Path) {
         }
         let mut messages: Vec<_> =
             (0..4).map(|n| message(&clock, &format!("\"{round}-{n}-{}\"", "x".repeat(90)))).collect();
-        messages[0].message.attributes.insert("tenant".to_owned(), "acme".to_owned());
-        messages[1].message.key = Some(format!("key {}", round % 3));
+        Arc::make_mut(&mut messages[0].message).attributes.insert("tenant".to_owned(), "acme".to_owned());
+        Arc::make_mut(&mut messages[1].message).key = Some(format!("key {}", round % 3));
         messages[2].idempotency_key = Some(format!("once {round}"));
         if round == 9 {
             messages[3].due = Some(super::NOON + 1_000 * HOUR.as_secs());
         }
-        for result in store.publish(TopicIndex(0), messages).await {
+        for result in store.publish(TopicIndex(0), messages.into()).await {
             result.expect("it is accepted");
         }
         for (n, delivery) in lease(&*consumer, 3).await.into_iter().enumerate() {
@@ -155,7 +156,7 @@ async fn holds_everything(name: &str) -> (tempfile::TempDir, Embedded) {
     assert!(seen.iter().cloned().eq(all), "{seen:?}");
     let first = message(&clock, "\"again\"");
     let again = crate::transport::NewMessage { idempotency_key: Some("once 9".into()), ..first };
-    let receipt = store.publish(TopicIndex(0), vec![again]).await.remove(0).expect("it is accepted");
+    let receipt = store.publish(TopicIndex(0), vec![again].into()).await.remove(0).expect("it is accepted");
     assert!(receipt.duplicate, "idempotency keys are kept");
     (folder, store)
 }

@@ -39,7 +39,7 @@ async fn publish(store: &Embedded, clock: &ManualClock, numbers: std::ops::Range
     let messages: Vec<_> = numbers.map(|n| message(clock, &body(n))).collect();
     // A write is never in two files.
     for some in messages.chunks(10) {
-        for result in store.publish(TopicIndex(0), some.to_vec()).await {
+        for result in store.publish(TopicIndex(0), some.to_vec().into()).await {
             result.expect("it is accepted");
         }
     }
@@ -330,7 +330,7 @@ async fn work(
     *step = Step::Attached;
     for n in 0..20 {
         let body = json!({ "n": n, "even": n % 2 == 0 }).to_string();
-        let result = store.publish(TopicIndex(0), vec![message(clock, &body)]).await.remove(0);
+        let result = store.publish(TopicIndex(0), vec![message(clock, &body)].into()).await.remove(0);
         result.map_err(|_| TransportError::Closed)?;
         *published += 1;
     }

@@ -287,7 +287,7 @@ impl Bench {
             Step::Late { subscriber, seq } => {
                 // An ending of an attempt that never was, or is over.
                 let queue = self.store().queue(self.index(*subscriber)).expect("it is there");
-                self.store().acks.0.lock().expect("no holder panics").push((queue, u64::from(*seq) % 40, 77));
+                let _ = self.store().acks.push((queue, u64::from(*seq) % 40, 77));
                 self.store().commands.send(Command::Acks).expect("it is open");
             }
             Step::Drop => self.drop_guest().await?,
@@ -304,7 +304,7 @@ impl Bench {
         let messages = (0..usize::from(count)).map(|n| {
             let even = (first + n).is_multiple_of(2);
             let mut new = message(&self.clock, &format!("{{\"even\":{even}}}"));
-            new.message.key = key.map(|key| key.to_string());
+            Arc::make_mut(&mut new.message).key = key.map(|key| key.to_string());
             new.due = due;
             new
         });

@@ -59,7 +59,7 @@ async fn no_record_of_a_subscription_is_needed_once_anyone_relies_on_it() {
         all.push(SubscriptionIndex(0));
         let bodies = (0..4).map(|n| json!({ "n": n, "even": true }).to_string());
         let messages: Vec<_> = bodies.map(|body| message(&clock, &body)).collect();
-        for result in store.publish(TopicIndex(0), messages).await {
+        for result in store.publish(TopicIndex(0), messages.into()).await {
             result.expect("it is accepted");
         }
         for subscription in all {

@@ -23,7 +23,7 @@ async fn backup(messages: usize) -> Files {
     let store = open.expect("it opens");
     let publish = async |n: usize| {
         let message = message(&clock, &n.to_string());
-        store.publish(TopicIndex(0), vec![message]).await.remove(0).expect("it is accepted");
+        store.publish(TopicIndex(0), vec![message].into()).await.remove(0).expect("it is accepted");
     };
     for n in 0..messages {
         publish(n).await;

@@ -21,7 +21,7 @@ async fn what_may_have_ended_its_process_twice_is_attempted_alone_among_such() {
     let store = open(&disk, &layout(&["a"]), &clock).expect("it opens");
     for n in 0..6 {
         let message = message(&clock, &n.to_string());
-        store.publish(TopicIndex(0), vec![message]).await.remove(0).expect("it is accepted");
+        store.publish(TopicIndex(0), vec![message].into()).await.remove(0).expect("it is accepted");
     }
     drop(store);
     // Two processes end while all six are in flight.
@@ -35,7 +35,7 @@ async fn what_may_have_ended_its_process_twice_is_attempted_alone_among_such() {
     }
     let store = open(&disk, &layout(&["a"]), &clock).expect("it opens");
     let fresh = message(&clock, "\"fresh\"");
-    store.publish(TopicIndex(0), vec![fresh]).await.remove(0).expect("it is accepted");
+    store.publish(TopicIndex(0), vec![fresh].into()).await.remove(0).expect("it is accepted");
     let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
     let mut attempts = BTreeMap::new();
     for round in 0..6 {

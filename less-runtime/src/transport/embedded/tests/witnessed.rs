@@ -1,6 +1,7 @@
 //! What publishers and handlers saw, held against a folder that has other apps' subscribers, some of them dropped.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use less_model::filter::{Filter, Scope};
 use less_model::manifest::Start;
@@ -46,10 +47,10 @@ impl Seen {
         for n in numbers {
             let body = json!({ "n": n, "even": n % 2 == 0, "text": "x".repeat(50) });
             let mut new = message(&self.clock, &body.to_string());
-            new.message.key = Some("k".to_owned());
+            Arc::make_mut(&mut new.message).key = Some("k".to_owned());
             let (topic, message) = (TOPIC.to_owned(), new.message.id.to_string());
             self.saw(EventKind::Publishing { topic: topic.clone(), message: message.clone() });
-            self.store.publish(TopicIndex(0), vec![new]).await.remove(0).expect("it is accepted");
+            self.store.publish(TopicIndex(0), vec![new].into()).await.remove(0).expect("it is accepted");
             self.saw(EventKind::Published { topic, message });
         }
     }
