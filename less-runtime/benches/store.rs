@@ -71,7 +71,7 @@ fn message() -> NewMessage {
         traceparent: None,
         body: Bytes::from_static(&[b'7'; BODY]),
     };
-    NewMessage { message, due: None, idempotency_key: None }
+    NewMessage { message: Arc::new(message), due: None, idempotency_key: None }
 }
 
 async fn one(store: &Embedded) -> Result<(), Anything> {

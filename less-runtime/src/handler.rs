@@ -7,13 +7,13 @@ use std::sync::Arc;
 use crate::app::Fits;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::message::{Message, StoredMessage};
+use crate::message::Message;
 
 /// What a handler returns to the worker.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
-/// A handler.
-pub type Handler = Arc<dyn Fn(Arc<StoredMessage>, Context) -> HandlerFuture + Send + Sync>;
+/// A handler; the message is part of the context.
+pub type Handler = Arc<dyn Fn(Context) -> HandlerFuture + Send + Sync>;
 
 /// Wraps a typed function. The wrapper is thin on purpose: everything that does not depend on `M` lives in the worker.
 pub(crate) fn typed<M, F, Fut>(process: F) -> Handler
@@ -22,7 +22,7 @@ where
     F: Fn(M, Context) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<()>> + Send + 'static,
 {
-    Arc::new(move |message, context| match decode::<M>(&message.body) {
+    Arc::new(move |context| match decode::<M>(context.body()) {
         Ok(value) => Box::pin(process(value, context)),
         // It fitted when it was accepted, so the type has changed since: no attempt can succeed.
         Err(error) => Box::pin(std::future::ready(Err(Error::schema(error)))),
@@ -31,8 +31,8 @@ where
 
 /// The handler of a topic whose schema says more than a Rust type can: what no longer fits never reaches it.
 pub(crate) fn checked(handler: Handler, fits: Fits) -> Handler {
-    Arc::new(move |message, context| match fits(&message.body) {
-        Ok(()) => handler(message, context),
+    Arc::new(move |context| match fits(context.body()) {
+        Ok(()) => handler(context),
         Err(problem) => Box::pin(std::future::ready(Err(Error::schema(problem)))),
     })
 }

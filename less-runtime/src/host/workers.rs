@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::HostError;
 use crate::app::App;
 use crate::codegen::Registry;
+use crate::context::Source;
 use crate::handler::checked;
 use crate::http::batch::publisher;
 use crate::metrics::Metrics;
@@ -84,8 +85,10 @@ fn names<'a>(app: &App, spec: &'a SubscriptionSpec) -> (String, &'a str) {
 fn describe(place: &Place, spec: &SubscriptionSpec, label: &str) -> Worker {
     let (topic, subscriber) = names(place.app, spec);
     Worker {
-        topic: place.app.layout().topics[spec.topic.0 as usize].name.as_str().into(),
-        subscriber: subscriber.into(),
+        source: Arc::new(Source {
+            topic: place.app.layout().topics[spec.topic.0 as usize].name.to_string(),
+            subscriber: subscriber.to_owned(),
+        }),
         label: label.into(),
         policy: spec.policy,
         home: Handle::current(),

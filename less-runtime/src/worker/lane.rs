@@ -203,11 +203,10 @@ impl Lanes {
         while began - first < TOO_LONG
             && let Some((message, number)) = lane.begin(began)
         {
-            let (topic, subscriber) = (Arc::clone(&worker.topic), Arc::clone(&worker.subscriber));
-            let context = Context::new(topic, subscriber, number, Arc::clone(&message));
+            let context = Context::new(Arc::clone(&worker.source), number, message);
             // Called in here, so that a panic of the handler's first lines is caught like any other.
             let polled = catch_unwind(AssertUnwindSafe(|| {
-                let mut future = (self.compiled.handler)(message, context);
+                let mut future = (self.compiled.handler)(context);
                 // Nobody is woken by this poll: who is not done is polled again by a task of its own.
                 match future.as_mut().poll(&mut Wakes::from_waker(Waker::noop())) {
                     Poll::Ready(result) => Err(result),
@@ -284,14 +283,13 @@ impl Lanes {
             let _running = running;
             let began = Instant::now();
             let Lanes { worker, compiled, .. } = &*lanes;
-            let (topic, subscriber) = (Arc::clone(&worker.topic), Arc::clone(&worker.subscriber));
-            let context = Context::new(topic, subscriber, number, Arc::clone(&message));
+            let context = Context::new(Arc::clone(&worker.source), number, message);
             let future = async {
                 tokio::select! {
                     biased;
                     // An error: whoever waits for this has given up.
                     _ = cancelled => Ok(()),
-                    result = async { (compiled.handler)(message, context).await } => result,
+                    result = async { (compiled.handler)(context).await } => result,
                 }
             };
             let result = compiled.handlers.handle().block_on(labelled(Arc::clone(&worker.label), future));

@@ -26,6 +26,7 @@ pub(crate) use self::handlers::Handlers;
 pub(crate) use self::lane::Lanes;
 pub(crate) use self::watchdog::Watchdog;
 use crate::clock::Clock;
+use crate::context::Source;
 use crate::handler::Handler;
 use crate::shutdown::Shutdown;
 use crate::transport::{Consumer, TransportError};
@@ -35,8 +36,7 @@ pub(crate) type Observer = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
 
 /// What a worker needs to know of its subscription.
 pub(crate) struct Worker {
-    pub(crate) topic: Arc<str>,
-    pub(crate) subscriber: Arc<str>,
+    pub(crate) source: Arc<Source>,
     /// What log lines of the handler begin with.
     pub(crate) label: Arc<str>,
     pub(crate) policy: Policy,

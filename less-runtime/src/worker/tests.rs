@@ -11,6 +11,7 @@ use less_model::quantity::Span;
 
 use super::{Compiled, Worker};
 use crate::clock::{Clock, ManualClock};
+use crate::context::Source;
 use crate::error::{Error, Result, reject, retry_after};
 use crate::handler::{Handler, typed};
 use crate::message::Value;
@@ -63,8 +64,7 @@ async fn bench_of(policy: Policy, handlers: Vec<Compiled>) -> Bench {
     for (index, handler) in (0..).zip(handlers) {
         let seen = Arc::clone(&outcomes);
         let worker = Worker {
-            topic: "ledger".into(),
-            subscriber: names[index as usize].into(),
+            source: Arc::new(Source { topic: "ledger".into(), subscriber: names[index as usize].into() }),
             label: names[index as usize].into(),
             policy,
             home: tokio::runtime::Handle::current(),
@@ -387,8 +387,7 @@ async fn a_message_whose_process_died_in_every_attempt_is_a_dead_letter_and_is_n
     let store = Arc::new(reopen(folder.path()).await);
     let (_switch, shutdown) = shutdown::channel();
     let worker = Worker {
-        topic: "ledger".into(),
-        subscriber: "a".into(),
+        source: Arc::new(Source { topic: "ledger".into(), subscriber: "a".into() }),
         label: "a".into(),
         policy: policy(),
         home: tokio::runtime::Handle::current(),
@@ -523,8 +522,7 @@ async fn a_handler_of_ten_minutes_with_a_lease_of_half_a_minute_is_begun_once() 
     let (_switch, shutdown) = shutdown::channel();
     let counted = Arc::clone(&count);
     let worker = Worker {
-        topic: "ledger".into(),
-        subscriber: "a".into(),
+        source: Arc::new(Source { topic: "ledger".into(), subscriber: "a".into() }),
         label: "a".into(),
         policy: Policy { timeout: Span::from_secs(900), ..policy() },
         home: tokio::runtime::Handle::current(),

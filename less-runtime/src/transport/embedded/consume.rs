@@ -43,8 +43,8 @@ impl Acks {
     pub(super) fn push(&self, ack: Ack) -> bool {
         let list = &self.lists[ack.0 as usize % self.lists.len()];
         list.0.lock().unwrap_or_else(PoisonError::into_inner).push(ack);
-        // After that: who reads `true` here is seen by the writer, which has yet to read its lists.
-        !self.told.swap(true, Ordering::AcqRel)
+        // After that: who reads `true` here is seen by the writer, which has yet to read its lists. Read first, because all handlers write it else.
+        !self.told.load(Ordering::Acquire) && !self.told.swap(true, Ordering::AcqRel)
     }
 
     /// Moves what has come since the last time.
@@ -192,13 +192,16 @@ impl Consumer for QueueConsumer {
             };
             let mut deliveries: Vec<Box<dyn Delivery>> = Vec::with_capacity(leases.list.len());
             // Taken one by one, so that those that are left are handed back if this is dropped while it reads.
-            while let Some(Leased { seq, attempt, body }) = leases.list.front() {
-                let (seq, attempt) = (*seq, *attempt);
-                let message = match body {
-                    Body::Cached(message) => Ok(Arc::clone(message)),
-                    Body::At(topic, place) => self.load(*topic, seq, *place).await,
+            while let Some(Leased { seq, body, .. }) = leases.list.front() {
+                let read = match body {
+                    Body::Cached(_) => None,
+                    Body::At(topic, place) => Some(self.load(*topic, *seq, *place).await),
                 };
-                leases.list.pop_front();
+                let Some(Leased { seq, attempt, body }) = leases.list.pop_front() else { break };
+                let message = match body {
+                    Body::Cached(message) => Ok(message),
+                    Body::At(..) => read.unwrap_or(Err(TransportError::Closed)),
+                };
                 match message {
                     Ok(message) => {
                         let shared = Arc::clone(&self.shared);

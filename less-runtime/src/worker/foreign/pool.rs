@@ -80,8 +80,8 @@ impl Pool {
         let hello = Say::Hello {
             protocol: PROTOCOL,
             app: &app,
-            topic: &worker.topic,
-            subscriber: &worker.subscriber,
+            topic: &worker.source.topic,
+            subscriber: &worker.source.subscriber,
             root: &root.to_string_lossy(),
             file: &file,
             concurrency: worker.policy.concurrency,
