@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use super::command::{Command, Death, Lease, LeaseAnswer};
 use super::reader::{Run, Segments};
 use super::record::{QueueId, Seq, TopicId};
+use super::runs::Runs;
 use super::state::Spot;
 use super::{Commands, Embedded, TransportError};
 use crate::clock::{Clock, millis};
@@ -137,6 +138,7 @@ impl Embedded {
         Ok(Box::new(QueueConsumer {
             shared: Arc::new(shared),
             segments: self.segments.clone(),
+            runs: Arc::clone(&self.runs),
             _held: held,
             run: Mutex::default(),
         }))
@@ -168,6 +170,7 @@ impl Drop for Held {
 struct QueueConsumer {
     shared: Arc<Shared>,
     segments: Segments,
+    runs: Arc<Runs>,
     /// What was read last, while the subscriber is behind.
     run: Mutex<Option<Arc<Run>>>,
     _held: Held,
@@ -250,9 +253,18 @@ impl QueueConsumer {
     }
 
     async fn read(&self, topic: TopicId, seq: Seq, spot: Spot) -> Result<Arc<Run>, TransportError> {
-        let segments = self.segments.clone();
-        let read = tokio::task::spawn_blocking(move || segments.read_run(topic, seq, spot, READ_AHEAD));
-        let run = Arc::new(read.await.map_err(|_| TransportError::Closed)??);
+        let _turn = self.runs.turn(topic, seq).await;
+        let run = match self.runs.find(topic, seq) {
+            Some(run) => run,
+            None => {
+                let segments = self.segments.clone();
+                let read =
+                    tokio::task::spawn_blocking(move || segments.read_run(topic, seq, spot, READ_AHEAD));
+                let run = Arc::new(read.await.map_err(|_| TransportError::Closed)??);
+                self.runs.keep(topic, &run);
+                run
+            }
+        };
         *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&run));
         Ok(run)
     }

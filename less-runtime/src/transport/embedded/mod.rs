@@ -24,6 +24,7 @@ mod publish;
 mod reader;
 mod record;
 mod room;
+mod runs;
 mod scan;
 mod state;
 mod tail;
@@ -63,7 +64,8 @@ pub const LAZY_SYNC: Duration = Duration::from_millis(10);
 pub struct Options {
     /// Size at which a new log file is begun, in bytes; at most 1 GiB. Default 64 MiB.
     pub segment_size: u64,
-    /// Bodies of recent messages that are kept in memory, in bytes. Default 64 MiB.
+    /// Bodies of recent messages that are kept in memory, in bytes; an eighth of that more for what subscribers that are behind have read. Default
+    /// 64 MiB.
     pub cache: usize,
     /// Room that is left on the disk for acks and dead letters: with less, publishing is refused. Default 32 MiB.
     pub reserve: u64,
@@ -86,6 +88,7 @@ pub struct Embedded {
     acks: Arc<consume::Acks>,
     consumed: Arc<Mutex<HashSet<QueueId>>>,
     segments: reader::Segments,
+    runs: Arc<runs::Runs>,
     clock: Clock,
     writer: Mutex<Option<JoinHandle<()>>>,
 }

@@ -18,6 +18,7 @@ use super::inbox::Inbox;
 use super::log::Log;
 use super::reader::Segments;
 use super::record::{Record, Seq};
+use super::runs::Runs;
 use super::state::{State, Topic};
 use super::writer::Writer;
 use super::{Commands, Embedded, Options, TransportError};
@@ -157,6 +158,7 @@ pub(super) fn open_disk(
         .map(|topic| (topic.name.as_str().to_owned(), topic.retention.as_millis()))
         .collect();
     let acks = Arc::new(Acks::default());
+    let runs = Arc::new(Runs::new(options.cache / 8));
     let writer = Writer::new(
         (log, state),
         options,
@@ -184,6 +186,7 @@ pub(super) fn open_disk(
         acks,
         consumed: Arc::new(Mutex::new(HashSet::new())),
         segments,
+        runs,
         clock,
         writer: Mutex::new(Some(thread)),
     })

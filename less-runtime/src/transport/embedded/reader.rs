@@ -32,6 +32,11 @@ impl Run {
         self.messages.get(usize::try_from(seq.checked_sub(self.first)?).ok()?)
     }
 
+    /// What it takes in memory, roughly; `None` where one of its messages could not be read.
+    pub(super) fn size(&self) -> Option<usize> {
+        self.messages.iter().map(|message| Some(cost(message.as_ref().ok()?))).sum()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (Seq, &Result<Arc<StoredMessage>, TransportError>)> {
         (self.first..).zip(&self.messages)
     }
@@ -113,6 +118,11 @@ impl Segments {
         }
         Ok(run)
     }
+}
+
+/// What a message takes in memory, roughly: its body and what is around it.
+pub(super) fn cost(message: &StoredMessage) -> usize {
+    message.body.len() + 256
 }
 
 pub(super) fn missing(disk: &dyn Disk, segment: u32) -> TransportError {

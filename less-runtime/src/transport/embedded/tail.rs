@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::reader::cost;
 use super::record::{Seq, TopicId};
 use super::state::key_hash;
 use crate::message::StoredMessage;
@@ -101,9 +102,4 @@ impl Tail {
     pub(super) fn key(&self, topic: TopicId, seq: Seq) -> Option<u64> {
         self.held(topic, seq).map(|held| held.key)
     }
-}
-
-/// What a held message takes, roughly: its body and what is around it.
-fn cost(message: &StoredMessage) -> usize {
-    message.body.len() + 256
 }

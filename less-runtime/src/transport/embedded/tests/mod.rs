@@ -12,6 +12,7 @@ mod laid;
 mod model;
 mod relied;
 mod restore;
+mod runs;
 mod seeds;
 mod suspects;
 mod witnessed;
