@@ -66,9 +66,12 @@ impl Took {
     }
 }
 
-/// Those of all subscribers, by topic and subscriber: one histogram.
+/// By topic and subscriber.
+type BySubscriber = BTreeMap<(String, String), Arc<Took>>;
+
+/// Those of all subscribers: one histogram.
 #[derive(Debug, Clone, Default)]
-struct Durations(Arc<Mutex<BTreeMap<(String, String), Arc<Took>>>>);
+struct Durations(Arc<Mutex<BySubscriber>>);
 
 impl Durations {
     fn of(&self, topic: String, subscriber: String) -> Arc<Took> {

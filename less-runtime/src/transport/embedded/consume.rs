@@ -254,16 +254,15 @@ impl QueueConsumer {
 
     async fn read(&self, topic: TopicId, seq: Seq, spot: Spot) -> Result<Arc<Run>, TransportError> {
         let _turn = self.runs.turn(topic, seq).await;
-        let run = match self.runs.find(topic, seq) {
-            Some(run) => run,
-            None => {
-                let segments = self.segments.clone();
-                let read =
-                    tokio::task::spawn_blocking(move || segments.read_run(topic, seq, spot, READ_AHEAD));
-                let run = Arc::new(read.await.map_err(|_| TransportError::Closed)??);
-                self.runs.keep(topic, &run);
-                run
-            }
+        let found = self.runs.find(topic, seq);
+        let run = if let Some(run) = found {
+            run
+        } else {
+            let segments = self.segments.clone();
+            let read = tokio::task::spawn_blocking(move || segments.read_run(topic, seq, spot, READ_AHEAD));
+            let run = Arc::new(read.await.map_err(|_| TransportError::Closed)??);
+            self.runs.keep(topic, &run);
+            run
         };
         *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&run));
         Ok(run)
