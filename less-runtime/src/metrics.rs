@@ -87,7 +87,7 @@ impl EncodeMetric for Durations {
         let sum = |number: &dyn Fn(&Took) -> &AtomicU64| -> u64 {
             all.values().map(|took| number(took).load(Ordering::Relaxed)).sum()
         };
-        let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1e9).chain([f64::MAX]);
+        let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1e9).chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> =
             bounds.enumerate().map(|(at, bound)| (bound, sum(&|took| &took.counts[at]))).collect();
         let seconds = sum(&|took| &took.nanoseconds) as f64 / 1e9;
@@ -244,5 +244,33 @@ impl Metrics {
         // Writing to a String does not fail.
         let _ = encode(&mut out, &registry);
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_of_all_subscribers_are_one_histogram_that_ends_at_infinity() {
+        let metrics = Metrics::default();
+        let (one, other) = (metrics.attempts("ledger", "a"), metrics.attempts("ledger", "b"));
+        one("done", Duration::from_micros(100));
+        other("done", Duration::from_micros(101));
+        // Workers begin anew when their files change; what was counted stays.
+        metrics.attempts("ledger", "b")("error", Duration::from_secs(10_000));
+        let text = metrics.encode(&Layout::default(), &[], &[], Capabilities::ALL);
+        let shown: Vec<&str> = text.lines().filter(|line| line.starts_with("less_attempt_seconds")).collect();
+        assert_eq!(
+            [shown[0], shown[1], shown[2], shown[3], shown[15], shown[16]],
+            [
+                "less_attempt_seconds_sum 10000.000201",
+                "less_attempt_seconds_count 3",
+                "less_attempt_seconds_bucket{le=\"0.0001\"} 1",
+                "less_attempt_seconds_bucket{le=\"0.0004\"} 2",
+                "less_attempt_seconds_bucket{le=\"6710.8864\"} 2",
+                "less_attempt_seconds_bucket{le=\"+Inf\"} 3",
+            ]
+        );
     }
 }
