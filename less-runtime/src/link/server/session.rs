@@ -1,6 +1,7 @@
 //! A session: what one process of another app subscribes to and holds, whatever happens to its connections.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::iter::Peekable;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -199,7 +200,7 @@ impl Session {
             };
             drop(consumer);
             match leased {
-                Ok(deliveries) => session.deliver(connection, request, deliveries),
+                Ok(deliveries) => session.deliver(connection, request, deliveries).await,
                 Err(error) => tracing::warn!("can't lease for app `{}`: {error}", session.app),
             }
         });
@@ -209,31 +210,46 @@ impl Session {
         self.state().leases.remove(&request);
     }
 
-    /// Hands deliveries over; where their connection is broken by now, dropping them hands them back.
-    fn deliver(&self, connection: u64, request: RequestId, deliveries: Vec<Box<dyn Delivery>>) {
-        let mut state = self.state();
-        if state.leases.remove(&request).is_none() || state.connections != connection || state.over {
+    /// Hands deliveries over, in as many frames as it takes; between two of them others have their turn, so that a large lease is not taken for silence.
+    /// Where their connection is broken by now, dropping them hands them back.
+    async fn deliver(&self, connection: u64, request: RequestId, deliveries: Vec<Box<dyn Delivery>>) {
+        if self.state().leases.remove(&request).is_none() {
             return;
         }
-        let Some(sender) = state.connection.clone() else { return };
         let mut deliveries = deliveries.into_iter().peekable();
-        while deliveries.peek().is_some() {
-            let (mut heads, mut bodies, mut size) = (Vec::new(), Vec::new(), 0);
-            while let Some(delivery) = deliveries.next_if(|_| size < BODIES) {
-                state.given += 1;
-                let id = state.given;
-                let message = Arc::clone(delivery.message());
-                let head = Head::of(&message);
-                size += head.size();
-                heads.push(Delivered { id, attempt: delivery.attempt(), head });
-                bodies.push(message);
-                state.held.insert(id, delivery);
-            }
-            let more = deliveries.peek().is_some();
-            let frame = encode(&ToSubscriber::Deliver { request, deliveries: heads, more }, &bodies);
-            // Where nobody reads any more, the subscriber does not know of them, and they are handed back when it comes again.
-            let _ = sender.send(frame);
+        while deliveries.peek().is_some() && self.deliver_some(connection, request, &mut deliveries) {
+            tokio::task::yield_now().await;
         }
+    }
+
+    /// Hands over what goes into one frame. False where the connection is broken.
+    fn deliver_some(
+        &self,
+        connection: u64,
+        request: RequestId,
+        deliveries: &mut Peekable<std::vec::IntoIter<Box<dyn Delivery>>>,
+    ) -> bool {
+        let mut state = self.state();
+        if state.connections != connection || state.over {
+            return false;
+        }
+        let Some(sender) = state.connection.clone() else { return false };
+        let (mut heads, mut bodies, mut size) = (Vec::new(), Vec::new(), 0);
+        while let Some(delivery) = deliveries.next_if(|_| size < BODIES) {
+            state.given += 1;
+            let id = state.given;
+            let message = Arc::clone(delivery.message());
+            let head = Head::of(&message);
+            size += head.size();
+            heads.push(Delivered { id, attempt: delivery.attempt(), head });
+            bodies.push(message);
+            state.held.insert(id, delivery);
+        }
+        let more = deliveries.peek().is_some();
+        let frame = encode(&ToSubscriber::Deliver { request, deliveries: heads, more }, &bodies);
+        // Where nobody reads any more, the subscriber does not know of them, and they are handed back when it comes again.
+        let _ = sender.send(frame);
+        true
     }
 
     /// The subscriber has seen confirmations up to this one.
