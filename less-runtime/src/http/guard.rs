@@ -1,58 +1,45 @@
 //! Who may ask: the Host allow-list, and the API key.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr};
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use subtle::ConstantTimeEq;
 
+use super::Options;
 use super::problem::Problem;
-use super::{Options, Shared};
 
-/// Lets a request pass that is addressed to this app by someone who may. Where the app stops, an answer is its connection's last.
-pub(super) async fn check(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let mut response = judge(&shared, request, next).await;
-    if shared.shutdown.is_stopping() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-async fn judge(shared: &Shared, request: Request, next: Next) -> Response {
-    if let Err(problem) = host(&shared.options, &request) {
-        return problem.into_response();
-    }
-    let allowed = match request.uri().path() {
+/// Says no to a request that is not addressed to this app, or not by someone who may.
+pub(super) fn check(options: &Options, request: &Parts) -> Result<(), Problem> {
+    host(options, request)?;
+    let headers = &request.headers;
+    match request.uri.path() {
         "/healthz" | "/readyz" => Ok(()),
-        "/_less/link" => link(&shared.options, request.headers()),
+        "/_less/link" => link(options, headers),
         // What is promised to an app is for whoever may link.
-        "/_less/contract" => key(&shared.options, request.headers())
-            .or_else(|problem| link(&shared.options, request.headers()).map_err(|_| problem)),
-        _ => key(&shared.options, request.headers()),
-    };
-    if let Err(problem) = allowed {
-        return problem.into_response();
+        "/_less/contract" => {
+            key(options, headers).or_else(|problem| link(options, headers).map_err(|_| problem))
+        }
+        _ => key(options, headers),
     }
-    next.run(request).await
 }
 
 /// A page that the user visits can make a browser send requests to loopback under the page's own name; IP addresses can't be rebound like names.
-fn host(options: &Options, request: &Request) -> Result<(), Problem> {
-    let named = request.uri().host().map(str::to_owned).or_else(|| {
-        let host = request.headers().get(header::HOST)?.to_str().ok()?;
-        host.parse::<http::uri::Authority>().ok().map(|authority| authority.host().to_owned())
+fn host(options: &Options, request: &Parts) -> Result<(), Problem> {
+    let given = || request.headers.get(header::HOST)?.to_str().ok();
+    // The usual name, with or without a port, needs no parser.
+    if request.uri.host().is_none() && given().map(without_port).is_some_and(|host| is_listed(options, host))
+    {
+        return Ok(());
+    }
+    let named = request.uri.host().map(str::to_owned).or_else(|| {
+        given()?.parse::<http::uri::Authority>().ok().map(|authority| authority.host().to_owned())
     });
     let Some(host) = named else {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "no-host", "the request has no valid Host header"));
     };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let allowed = host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok()
-        || options.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(&host));
-    if allowed {
+    if is_listed(options, &host) || bare.parse::<IpAddr>().is_ok() {
         return Ok(());
     }
     Err(Problem::new(
@@ -60,6 +47,17 @@ fn host(options: &Options, request: &Request) -> Result<(), Problem> {
         "unknown-host",
         "the Host header names none of this app's hosts; `hosts` under `[http]` in less.toml lists them",
     ))
+}
+
+fn without_port(host: &str) -> &str {
+    let port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+    port.map_or(host, |(name, _)| name)
+}
+
+fn is_listed(options: &Options, host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || options.hosts.iter().any(|listed| listed.eq_ignore_ascii_case(host))
+        || host.parse::<Ipv4Addr>().is_ok()
 }
 
 /// A link asks for a token even where everything else is open: whoever has one gets messages, and decides what becomes of them.

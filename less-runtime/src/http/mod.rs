@@ -22,12 +22,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use less_model::config::{Config, Secret};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::Service as _;
 
 pub(crate) use self::admin::DeadLetters;
 pub use self::admin::{ShownDeadLetter, Status, SubscriberStatus};
@@ -108,8 +110,8 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, options: Options
     let shared = Arc::new(Shared { app, options, publishes, shutdown: shutdown.clone() });
     let tls = shared.options.tls.clone();
     let header_timeout = shared.options.header_timeout;
-    let service = TowerToHyperService::new(router(shared));
-    let conversation = Conversation { service, header_timeout, linger, stopping: shutdown.clone() };
+    let desk = Arc::new(Desk { router: router(Arc::clone(&shared)), shared });
+    let conversation = Conversation { desk, header_timeout, linger, stopping: shutdown.clone() };
     let begin = |stream: TcpStream, permit: OwnedSemaphorePermit| {
         // Without it a small answer waits for the peer's acknowledgement; failing to set it costs only that.
         let _ = stream.set_nodelay(true);
@@ -158,7 +160,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, options: Options
 /// What every connection shares.
 #[derive(Clone)]
 struct Conversation {
-    service: TowerToHyperService<Router>,
+    desk: Arc<Desk>,
     header_timeout: Duration,
     linger: Duration,
     stopping: Shutdown,
@@ -179,10 +181,15 @@ impl Conversation {
 
     /// Answers a connection's requests, until it ends or the app stops.
     async fn hold(self, stream: impl Duplex + 'static) {
+        let desk = self.desk.clone();
+        let service = service_fn(move |request| {
+            let desk = Arc::clone(&desk);
+            async move { Ok::<_, Infallible>(desk.answer(request).await) }
+        });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
-            .serve_connection(TokioIo::new(stream), self.service.clone())
+            .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         tokio::pin!(connection);
         // A connection's end in error is the peer's doing; its requests were answered or never whole.
@@ -203,9 +210,37 @@ impl Conversation {
     }
 }
 
+/// Where requests are answered.
+struct Desk {
+    shared: Arc<Shared>,
+    router: Router,
+}
+
+impl Desk {
+    /// Answers a request that comes from someone who may ask. Where the app stops, an answer is its connection's last.
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        let mut response = self.reply(request).await.unwrap_or_else(Problem::into_response);
+        if self.shared.shutdown.is_stopping() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    async fn reply(&self, request: Request<Incoming>) -> Result<Response, Problem> {
+        let (parts, body) = request.into_parts();
+        guard::check(&self.shared.options, &parts)?;
+        // Nearly all requests are of this kind, and what a router does for one costs as much as to store it.
+        if let Some(topic) = publish::topic(&parts) {
+            return publish::one(&self.shared, topic, &parts.headers, body).await;
+        }
+        let Ok(response) = self.router.clone().call(Request::from_parts(parts, body)).await;
+        Ok(response)
+    }
+}
+
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/topics/{id}", post(publish::one))
+        .route("/topics/{id}", post(publish::routed))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -230,7 +265,6 @@ fn router(shared: Arc<Shared>) -> Router {
                 "this path takes another method",
             )
         })
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), guard::check))
         .with_state(shared)
 }
 

@@ -1,16 +1,16 @@
 //! `POST /topics/{id}`, and many messages at once for the clients of Less.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Body;
 use less_model::quantity::Span;
 use serde_json::json;
 
@@ -26,27 +26,43 @@ const TOO_LARGE: &str = "too-large";
 /// Headers that begin so are the message's attributes.
 const ATTRIBUTE: &str = "less-attribute-";
 
-/// Publishes one message.
-pub(super) async fn one(
+/// Publishes one message, for the router: a topic's name may be written with `%`.
+pub(super) async fn routed(
     State(shared): State<Arc<Shared>>,
     Path(topic): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let _permit = permit(&shared)?;
+    let (parts, body) = request.into_parts();
+    one(&shared, &topic, &parts.headers, body).await
+}
+
+/// The topic that a request publishes to, where its path says it as it is.
+pub(super) fn topic(parts: &Parts) -> Option<&str> {
+    let topic = parts.uri.path().strip_prefix("/topics/").filter(|_| parts.method == Method::POST)?;
+    (!topic.is_empty() && !topic.contains(['/', '%'])).then_some(topic)
+}
+
+/// Publishes one message.
+pub(super) async fn one(
+    shared: &Shared,
+    topic: &str,
+    headers: &HeaderMap,
+    body: impl Body<Data = Bytes> + Unpin,
+) -> Result<Response, Problem> {
+    let _permit = permit(shared)?;
     let began = Instant::now();
     // Before the body is read: nobody should send one to a topic that is not there.
-    shared.app.topic(&topic)?;
-    let (parts, body) = request.into_parts();
-    json_type(&parts.headers)?;
-    let options = options(&parts.headers)?;
-    let body = read(&shared, &parts.headers, body, shared.app.max_body()).await;
+    shared.app.topic(topic)?;
+    json_type(headers)?;
+    let options = options(headers)?;
+    let body = read(shared, headers, body, shared.app.max_body()).await;
     let body = body.map_err(|problem| match problem.kind() {
         TOO_LARGE => problem.with("setting", "max_body"),
         _ => problem,
     })?;
-    let mut results = shared.app.publish_checked(&topic, smallvec::smallvec![(body, options)]).await;
+    let mut results = shared.app.publish_checked(topic, smallvec::smallvec![(body, options)]).await;
     let result = results.pop().unwrap_or_else(|| Err(PublishError::Unavailable("no result".to_owned())));
-    shared.options.metrics.publish(&topic, &result, began.elapsed());
+    shared.options.metrics.publish(topic, &result, began.elapsed());
     Ok(accepted(&result?))
 }
 
@@ -56,7 +72,7 @@ fn accepted(receipt: &Receipt) -> Response {
     } else {
         format!("{{\"message_id\":\"{}\"}}", receipt.message_id)
     };
-    let mut response = Response::new(Body::from(text));
+    let mut response = Response::new(axum::body::Body::from(text));
     *response.status_mut() = StatusCode::ACCEPTED;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
@@ -94,8 +110,11 @@ pub(super) fn json_type(headers: &HeaderMap) -> Result<(), Problem> {
         return Err(problem.header(header::ACCEPT_ENCODING, "identity"));
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if let Some((kind, of)) = essence.split_once('/')
+        && kind.eq_ignore_ascii_case("application")
+        && of.rsplit('+').next().is_some_and(|last| last.eq_ignore_ascii_case("json"))
+    {
         return Ok(());
     }
     let detail = "the body's type must be JSON: `Content-Type: application/json`";
@@ -111,7 +130,7 @@ const DISCARD_PAUSE: Duration = Duration::from_millis(500);
 pub(super) async fn read(
     shared: &Shared,
     headers: &HeaderMap,
-    body: Body,
+    mut body: impl Body<Data = Bytes> + Unpin,
     limit: usize,
 ) -> Result<Bytes, Problem> {
     let too_large = || {
@@ -127,10 +146,9 @@ pub(super) async fn read(
         }
         return Err(too_large());
     }
-    let mut body = body;
-    match tokio::time::timeout(shared.options.body_timeout, Limited::new(&mut body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+    match tokio::time::timeout(shared.options.body_timeout, whole(&mut body, limit)).await {
+        Ok(Ok(Some(body))) => Ok(body),
+        Ok(Ok(None)) => {
             discard(shared, body).await;
             Err(too_large())
         }
@@ -143,8 +161,23 @@ pub(super) async fn read(
     }
 }
 
+/// A body; `None` where it is larger than `limit`. Always a copy: a piece of a body is a part of what its connection reads into, and would keep all of that in
+/// memory, and its connection from using it again, for as long as its message is held.
+async fn whole<B: Body<Data = Bytes> + Unpin>(body: &mut B, limit: usize) -> Result<Option<Bytes>, B::Error> {
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(limit).min(limit);
+    let mut whole = Vec::with_capacity(expected);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if whole.len() + data.len() > limit {
+            return Ok(None);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(Some(whole.into()))
+}
+
 /// Reads on for a while without keeping anything: a client that is still sending when its connection is closed sees a broken pipe, and not why.
-async fn discard(shared: &Shared, mut body: Body) {
+async fn discard(shared: &Shared, mut body: impl Body<Data = Bytes> + Unpin) {
     let read = async {
         let mut left = DISCARD;
         while let Ok(Some(Ok(frame))) = tokio::time::timeout(DISCARD_PAUSE, body.frame()).await {
@@ -160,34 +193,81 @@ async fn discard(shared: &Shared, mut body: Body) {
 }
 
 fn options(headers: &HeaderMap) -> Result<Publish, Problem> {
-    let text = |name: &str| match headers.get(name).map(HeaderValue::to_str) {
-        None => Ok(None),
-        Some(Ok(value)) => Ok(Some(value.to_owned())),
-        Some(Err(_)) => Err(bad(name, "it holds more than visible ASCII characters")),
-    };
-    let delay = match text("less-delay")? {
-        None => None,
-        Some(delay) => {
-            let span: Span = delay.parse().map_err(|error| bad("less-delay", &format!("{error}")))?;
-            Some(span.duration())
-        }
-    };
-    let mut attributes = BTreeMap::new();
+    let mut options = Publish::default();
+    // Of a header that stands there twice, the first counts.
     for name in headers.keys() {
-        if let Some(attribute) = name.as_str().strip_prefix(ATTRIBUTE) {
-            attributes.insert(attribute.to_owned(), text(name.as_str())?.unwrap_or_default());
+        let name = name.as_str();
+        let text = || match headers.get(name).map(HeaderValue::to_str) {
+            Some(Ok(value)) => Ok(value.to_owned()),
+            _ => Err(bad(name, "it holds more than visible ASCII characters")),
+        };
+        match name {
+            "less-key" => options.key = Some(text()?),
+            "idempotency-key" => options.idempotency_key = Some(text()?),
+            "traceparent" => options.traceparent = Some(text()?),
+            "less-delay" => {
+                let span: Span = text()?.parse().map_err(|error| bad(name, &format!("{error}")))?;
+                options.delay = Some(span.duration());
+            }
+            _ => {
+                if let Some(attribute) = name.strip_prefix(ATTRIBUTE) {
+                    options.attributes.insert(attribute.to_owned(), text()?);
+                }
+            }
         }
     }
-    Ok(Publish {
-        key: text("less-key")?,
-        delay,
-        attributes,
-        idempotency_key: text("idempotency-key")?,
-        traceparent: text("traceparent")?,
-    })
+    Ok(options)
 }
 
 fn bad(header: &str, problem: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "bad-header", format!("`{header}`: {problem}"))
         .with("header", header)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// What a connection reads into.
+    struct Buffer(&'static [u8], #[expect(dead_code, reason = "it is counted")] Arc<()>);
+
+    impl AsRef<[u8]> for Buffer {
+        fn as_ref(&self) -> &[u8] {
+            self.0
+        }
+    }
+
+    struct Pieces(Vec<Bytes>);
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(self.0.pop().map(|piece| Ok(Frame::data(piece))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_kept_keeps_nothing_of_what_its_connection_read_into() {
+        let alive = Arc::new(());
+        for pieces in [1, 2] {
+            let read = Bytes::from_owner(Buffer(b"POST /topics/a {}", Arc::clone(&alive)));
+            let mut body = Pieces(vec![read.slice(15..); pieces]);
+            drop(read);
+            let kept = whole(&mut body, 4).await.unwrap().unwrap();
+            assert_eq!(kept, "{}".repeat(pieces));
+            assert_eq!(Arc::strong_count(&alive), 1, "with {pieces} pieces");
+        }
+    }
 }

@@ -313,11 +313,18 @@ async fn bad_requests_are_told_where_they_are_bad() {
     assert!(answer.head.contains("allow: post"), "{}", answer.head);
     let request = post("/topics/user_created", "", GOOD).replace("application/json", "text/plain");
     assert_eq!(server.raw(&request).await.status, 415);
+    let answer = server.post("/topics/", "", GOOD).await;
+    assert_eq!((answer.status, answer.json()["type"].as_str()), (404, Some("urn:less:not-found")));
     let answer = server.post("/topics/%ff", "", GOOD).await;
     assert_eq!((answer.status, answer.json()["type"].as_str()), (400, Some("urn:less:bad-path")));
     let answer = server.get("/_less/dead-letters/user_created/send_welcome_email?limit=x", "").await;
     assert_eq!((answer.status, answer.json()["type"].as_str()), (400, Some("urn:less:bad-query")));
     assert!(server.fake.stored.lock().unwrap().is_empty());
+    assert_eq!(
+        server.post("/topics/user%5Fcreated?from=here", "", GOOD).await.status,
+        202,
+        "as some clients write it"
+    );
 }
 
 #[tokio::test]
@@ -406,6 +413,9 @@ async fn only_the_apps_own_hosts_are_answered() {
         ("API.example.com", 200),
         ("evil.example.com", 421),
         ("localhost.evil.com", 421),
+        ("evil.example.com:localhost", 421),
+        ("::1", 400),
+        ("[127.0.0.1", 400),
     ] {
         let request = format!("GET /healthz HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         assert_eq!(server.raw(&request).await.status, status, "{host}");
