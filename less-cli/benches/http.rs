@@ -1,7 +1,8 @@
 //! Durable publishes over HTTP, beside the same server storing nothing: `cargo bench -p less-cli --bench http`.
 //!
 //! Both are processes of their own. Ours is an app with one subscriber, made with `less new` and built with `less build --release`; the peer is this
-//! program again, with an accept loop like ours around an axum handler that reads the body and answers 202. Runs alternate; medians are shown.
+//! program again, with an accept loop like ours around an axum handler that reads the body and answers 202. Runs alternate, and each
+//! begins when the subscriber has handled what came before; medians are shown.
 
 #![expect(clippy::print_stdout, reason = "its data is what it prints")]
 
@@ -43,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         let (mut a, mut b) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             a.push(runtime.block_on(load(ours_at, connections))?);
+            runtime.block_on(handled(ours_at))?;
             b.push(runtime.block_on(load(bare_at, connections))?);
         }
         let (a, b) = (median(a), median(b));
@@ -117,6 +119,22 @@ async fn peer() -> anyhow::Result<()> {
         let connection = hyper::server::conn::http1::Builder::new()
             .serve_connection(TokioIo::new(stream), service.clone());
         tokio::spawn(connection);
+    }
+}
+
+/// Waits until the subscriber has handled everything: the peer's turn is to be its own.
+async fn handled(address: SocketAddr) -> anyhow::Result<()> {
+    loop {
+        let mut stream = TcpStream::connect(address).await?;
+        stream
+            .write_all(b"GET /_less/status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        if answer.contains("\"pending\":0,") && answer.contains("\"in_flight\":0,") {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
