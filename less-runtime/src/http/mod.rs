@@ -19,10 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -210,6 +213,9 @@ impl Conversation {
     }
 }
 
+/// The body of an answer.
+type Reply = Either<Full<Bytes>, Body>;
+
 /// Where requests are answered.
 struct Desk {
     shared: Arc<Shared>,
@@ -218,23 +224,25 @@ struct Desk {
 
 impl Desk {
     /// Answers a request that comes from someone who may ask. Where the app stops, an answer is its connection's last.
-    async fn answer(&self, request: Request<Incoming>) -> Response {
-        let mut response = self.reply(request).await.unwrap_or_else(Problem::into_response);
+    async fn answer(&self, request: Request<Incoming>) -> http::Response<Reply> {
+        let reply = self.reply(request).await;
+        let mut response = reply.unwrap_or_else(|problem| problem.into_response().map(Either::Right));
         if self.shared.shutdown.is_stopping() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
-    async fn reply(&self, request: Request<Incoming>) -> Result<Response, Problem> {
+    async fn reply(&self, request: Request<Incoming>) -> Result<http::Response<Reply>, Problem> {
         let (parts, body) = request.into_parts();
         guard::check(&self.shared.options, &parts)?;
         // Nearly all requests are of this kind, and what a router does for one costs as much as to store it.
-        if let Some(topic) = publish::topic(&parts) {
-            return publish::one(&self.shared, topic, &parts.headers, body).await;
+        if let Some(topic) = publish::topic(&parts.method, &parts.uri) {
+            let response = publish::one(&self.shared, topic, parts.headers, body).await?;
+            return Ok(response.map(Either::Left));
         }
         let Ok(response) = self.router.clone().call(Request::from_parts(parts, body)).await;
-        Ok(response)
+        Ok(response.map(Either::Right))
     }
 }
 

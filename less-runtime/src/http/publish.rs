@@ -1,15 +1,16 @@
 //! `POST /topics/{id}`, and many messages at once for the clients of Less.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::BodyExt;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use less_model::quantity::Span;
 use serde_json::json;
@@ -18,6 +19,9 @@ use super::extract::Path;
 use super::problem::Problem;
 use super::{Shared, batch};
 use crate::publish::{Publish, PublishError, Receipt};
+
+/// The answer to a publish of one message.
+pub(super) type Answer = http::Response<Full<Bytes>>;
 
 /// Largest body of a batch, in bytes.
 const MAX_BATCH_BODY: usize = 16 << 20;
@@ -33,29 +37,30 @@ pub(super) async fn routed(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    one(&shared, &topic, &parts.headers, body).await
+    let response = one(&shared, &topic, parts.headers, body).await?;
+    Ok(response.map(axum::body::Body::new))
 }
 
 /// The topic that a request publishes to, where its path says it as it is.
-pub(super) fn topic(parts: &Parts) -> Option<&str> {
-    let topic = parts.uri.path().strip_prefix("/topics/").filter(|_| parts.method == Method::POST)?;
+pub(super) fn topic<'a>(method: &Method, uri: &'a Uri) -> Option<&'a str> {
+    let topic = uri.path().strip_prefix("/topics/").filter(|_| method == Method::POST)?;
     (!topic.is_empty() && !topic.contains(['/', '%'])).then_some(topic)
 }
 
-/// Publishes one message.
+/// Publishes one message. The request's map of headers becomes that of the answer: the connection uses it again for the next request.
 pub(super) async fn one(
     shared: &Shared,
     topic: &str,
-    headers: &HeaderMap,
+    mut headers: HeaderMap,
     body: impl Body<Data = Bytes> + Unpin,
-) -> Result<Response, Problem> {
+) -> Result<Answer, Problem> {
     let _permit = permit(shared)?;
     let began = Instant::now();
     // Before the body is read: nobody should send one to a topic that is not there.
     shared.app.topic(topic)?;
-    json_type(headers)?;
-    let options = options(headers)?;
-    let body = read(shared, headers, body, shared.app.max_body()).await;
+    json_type(&headers)?;
+    let options = options(&headers)?;
+    let body = read(shared, &headers, body, shared.app.max_body()).await;
     let body = body.map_err(|problem| match problem.kind() {
         TOO_LARGE => problem.with("setting", "max_body"),
         _ => problem,
@@ -63,19 +68,21 @@ pub(super) async fn one(
     let mut results = shared.app.publish_checked(topic, smallvec::smallvec![(body, options)]).await;
     let result = results.pop().unwrap_or_else(|| Err(PublishError::Unavailable("no result".to_owned())));
     shared.options.metrics.publish(topic, &result, began.elapsed());
-    Ok(accepted(&result?))
+    let text = accepted(&result?);
+    headers.clear();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut answer = Answer::new(Full::from(text));
+    *answer.status_mut() = StatusCode::ACCEPTED;
+    *answer.headers_mut() = headers;
+    Ok(answer)
 }
 
-fn accepted(receipt: &Receipt) -> Response {
-    let text = if receipt.duplicate {
-        format!("{{\"message_id\":\"{}\",\"duplicate\":true}}", receipt.message_id)
-    } else {
-        format!("{{\"message_id\":\"{}\"}}", receipt.message_id)
-    };
-    let mut response = Response::new(axum::body::Body::from(text));
-    *response.status_mut() = StatusCode::ACCEPTED;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+fn accepted(receipt: &Receipt) -> String {
+    let mut text = String::with_capacity(80);
+    let duplicate = if receipt.duplicate { ",\"duplicate\":true" } else { "" };
+    // Writing to a string does not fail.
+    let _ = write!(text, "{{\"message_id\":\"{}\"{duplicate}}}", receipt.message_id);
+    text
 }
 
 /// Publishes many: `200` with a result for each, in their order.
@@ -146,7 +153,15 @@ pub(super) async fn read(
         }
         return Err(too_large());
     }
-    match tokio::time::timeout(shared.options.body_timeout, whole(&mut body, limit)).await {
+    let read = {
+        let mut reading = std::pin::pin!(whole(&mut body, limit));
+        // Nearly always it came with the headers, and no timer is needed.
+        match std::future::poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
+            Poll::Ready(read) => Ok(read),
+            Poll::Pending => tokio::time::timeout(shared.options.body_timeout, reading).await,
+        }
+    };
+    match read {
         Ok(Ok(Some(body))) => Ok(body),
         Ok(Ok(None)) => {
             discard(shared, body).await;
