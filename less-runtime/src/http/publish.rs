@@ -188,6 +188,8 @@ async fn whole<B: Body<Data = Bytes> + Unpin>(body: &mut B, limit: usize) -> Res
         }
         whole.extend_from_slice(&data);
     }
+    // What is held is counted by its length.
+    whole.shrink_to_fit();
     Ok(Some(whole.into()))
 }
 
@@ -283,6 +285,7 @@ mod tests {
             let kept = whole(&mut body, 4).await.unwrap().unwrap();
             assert_eq!(kept, "{}".repeat(pieces));
             assert_eq!(Arc::strong_count(&alive), 1, "with {pieces} pieces");
+            assert_eq!(kept.try_into_mut().unwrap().capacity(), 2 * pieces, "nor room for more");
         }
     }
 }
