@@ -4,6 +4,7 @@
 #
 #   tests/fuzz.sh                        every target, 10 seconds each
 #   tests/fuzz.sh SECONDS [TARGET...]    these targets, so long
+#   tests/fuzz.sh build                  builds them, and runs none
 #
 # Prints how often each ran. Fails where one crashes, and says where the input is; nothing is written into the tree but below the target folder.
 set -euo pipefail
@@ -16,6 +17,8 @@ fail() {
 
 all=(record replay http toml names)
 seconds=${1:-10}
+build_only=
+[ "$seconds" != build ] || { build_only=1; seconds=1; }
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "\`$seconds\` is no number of seconds
 hint: tests/fuzz.sh 10 record"
 shift || true
@@ -40,7 +43,10 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 # What cargo-fuzz passes without a sanitizer. All of it is stable. `--target` keeps it from build scripts and macros, which have no libFuzzer.
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
-cargo build --locked --quiet --release --target "$host" --bins
+build=(cargo build --locked --quiet --release --target "$host" --bins)
+# In this process's place, so that who ends it ends that.
+[ -z "$build_only" ] || exec "${build[@]}"
+"${build[@]}"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/less-fuzz.XXXXXX")
 # Kept where something crashed: the inputs are in it.
