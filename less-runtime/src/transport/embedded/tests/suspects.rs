@@ -23,7 +23,7 @@ async fn what_may_have_ended_its_process_twice_is_attempted_alone_among_such() {
         let message = message(&clock, &n.to_string());
         store.publish(TopicIndex(0), vec![message].into()).await.remove(0).expect("it is accepted");
     }
-    drop(store);
+    store.close().await.expect("it closes");
     // Two processes end while all six are in flight.
     for _ in 0..SUSPECT {
         let store = open(&disk, &layout(&["a"]), &clock).expect("it opens");
