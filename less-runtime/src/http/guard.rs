@@ -28,8 +28,7 @@ pub(super) fn check(options: &Options, request: &Parts) -> Result<(), Problem> {
 fn host(options: &Options, request: &Parts) -> Result<(), Problem> {
     let given = || request.headers.get(header::HOST)?.to_str().ok();
     // The usual name, with or without a port, needs no parser.
-    if request.uri.host().is_none() && given().map(without_port).is_some_and(|host| is_listed(options, host))
-    {
+    if request.uri.host().is_none() && given().map(without_port).is_some_and(|host| is_own(options, host)) {
         return Ok(());
     }
     let named = request.uri.host().map(str::to_owned).or_else(|| {
@@ -39,7 +38,7 @@ fn host(options: &Options, request: &Parts) -> Result<(), Problem> {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "no-host", "the request has no valid Host header"));
     };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if is_listed(options, &host) || bare.parse::<IpAddr>().is_ok() {
+    if is_own(options, &host) || bare.parse::<IpAddr>().is_ok() {
         return Ok(());
     }
     Err(Problem::new(
@@ -54,7 +53,8 @@ fn without_port(host: &str) -> &str {
     port.map_or(host, |(name, _)| name)
 }
 
-fn is_listed(options: &Options, host: &str) -> bool {
+/// Whether it is this app's by its name, or an address of IPv4, which needs no brackets to be told from a name.
+fn is_own(options: &Options, host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || options.hosts.iter().any(|listed| listed.eq_ignore_ascii_case(host))
         || host.parse::<Ipv4Addr>().is_ok()

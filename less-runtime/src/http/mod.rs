@@ -184,7 +184,7 @@ impl Conversation {
 
     /// Answers a connection's requests, until it ends or the app stops.
     async fn hold(self, stream: impl Duplex + 'static) {
-        let desk = self.desk.clone();
+        let desk = Arc::clone(&self.desk);
         let service = service_fn(move |request| {
             let desk = Arc::clone(&desk);
             async move { Ok::<_, Infallible>(desk.answer(request).await) }
