@@ -24,8 +24,7 @@ done
 unset LESS_LISTEN LESS_DATA LESS_STAGE LESS_URL LESS_API_KEY LESS_LOG LESS_DRAIN LESS_RUNTIME_PATH LESS LESS_MUTANT
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 target="${CARGO_TARGET_DIR:-$PWD/target}"
-CARGO_TARGET_DIR="$target" cargo build --locked -q -p less-faults --features mutants
-CARGO_TARGET_DIR="$target" cargo build --locked -q -p less-cli
+CARGO_TARGET_DIR="$target" tests/build.sh
 faults="$target/debug/less-faults"
 less="$target/debug/less"
 # The app under test is a user's: it builds beside those of the other tests.

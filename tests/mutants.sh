@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../less-runtime"
 
-messages=$(cargo test --locked --all-features --lib --no-run --message-format=json 2>/dev/null)
+# As tests/build.sh does it.
+messages=$(cargo test --locked --workspace --all-features --lib --no-run --message-format=json 2>/dev/null)
 program=$(printf '%s\n' "$messages" | sed -n 's/.*"executable":"\([^"]*less_runtime-[^"]*\)".*/\1/p' | tail -1)
 [ -x "$program" ] || { echo "error: the broker's tests were not built" >&2; exit 2; }
 

@@ -9,12 +9,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-CARGO_DENY=0.20.2
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 # One target folder for the workspace; the user projects that tests build share another below it.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 # What npm and pip fetch stays below it.
 export npm_config_cache="$CARGO_TARGET_DIR/caches/npm" PIP_CACHE_DIR="$CARGO_TARGET_DIR/caches/pip" PIP_DISABLE_PIP_VERSION_CHECK=1
+# Nothing is compiled again after a change in a clean clone: what that takes is not kept there.
+[ -d "$CARGO_TARGET_DIR/debug" ] || export CARGO_INCREMENTAL=0
 # Nothing outside may change what the tests see.
 unset LESS_LISTEN LESS_DATA LESS_STAGE LESS_URL LESS_API_KEY LESS_LOG LESS_DRAIN LESS_RUNTIME_PATH LESS_NODE LESS_PYTHON LESS NODE_OPTIONS NODE_PATH PYTHONPATH
 # Nor may a test reach somebody's account.
@@ -44,17 +45,6 @@ features() {
     done
 }
 
-deny() {
-    local tools="$CARGO_TARGET_DIR/tools"
-    if ! "$tools/bin/cargo-deny" --version 2>/dev/null | grep -qx "cargo-deny $CARGO_DENY"; then
-        # Unoptimised: it runs for a second, and is built on every clean clone.
-        CARGO_TARGET_DIR="$tools/build" cargo install -q cargo-deny --version "$CARGO_DENY" --locked --root "$tools" \
-            --config profile.release.lto=false --config profile.release.opt-level=0 --config profile.release.codegen-units=16
-    fi
-    # Advisories need a database from the network, which the tests do not assume.
-    "$tools/bin/cargo-deny" --all-features check bans licenses sources
-}
-
 # Programs of their own beside the workspace, with locks of their own, which must stay in step.
 apart=(benches/peers benches/stores fuzz)
 
@@ -81,13 +71,21 @@ claims() {
 # Work that goes on beside the steps until its own comes, which shows what it printed.
 logs=$(mktemp -d)
 declare -A beside=()
-trap 'kill "${beside[@]}" 2>/dev/null || true; rm -rf "$logs"' EXIT
+# Each is a process group of its own, so that what it started ends with it.
+stop_beside() {
+    local group
+    for group in "${beside[@]}"; do kill -- "-$group" 2>/dev/null || true; done
+    rm -rf "$logs"
+}
+trap stop_beside EXIT
 begin() {
     local name=$1
     shift
     is_wanted "$name" || return 0
-    "$@" >"$logs/$name.beside" 2>&1 &
+    set -m
+    "$@" >"$logs/$name.beside" 2>&1 </dev/null &
     beside[$name]=$!
+    set +m
 }
 finish() {
     local status=0
@@ -125,7 +123,6 @@ languages() {
     return "$missing"
 }
 
-# Built beside steps that wait more than they work.
 fuzz() {
     finish fuzz
     tests/fuzz.sh 8
@@ -135,14 +132,17 @@ begin languages languages
 step format format
 step locks locks
 step clippy cargo clippy --locked -q --workspace --all-features --all-targets -- -D warnings
+# Built beside steps that keep one processor busy, or wait.
+begin deny nice -n 19 tests/deny.sh
 step features features
 step docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --workspace --all-features --no-deps
-step deny deny
 step languages claims finish languages
+step build tests/build.sh
 step types tests/types.sh
 step exports tests/exports.sh
+step deny finish deny
+begin fuzz nice -n 19 tests/fuzz.sh build
 step test tests/aws/servers.sh tests/suites.sh
-begin fuzz nice -n 10 tests/fuzz.sh build
 step mutants tests/mutants.sh
 step faults claims tests/faults.sh
 step fuzz fuzz

@@ -39,7 +39,7 @@ mypy_tool() {
     echo "$folder/bin/mypy"
 }
 
-cargo build --locked -q -p less-cli --bin less
+tests/build.sh
 work=$(mktemp -d "$CARGO_TARGET_DIR/types.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cp -R tests/types/. "$work"
