@@ -55,6 +55,13 @@ impl Project {
         Ok(Read { tree, app, diagnostics })
     }
 
+    /// The app's name, where its sources say one without an error.
+    pub fn app_name(&self) -> Option<String> {
+        let Read { app, diagnostics, .. } = self.read().ok()?;
+        let sound = !diagnostics.iter().any(Diagnostic::is_error);
+        sound.then(|| app.name.to_string())
+    }
+
     /// Reads the app, and prints the errors where it has any.
     pub fn sound(&self) -> anyhow::Result<Read> {
         let read = self.read()?;

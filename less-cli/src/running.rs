@@ -1,17 +1,18 @@
 //! Running apps, asked what they know: for commands that show more where apps run, and are no worse where none does.
 
-use std::path::Path;
 use std::time::Duration;
 
 use less_runtime::client::{Client, Status, Trust};
 use less_runtime::registry::{self, Entry};
 
+use crate::project::Project;
+
 /// Longest that one of them is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the app of this folder says, where it runs and answers.
-pub(crate) async fn of_folder(root: &Path) -> Option<Status> {
-    ask(&Client::discover(root).ok()?).await.ok()
+/// What this app says, where it runs and answers.
+pub(crate) async fn of_project(project: &Project) -> Option<Status> {
+    ask(&Client::discover(&project.root, project.app_name().as_deref()).ok()?).await.ok()
 }
 
 /// The apps that run on this machine and have a broker of their own, with what each says or why it says nothing.

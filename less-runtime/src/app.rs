@@ -403,6 +403,7 @@ pub(crate) fn install(app: Arc<App>) {
 
 /// Publishes through a test's recorder, else the process's own app, else the running app of another process.
 pub(crate) async fn publish_raw(
+    app: &str,
     topic: &str,
     messages: Few<(Bytes, Publish)>,
 ) -> Few<Result<Receipt, PublishError>> {
@@ -410,8 +411,8 @@ pub(crate) async fn publish_raw(
         return results;
     }
     match APP.get() {
-        Some(app) => app.publish_typed(topic, messages).await,
-        None => crate::client::publish(topic, messages.into_vec()).await.into(),
+        Some(own) => own.publish_typed(topic, messages).await,
+        None => crate::client::publish(app, topic, messages.into_vec()).await.into(),
     }
 }
 

@@ -1,12 +1,14 @@
 //! Speaks to a running app over HTTP, from another process.
 //!
 //! The app is found by `LESS_URL`, else by the address file that a running app keeps in its data folder: the one that `LESS_DATA` names, else
-//! `.less/data` in the working folder or one above it. `LESS_API_KEY` is sent as bearer token.
+//! `.less/data` in the working folder or one above it. `LESS_API_KEY` is sent as bearer token, and `Less-App` says which app is meant, where that is
+//! known: another one refuses.
+
+mod address;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +23,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+pub(crate) use self::address::{local_url, write_address};
+use crate::http::APP_HEADER;
 use crate::http::DeadLetters;
 use crate::http::tail::KEEP_ALIVE;
 pub use crate::http::{ShownDeadLetter, Status, SubscriberStatus};
@@ -33,7 +37,6 @@ pub use crate::tls::Trust;
 pub use crate::transport::Replay;
 pub use crate::worker::foreign::{WorkerState, WorkerStatus};
 
-const ADDRESS_FILE: &str = "address.json";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same for a replay: on AWS an archive is read whole for it, and sent.
@@ -44,6 +47,8 @@ const REPLAY_TIMEOUT: Duration = Duration::from_secs(1800);
 pub struct Client {
     url: String,
     key: Option<String>,
+    /// The app that is meant.
+    app: Option<String>,
     http: HttpClient<tls::Connector, Full<Bytes>>,
 }
 
@@ -55,63 +60,21 @@ pub struct TailStream {
     read: Vec<u8>,
 }
 
-/// Keeps the address file as long as the app runs.
-pub(crate) struct AddressFile {
-    path: PathBuf,
-}
-
-impl Drop for AddressFile {
-    fn drop(&mut self) {
-        // A stale file is noticed by who reads it: nobody answers there.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// Where other processes of this machine reach an app that listens here.
-pub(crate) fn local_url(address: SocketAddr, scheme: &str) -> String {
-    // An address that takes every interface is reached by loopback from here.
-    let ip = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
-    let host = if ip.contains(':') { format!("[{ip}]") } else { ip };
-    format!("{scheme}://{host}:{}", address.port())
-}
-
-/// Writes down where the app listens, for other processes of the same app.
-///
-/// `certificate` is the absolute path of the file with the certificate that it shows, if it does.
-pub(crate) fn write_address(folder: &Path, url: &str, certificate: Option<&Path>) -> io::Result<AddressFile> {
-    let path = folder.join(ADDRESS_FILE);
-    let new = folder.join("address.json.new");
-    let mut address = json!({"url": url, "pid": std::process::id()});
-    if let Some(certificate) = certificate {
-        address["certificate"] = json!(certificate);
-    }
-    let text = address.to_string();
-    std::fs::write(&new, text)?;
-    std::fs::rename(&new, &path)?;
-    Ok(AddressFile { path })
-}
-
-/// The address that a running app has written down, looked for from `folder` upwards, and whom to believe there.
-fn read_address(folder: &Path) -> Option<(String, Trust)> {
-    let file = match std::env::var_os("LESS_DATA") {
-        Some(data) => std::fs::read(Path::new(&data).join(ADDRESS_FILE)).ok(),
-        None => folder
-            .ancestors()
-            .find_map(|folder| std::fs::read(folder.join(".less/data").join(ADDRESS_FILE)).ok()),
-    };
-    let value: Value = serde_json::from_slice(&file?).ok()?;
-    // Who may write into the data folder may be believed: no name has to be in the certificate that an app shows on this machine.
-    let trust = value["certificate"].as_str().map_or_else(Trust::usual, |file| Trust::Exactly(file.into()));
-    Some((value["url"].as_str()?.to_owned(), trust))
-}
-
 impl Client {
-    /// The app that the environment points to, looked for from `folder` upwards.
-    pub fn discover(folder: &Path) -> Result<Self, PublishError> {
-        let url = std::env::var("LESS_URL").ok().filter(|url| !url.is_empty());
-        let found = url.map(|url| (url, Trust::usual())).or_else(|| read_address(folder));
-        let (url, trust) = found.ok_or(PublishError::NoAddress)?;
-        Self::believing(&url, std::env::var("LESS_API_KEY").ok().filter(|key| !key.is_empty()), &trust)
+    /// The app that the environment points to, looked for from `folder` upwards: the one of this name, where one is given.
+    pub fn discover(folder: &Path, app: Option<&str>) -> Result<Self, PublishError> {
+        let (url, trust) = match std::env::var("LESS_URL").ok().filter(|url| !url.is_empty()) {
+            Some(url) => (url, Trust::usual()),
+            None => address::read_address(folder, app)?,
+        };
+        let key = std::env::var("LESS_API_KEY").ok().filter(|key| !key.is_empty());
+        Ok(Self::believing(&url, key, &trust)?.of(app))
+    }
+
+    /// The same, for the app of this name alone: another one answers nothing.
+    #[must_use]
+    pub fn of(self, app: Option<&str>) -> Self {
+        Self { app: app.map(str::to_owned), ..self }
     }
 
     /// The app at this address, such as `http://127.0.0.1:4100`. With `https://` its certificate is checked against those in the file that `LESS_CA`
@@ -141,7 +104,7 @@ impl Client {
         let connector = tls::connector(connector, trust, encrypted)
             .map_err(|error| PublishError::NoApp { url: url.clone(), cause: error.to_string() })?;
         let http = HttpClient::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { url, key, http })
+        Ok(Self { url, key, app: None, http })
     }
 
     /// Where the app is.
@@ -294,11 +257,10 @@ impl Client {
     /// An answer that is read piece by piece.
     async fn open(&self, path: &str) -> Result<Incoming, PublishError> {
         let no_app = |cause: String| PublishError::NoApp { url: self.url.clone(), cause };
-        let mut request = Request::builder().uri(format!("{}{path}", self.url));
-        if let Some(key) = &self.key {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
-        }
-        let request = request.body(Full::default()).map_err(|error| no_app(error.to_string()))?;
+        let request = self
+            .request(Method::GET, path)
+            .body(Full::default())
+            .map_err(|error| no_app(error.to_string()))?;
         let answer = self.http.request(request).await.map_err(|error| self.no_answer(&error))?;
         let status = answer.status();
         let body = answer.into_body();
@@ -307,6 +269,18 @@ impl Client {
         }
         let body = body.collect().await.map_err(|error| no_app(error.to_string()))?.to_bytes();
         Err(self.refused(status, &serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// A request's head.
+    fn request(&self, method: Method, path: &str) -> http::request::Builder {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        if let Some(key) = &self.key {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
+        if let Some(app) = &self.app {
+            request = request.header(APP_HEADER, app);
+        }
+        request
     }
 
     /// Why there was no answer: nobody is there, or somebody who is not believed.
@@ -379,10 +353,7 @@ impl Client {
         patience: Duration,
     ) -> Result<Bytes, PublishError> {
         let no_app = |cause: String| PublishError::NoApp { url: self.url.clone(), cause };
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
-        if let Some(key) = &self.key {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
-        }
+        let mut request = self.request(method, path);
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -534,6 +505,7 @@ static CLIENTS: Mutex<Option<HashMap<tokio::runtime::Id, Client>>> = Mutex::new(
 
 /// Publishes through the running app that the environment points to.
 pub(crate) async fn publish(
+    app: &str,
     topic: &str,
     messages: Vec<(Bytes, Publish)>,
 ) -> Vec<Result<Receipt, PublishError>> {
@@ -545,7 +517,7 @@ pub(crate) async fn publish(
         .and_then(|all| all.get(&runtime).cloned());
     let client = match known {
         Some(client) => Ok(client),
-        None => Client::discover(&std::env::current_dir().unwrap_or_default()),
+        None => Client::discover(&std::env::current_dir().unwrap_or_default(), Some(app)),
     };
     let client = match client {
         Ok(client) => client,
@@ -553,7 +525,9 @@ pub(crate) async fn publish(
     };
     let results = client.publish(topic, messages).await;
     // Kept only while it answers: an app that was started anew may be elsewhere.
-    let gone = results.iter().any(|result| matches!(result, Err(PublishError::NoApp { .. })));
+    let gone = results.iter().any(|result| {
+        matches!(result, Err(PublishError::NoApp { .. } | PublishError::Refused { status: 421, .. }))
+    });
     let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
     let clients = clients.get_or_insert_default();
     if gone {

@@ -131,6 +131,7 @@ impl Metrics {
                 | PublishError::ShuttingDown
                 | PublishError::NoApp { .. }
                 | PublishError::NoAddress
+                | PublishError::AddressUnreadable { .. }
                 | PublishError::Untrusted { .. }
                 | PublishError::BadUrl { .. }
                 | PublishError::Unauthorized { .. }

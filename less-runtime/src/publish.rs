@@ -189,6 +189,17 @@ pub enum PublishError {
         "no running app was found\nhint: start it with `less dev` in the app's folder, or set LESS_URL to where it runs"
     )]
     NoAddress,
+    /// A running app could not be looked for: its address is in a folder that this user may not read.
+    #[error(
+        "can't read {}, where the running app's address is: {cause}\nhint: an app's data folder is its user's alone: set LESS_URL to where it runs",
+        path.display()
+    )]
+    AddressUnreadable {
+        /// The address file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        cause: String,
+    },
     /// The app asks for a key, or for another one.
     #[error(
         "the app at {url} refused the API key\nhint: set LESS_API_KEY to the key that the app was started with"

@@ -84,7 +84,7 @@ pub(crate) fn record(
 mod tests {
     use crate::{Publish, Topic, Value};
 
-    const PINGS: Topic<Value> = Topic::__new("ping");
+    const PINGS: Topic<Value> = Topic::__new("app", "ping");
 
     #[less::test]
     async fn a_test_records_what_is_published_and_sends_nothing() {

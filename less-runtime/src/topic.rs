@@ -13,14 +13,15 @@ use crate::transport::Few;
 
 /// A topic that carries messages of type `M`. The generated crate has one for each folder under `less/topics`.
 pub struct Topic<M> {
+    app: &'static str,
     name: &'static str,
     message: PhantomData<fn(M)>,
 }
 
 impl<M: Message> Topic<M> {
     #[doc(hidden)]
-    pub const fn __new(name: &'static str) -> Self {
-        Self { name, message: PhantomData }
+    pub const fn __new(app: &'static str, name: &'static str) -> Self {
+        Self { app, name, message: PhantomData }
     }
 
     /// The topic's id.
@@ -39,7 +40,7 @@ impl<M: Message> Topic<M> {
     /// Publishes a message with options.
     pub async fn publish_with(&self, message: &M, options: Publish) -> Result<Receipt, PublishError> {
         let body = encode(message)?;
-        let mut results = app::publish_raw(self.name, smallvec![(body, options)]).await;
+        let mut results = app::publish_raw(self.app, self.name, smallvec![(body, options)]).await;
         results
             .pop()
             .unwrap_or_else(|| Err(PublishError::Unavailable("the transport gave no result".to_owned())))
@@ -54,7 +55,7 @@ impl<M: Message> Topic<M> {
         };
         let bodies: Result<Few<_>, _> =
             messages.iter().map(|message| encode(message).map(|body| (body, Publish::new()))).collect();
-        let results = app::publish_raw(self.name, bodies.map_err(all)?).await;
+        let results = app::publish_raw(self.app, self.name, bodies.map_err(all)?).await;
         if results.iter().all(Result::is_ok) {
             Ok(results.into_iter().flatten().collect())
         } else {

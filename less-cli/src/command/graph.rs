@@ -45,7 +45,7 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
         Ok(project) => {
             failed |= add(&mut graph, &project)?;
             // Who subscribes to it is known where it runs.
-            if let Some(status) = running::of_folder(&project.root).await {
+            if let Some(status) = running::of_project(&project).await {
                 graph.add_status(&status);
             }
         }

@@ -16,7 +16,7 @@ pub(super) async fn run(project: &Project, as_json: bool) -> anyhow::Result<Exit
     ui::diagnostics(&errors, &read.tree);
     let app = &read.app;
     // Who subscribes from elsewhere, only the running app knows.
-    let status = running::of_folder(&project.root).await.filter(|status| status.app == app.name.as_str());
+    let status = running::of_project(project).await.filter(|status| status.app == app.name.as_str());
     let others = status.map(|status| {
         let mut graph = Graph::default();
         graph.add_status(&status);

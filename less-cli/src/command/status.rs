@@ -38,9 +38,11 @@ impl Target {
     /// A client for it.
     pub fn client(&self, folder: Option<&Path>) -> anyhow::Result<Client> {
         let key = std::env::var("LESS_API_KEY").ok().filter(|key| !key.is_empty());
+        // Outside of an app's folder any app will do.
+        let name = Project::find(folder).ok().and_then(|project| project.app_name());
         let found = match &self.url {
-            Some(url) => Client::at(url, key),
-            None => Client::discover(&project::folder(folder)?),
+            Some(url) => Client::at(url, key).map(|client| client.of(name.as_deref())),
+            None => Client::discover(&project::folder(folder)?, name.as_deref()),
         };
         found.map_err(|error| match error {
             // Outside of an app's folder there is none that would only have to be started.

@@ -45,6 +45,7 @@ fn lib(app: &App) -> TokenStream {
 }
 
 fn topics(app: &App) -> TokenStream {
+    let own = app.name.as_str();
     let items = app.topics.iter().map(|topic| {
         let name = format_ident!("{}", topic.name.as_str());
         let docs = format!(" The topic `{}`: `{}`.", topic.name, topic.folder);
@@ -57,7 +58,7 @@ fn topics(app: &App) -> TokenStream {
             pub mod #name;
             #[doc = #docs]
             #[allow(non_upper_case_globals)]
-            pub const #name: ::less_runtime::Topic<#message> = ::less_runtime::Topic::__new(stringify!(#name));
+            pub const #name: ::less_runtime::Topic<#message> = ::less_runtime::Topic::__new(#own, stringify!(#name));
         }
     });
     quote! {

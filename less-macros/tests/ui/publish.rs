@@ -10,7 +10,7 @@ struct OrderPlaced {
     id: u64,
 }
 
-const USER_CREATED: less::Topic<UserCreated> = less::Topic::__new("user_created");
+const USER_CREATED: less::Topic<UserCreated> = less::Topic::__new("app", "user_created");
 
 async fn wrong_type() {
     let _ = USER_CREATED.publish(&OrderPlaced { id: 1 }).await;

@@ -199,7 +199,12 @@ async fn run(
         let _ = std::fs::create_dir_all(&folder);
     }
     let _address_file = match (
-        client::write_address(&folder, &reached.url, reached.certificate.as_deref()),
+        client::write_address(
+            &folder,
+            app.manifest().app.as_str(),
+            &reached.url,
+            reached.certificate.as_deref(),
+        ),
         config.transport.value,
     ) {
         (Ok(file), _) => Some(file),

@@ -6,13 +6,14 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use subtle::ConstantTimeEq;
 
-use super::Options;
 use super::problem::Problem;
+use super::{APP_HEADER, Options};
 
 /// Says no to a request that is not addressed to this app, or not by someone who may.
-pub(super) fn check(options: &Options, request: &Parts) -> Result<(), Problem> {
+pub(super) fn check(options: &Options, own: &str, request: &Parts) -> Result<(), Problem> {
     host(options, request)?;
     let headers = &request.headers;
+    app(own, headers)?;
     match request.uri.path() {
         "/healthz" | "/readyz" => Ok(()),
         "/_less/link" => link(options, headers),
@@ -46,6 +47,14 @@ fn host(options: &Options, request: &Parts) -> Result<(), Problem> {
         "unknown-host",
         "the Host header names none of this app's hosts; `hosts` under `[http]` in less.toml lists them",
     ))
+}
+
+/// A client of Less says which app it means: an address may be an older one, by which another app is reached now.
+fn app(own: &str, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(meant) = headers.get(APP_HEADER).filter(|meant| *meant != own) else { return Ok(()) };
+    let meant = String::from_utf8_lossy(meant.as_bytes());
+    let detail = format!("this is the app `{own}`, and the request is for `{meant}`: nothing was done");
+    Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong-app", detail).with("app", own))
 }
 
 fn without_port(host: &str) -> &str {

@@ -48,6 +48,9 @@ const MAX_PUBLISHES: usize = 8192;
 /// Wait after the system could not accept a connection, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Which app a request is for, where its client knows that.
+pub(crate) const APP_HEADER: &str = "less-app";
+
 /// How the endpoint behaves.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -235,7 +238,7 @@ impl Desk {
 
     async fn reply(&self, request: Request<Incoming>) -> Result<http::Response<Reply>, Problem> {
         let (parts, body) = request.into_parts();
-        guard::check(&self.shared.options, &parts)?;
+        guard::check(&self.shared.options, self.shared.app.manifest().app.as_str(), &parts)?;
         // Nearly all requests are of this kind, and what a router does for one costs as much as to store it.
         if let Some(topic) = publish::topic(&parts.method, &parts.uri) {
             let response = publish::one(&self.shared, topic, parts.headers, body).await?;

@@ -103,6 +103,7 @@ impl From<PublishError> for Problem {
             | PublishError::ShuttingDown
             | PublishError::NoApp { .. }
             | PublishError::NoAddress
+            | PublishError::AddressUnreadable { .. }
             | PublishError::Untrusted { .. }
             | PublishError::BadUrl { .. }
             | PublishError::Unauthorized { .. }

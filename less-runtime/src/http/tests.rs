@@ -1,6 +1,7 @@
 //! The endpoint over real sockets: every status, as a client sees it.
 
 mod bodies;
+mod guard;
 #[cfg(feature = "tls")]
 mod secure;
 mod shutdown;
@@ -370,57 +371,6 @@ async fn slow_requests_are_ended() {
     let mut rest = Vec::new();
     // Whether a 408 comes first is hyper's affair; the connection must end.
     tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the connection ends").ok();
-}
-
-#[tokio::test]
-async fn a_key_is_asked_for_everywhere_but_for_health() {
-    let config =
-        less_model::config::resolve(&Settings::default(), &less_model::config::Flags::default(), |name| {
-            (name == "LESS_API_KEY").then(|| KEY.to_owned())
-        });
-    let api_key = config.unwrap().api_key.map(|key| key.value);
-    let server = server(Options { api_key, ..options() }).await;
-    for path in ["/healthz", "/readyz"] {
-        assert_eq!(server.get(path, "").await.status, 200);
-    }
-    for path in [
-        "/metrics",
-        "/_less/status",
-        "/_less/topics",
-        "/_less/contract",
-        "/_less/tail?topic=user_created",
-        "/nothing",
-    ] {
-        let answer = server.get(path, "").await;
-        assert_eq!(answer.status, 401, "{path}");
-        assert!(answer.head.contains("www-authenticate: bearer"));
-        let wrong = server.get(path, "authorization: Bearer wrong\r\n").await;
-        assert_eq!(wrong.status, 403, "{path}");
-        assert!(!wrong.body.contains(KEY) && !wrong.head.contains(KEY));
-    }
-    assert_eq!(server.publish("", GOOD).await.status, 401);
-    assert_eq!(server.publish(&format!("authorization: Bearer {KEY}\r\n"), GOOD).await.status, 202);
-    assert_eq!(server.publish(&format!("x-api-key: {KEY}\r\n"), GOOD).await.status, 202);
-}
-
-#[tokio::test]
-async fn only_the_apps_own_hosts_are_answered() {
-    let server = server(options()).await;
-    for (host, status) in [
-        ("localhost:4100", 200),
-        ("127.0.0.1", 200),
-        ("[::1]:4100", 200),
-        ("API.example.com", 200),
-        ("evil.example.com", 421),
-        ("localhost.evil.com", 421),
-        ("evil.example.com:localhost", 421),
-        ("::1", 400),
-        ("[127.0.0.1", 400),
-    ] {
-        let request = format!("GET /healthz HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-        assert_eq!(server.raw(&request).await.status, status, "{host}");
-    }
-    assert_eq!(server.raw("GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n").await.status, 400);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
+const { app: APP } = require('../app.json');
 const { PublishError } = require('./errors.js');
 
 /** Beside this package's own real folder: `.less/node_modules/@chuva.io/less` and `.less/data`. */
@@ -24,22 +25,46 @@ function forget() {
 }
 
 function read() {
+  let problem;
   for (const folder of folders()) {
     const file = path.join(folder, 'address.json');
-    let content;
+    let written;
     try {
-      content = fs.readFileSync(file, 'utf8');
-    } catch {
-      continue;
-    }
-    try {
-      return parse(JSON.parse(content).url, file);
+      written = JSON.parse(fs.readFileSync(file, 'utf8'));
     } catch (error) {
-      if (error instanceof PublishError) throw error;
+      if (error.code === 'EACCES') problem ??= unreadable(file, error);
+      if (error.code) continue;
       throw noApp(`\`${file}\` is no address file: ${error.message}`);
     }
+    // Another app's: the working folder is one of its.
+    if (written.app !== undefined && written.app !== APP) continue;
+    if (hasEnded(written)) {
+      problem ??= noApp(`no running app answers at ${written.url}: process ${written.pid}, which has written \`${file}\`, has ended`);
+      continue;
+    }
+    return parse(String(written.url), file);
   }
-  throw noApp('no running app was found');
+  throw problem ?? noApp('no running app was found');
+}
+
+/** Whether the process that wrote it can be seen to have ended: it was killed, and another program may listen there by now. */
+function hasEnded({ pid, pid_namespace: namespace }) {
+  if (!Number.isSafeInteger(pid) || pid <= 0 || namespace !== ownNamespace()) return false;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return error.code === 'ESRCH';
+  }
+}
+
+/** In which namespace the numbers of processes are ours: a container's are its own. */
+function ownNamespace() {
+  try {
+    return fs.readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return undefined;
+  }
 }
 
 function* folders() {
@@ -81,6 +106,14 @@ function badUrl(message, hint = 'such as http://127.0.0.1:4100') {
 
 function noApp(message, cause) {
   return new PublishError(message, { type: 'urn:less:no-app', hint: 'start it with `less dev`, or set LESS_URL to where it runs', cause });
+}
+
+function unreadable(file, cause) {
+  return new PublishError(`can't read \`${file}\`, where the running app's address is: permission denied`, {
+    type: 'urn:less:no-app',
+    hint: "an app's data folder is its user's alone: set LESS_URL to where it runs",
+    cause,
+  });
 }
 
 /** What answers shows a certificate that is not trusted: starting the app would not help. */

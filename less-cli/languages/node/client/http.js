@@ -2,6 +2,7 @@
 
 const http = require('node:http');
 const https = require('node:https');
+const { app: APP } = require('../app.json');
 const { address, forget, noApp, untrusted } = require('./address.js');
 const { PublishError } = require('./errors.js');
 const { fromProblem } = require('./problem.js');
@@ -23,9 +24,10 @@ async function sendOverHttp(topic, items) {
   await settle();
   const outcome = await attempt(first, topic, body);
   if (outcome.results) return outcome.results;
-  if (outcome.disconnected) forget();
+  const elsewhere = outcome.error.type === 'urn:less:wrong-app';
+  if (outcome.disconnected || elsewhere) forget();
   let where = first;
-  if (outcome.unsent && !outcome.stale) {
+  if ((elsewhere || outcome.unsent) && !outcome.stale) {
     // The app may have been started anew elsewhere.
     try {
       where = address();
@@ -54,7 +56,7 @@ async function settle() {
 function attempt(base, topic, body, fresh = false) {
   return new Promise((resolve) => {
     const secure = base.protocol === 'https:';
-    const headers = { 'content-type': 'application/json', 'content-length': body.length, accept: 'application/json' };
+    const headers = { 'content-type': 'application/json', 'content-length': body.length, accept: 'application/json', 'less-app': APP };
     if (process.env.LESS_API_KEY) headers.authorization = `Bearer ${process.env.LESS_API_KEY}`;
     const place = `${base.origin}${base.pathname.replace(/\/+$/, '')}`;
     let request;

@@ -24,6 +24,8 @@ function hint(type, more, topic) {
       return 'set LESS_API_KEY to the key that the app was started with';
     case 'urn:less:too-large':
       return `store what is large elsewhere, and publish where it is${raise(more.setting, topic)}`;
+    case 'urn:less:wrong-app':
+      return 'set LESS_URL to where the app that is meant runs';
     case 'urn:less:unknown-host':
       return 'add the host to `[http] hosts` in less.toml';
     case 'urn:less:busy':

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readlinkSync } from 'node:fs';
 import { test } from 'node:test';
 import { makeApp, write } from './support/app.mjs';
 import { freePort, reply, startHttp } from './support/http.mjs';
@@ -49,6 +50,39 @@ test('where no app runs, the error says how to start it', async (t) => {
       ['PublishError', 'urn:less:no-app', hint, `${message}\nhint: ${hint}`],
     );
   }
+});
+
+test('an address file of another app, of a process that has ended, or of another user is none', async (t) => {
+  const app = await startHttp(t);
+  const ended = spawn(process.execPath, ['-e', '']);
+  await once(ended, 'exit');
+  const namespace = existsSync('/proc/self/ns/pid') ? readlinkSync('/proc/self/ns/pid') : undefined;
+  const file = (more) => JSON.stringify({ url: app.url, pid: process.pid, pid_namespace: namespace, app: 'shop', ...more });
+  const publishAt = async (written, more = {}) => (await run(makeApp(t, { '.less/data/address.json': written, ...more }), PUBLISH))[0];
+
+  assert.deepEqual(await publishAt(file()), ACCEPTED);
+  assert.equal(app.requests.at(-1).headers['less-app'], 'shop');
+  assert.match((await publishAt(file({ app: 'billing' }))).message, /^no running app was found\n/);
+  const stale = await publishAt(file({ pid: ended.pid }));
+  assert.match(stale.message, new RegExp(`^no running app answers at ${app.url}: process ${ended.pid}, which has written .*, has ended\n`));
+  assert.equal(stale.type, 'urn:less:no-app');
+  // A container's numbers of processes are its own.
+  assert.deepEqual(await publishAt(file({ pid: ended.pid, pid_namespace: 'pid:[1]' })), ACCEPTED);
+  assert.equal(app.requests.length, 2);
+
+  // The working folder is another app's: the package is asked for its own.
+  const own = makeApp(t, { '.less/data/address.json': file() });
+  const other = makeApp(t, { '.less/data/address.json': file({ app: 'billing', url: 'http://127.0.0.1:1' }) });
+  assert.deepEqual(await run(own, PUBLISH, { cwd: other }), [ACCEPTED]);
+});
+
+test('an app that says it is another one is not asked again', async (t) => {
+  const refuse = (request, items, response) =>
+    reply(response, 421, { type: 'urn:less:wrong-app', status: 421, detail: 'this is the app `billing`, and the request is for `shop`: nothing was done' });
+  const wrong = await startHttp(t, { answer: refuse });
+  const [error] = await run(makeApp(t), PUBLISH, { env: { LESS_URL: wrong.url } });
+  assert.match(error.message, /^this is the app `billing`.*\nhint: set LESS_URL to where the app that is meant runs$/);
+  assert.equal(wrong.requests.length, 1);
 });
 
 test('a LESS_URL that is none is told as that, and one without a scheme what is missing', async (t) => {

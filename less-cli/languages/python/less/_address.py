@@ -8,6 +8,7 @@ from less._errors import PublishError
 
 NO_APP = "urn:less:no-app"
 START_IT = "start it with `less dev`, or set LESS_URL to where it runs"
+NOT_YOURS = "an app's data folder is its user's alone: set LESS_URL to where it runs"
 _FILE = "address.json"
 
 
@@ -17,12 +18,26 @@ def find():
     if url:
         return url
     data = os.environ.get("LESS_DATA")
+    problem = None
     for folder in [data] if data else _folders():
-        url = _read(os.path.join(folder, _FILE))
-        if url:
-            return url
+        path = os.path.join(folder, _FILE)
+        try:
+            written = _read(path)
+        except PermissionError:
+            problem = problem or PublishError(NO_APP, f"can't read {path}, where the running app's address is", hint=NOT_YOURS)
+            continue
+        if written is None:
+            continue
+        if _has_ended(written):
+            problem = problem or PublishError(
+                NO_APP,
+                f"no running app answers at {written['url']}: process {written['pid']}, which has written {path}, has ended",
+                hint=START_IT,
+            )
+            continue
+        return written["url"]
     where = f"no {_FILE} in {data} (LESS_DATA)" if data else f"no .less/data/{_FILE} here or above"
-    raise PublishError(NO_APP, f"no running app was found: {where}", hint=START_IT)
+    raise problem or PublishError(NO_APP, f"no running app was found: {where}", hint=START_IT)
 
 
 def _folders():
@@ -39,9 +54,36 @@ def _folders():
 
 
 def _read(path):
+    """What the file says, if it is one of this app's. Another one's is there where the working folder is that one's."""
     try:
         with open(path, encoding="utf-8") as file:
-            url = json.load(file)["url"]
+            written = json.load(file)
+            url = written["url"]
+    except PermissionError:
+        raise
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return url if isinstance(url, str) and url else None
+    own = written.get("app", _app.APP) == _app.APP
+    return written if own and isinstance(url, str) and url else None
+
+
+def _has_ended(written):
+    """Whether the process that wrote it can be seen to have ended: it was killed, and another program may listen there by now."""
+    pid = written.get("pid")
+    # A container's numbers of processes are its own.
+    if not isinstance(pid, int) or pid <= 0 or written.get("pid_namespace") != _own_namespace():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        pass  # It is somebody else's.
+    return False
+
+
+def _own_namespace():
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None

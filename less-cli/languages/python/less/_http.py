@@ -7,6 +7,7 @@ import json
 import os
 from urllib.parse import quote
 
+from less import _app
 from less._connection import BadUrl, Broken, Connections, Unreachable, Untrusted
 from less._address import NO_APP, START_IT, find
 from less._errors import PublishError, from_problem
@@ -19,7 +20,7 @@ _connections = Connections()
 def publish(topic, batch):
     """One result for each message, as the app gave them."""
     path = f"/_less/topics/{quote(topic, safe='')}/batch"
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", "Less-App": _app.APP}
     key = os.environ.get("LESS_API_KEY")
     if key:
         headers["Authorization"] = f"Bearer {_header_text(key)}"

@@ -247,6 +247,41 @@ class Discovery(Http):
             url = named("url")
             self.assertEqual(self.publish_in(below, LESS_URL=url, LESS_DATA=below), "url")
 
+    def test_an_address_of_another_app_or_of_a_process_that_has_ended_is_none(self):
+        app = self.app()
+        del os.environ["LESS_URL"]
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        namespace = os.readlink("/proc/self/ns/pid") if os.path.exists("/proc/self/ns/pid") else None
+        own = {"url": app.url, "pid": os.getpid(), "pid_namespace": namespace, "app": "shop"}
+        with tempfile.TemporaryDirectory() as folder:
+            data = os.path.join(folder, ".less", "data")
+            os.makedirs(data)
+            path = os.path.join(data, "address.json")
+
+            def publish_at(expect=0, **more):
+                with open(path, "w") as file:
+                    json.dump({**own, **more}, file)
+                return self.publish_in(folder, expect)
+
+            self.assertEqual(publish_at(), "m0")
+            self.assertEqual(app.requests[-1]["headers"]["less-app"], "shop")
+            self.assertIn("no running app was found: no .less/data", publish_at(expect=1, app="billing"))
+            stale = f"no running app answers at {app.url}: process {ended.pid}, which has written {os.path.realpath(path)}, has ended"
+            self.assertIn(stale, publish_at(expect=1, pid=ended.pid))
+            # A container's numbers of processes are its own.
+            self.assertEqual(publish_at(pid=ended.pid, pid_namespace="pid:[1]"), "m0")
+        self.assertEqual(len(app.requests), 2)
+
+    def test_an_address_that_may_not_be_read_is_told(self):
+        denied = PermissionError(13, "Permission denied")
+        with mock.patch("less._address.open", side_effect=denied, create=True):
+            with self.assertRaises(less.PublishError) as caught:
+                topics.other.publish(1)
+        text = str(caught.exception)
+        self.assertRegex(text, "^can't read .*address.json, where the running app's address is\n")
+        self.assertIn("hint: an app's data folder is its user's alone: set LESS_URL to where it runs", text)
+
     def test_an_app_that_started_again_elsewhere_is_found(self):
         with tempfile.TemporaryDirectory() as folder:
             os.environ["LESS_DATA"] = folder

@@ -7,5 +7,6 @@ pub mod user_created;
 /// The topic `user_created`: `less/topics/user_created`.
 #[allow(non_upper_case_globals)]
 pub const user_created: ::less_runtime::Topic<self::user_created::UserCreated> = ::less_runtime::Topic::__new(
+    "friends",
     stringify!(user_created),
 );

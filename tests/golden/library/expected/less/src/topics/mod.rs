@@ -7,6 +7,7 @@ pub mod book_lent;
 /// The topic `book_lent`: `less/topics/book_lent`.
 #[allow(non_upper_case_globals)]
 pub const book_lent: ::less_runtime::Topic<self::book_lent::BookLent> = ::less_runtime::Topic::__new(
+    "library",
     stringify!(book_lent),
 );
 
@@ -16,5 +17,6 @@ pub mod shelf_emptied;
 /// The topic `shelf_emptied`: `less/topics/shelf_emptied`.
 #[allow(non_upper_case_globals)]
 pub const shelf_emptied: ::less_runtime::Topic<::less_runtime::Value> = ::less_runtime::Topic::__new(
+    "library",
     stringify!(shelf_emptied),
 );

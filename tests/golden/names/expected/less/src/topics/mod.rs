@@ -8,6 +8,7 @@ pub mod Registry;
 /// The topic `Registry`: `less/topics/Registry`.
 #[allow(non_upper_case_globals)]
 pub const Registry: ::less_runtime::Topic<::less_runtime::Value> = ::less_runtime::Topic::__new(
+    "names",
     stringify!(Registry),
 );
 
@@ -18,6 +19,7 @@ pub mod Shouting;
 /// The topic `Shouting`: `less/topics/Shouting`.
 #[allow(non_upper_case_globals)]
 pub const Shouting: ::less_runtime::Topic<::less_runtime::Value> = ::less_runtime::Topic::__new(
+    "names",
     stringify!(Shouting),
 );
 
@@ -27,6 +29,7 @@ pub mod core;
 /// The topic `core`: `less/topics/core`.
 #[allow(non_upper_case_globals)]
 pub const core: ::less_runtime::Topic<::less_runtime::Value> = ::less_runtime::Topic::__new(
+    "names",
     stringify!(core),
 );
 
@@ -36,6 +39,7 @@ pub mod less;
 /// The topic `less`: `less/topics/less`.
 #[allow(non_upper_case_globals)]
 pub const less: ::less_runtime::Topic<::less_runtime::Value> = ::less_runtime::Topic::__new(
+    "names",
     stringify!(less),
 );
 
@@ -45,6 +49,7 @@ pub mod less_runtime;
 /// The topic `less_runtime`: `less/topics/less_runtime`.
 #[allow(non_upper_case_globals)]
 pub const less_runtime: ::less_runtime::Topic<::less_runtime::Value> = ::less_runtime::Topic::__new(
+    "names",
     stringify!(less_runtime),
 );
 
@@ -54,6 +59,7 @@ pub mod main;
 /// The topic `main`: `less/topics/main`.
 #[allow(non_upper_case_globals)]
 pub const main: ::less_runtime::Topic<::less_runtime::Value> = ::less_runtime::Topic::__new(
+    "names",
     stringify!(main),
 );
 
@@ -63,6 +69,7 @@ pub mod message;
 /// The topic `message`: `less/topics/message`.
 #[allow(non_upper_case_globals)]
 pub const message: ::less_runtime::Topic<self::message::Message> = ::less_runtime::Topic::__new(
+    "names",
     stringify!(message),
 );
 
@@ -72,6 +79,7 @@ pub mod std;
 /// The topic `std`: `less/topics/std`.
 #[allow(non_upper_case_globals)]
 pub const std: ::less_runtime::Topic<::less_runtime::Value> = ::less_runtime::Topic::__new(
+    "names",
     stringify!(std),
 );
 
@@ -81,5 +89,6 @@ pub mod topics;
 /// The topic `topics`: `less/topics/topics`.
 #[allow(non_upper_case_globals)]
 pub const topics: ::less_runtime::Topic<::less_runtime::Value> = ::less_runtime::Topic::__new(
+    "names",
     stringify!(topics),
 );

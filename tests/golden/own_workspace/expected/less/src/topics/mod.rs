@@ -7,5 +7,6 @@ pub mod pinged;
 /// The topic `pinged`: `less/topics/pinged`.
 #[allow(non_upper_case_globals)]
 pub const pinged: ::less_runtime::Topic<self::pinged::Pinged> = ::less_runtime::Topic::__new(
+    "own_workspace",
     stringify!(pinged),
 );

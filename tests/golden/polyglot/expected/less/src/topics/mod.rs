@@ -8,6 +8,7 @@ pub mod UserMoved;
 /// The topic `UserMoved`: `less/topics/UserMoved`.
 #[allow(non_upper_case_globals)]
 pub const UserMoved: ::less_runtime::Topic<self::UserMoved::UserMoved> = ::less_runtime::Topic::__new(
+    "polyglot",
     stringify!(UserMoved),
 );
 
@@ -17,6 +18,7 @@ pub mod anything;
 /// The topic `anything`: `less/topics/anything`.
 #[allow(non_upper_case_globals)]
 pub const anything: ::less_runtime::Topic<::less_runtime::Value> = ::less_runtime::Topic::__new(
+    "polyglot",
     stringify!(anything),
 );
 
@@ -26,6 +28,7 @@ pub mod class;
 /// The topic `class`: `less/topics/class`.
 #[allow(non_upper_case_globals)]
 pub const class: ::less_runtime::Topic<self::class::Class> = ::less_runtime::Topic::__new(
+    "polyglot",
     stringify!(class),
 );
 
@@ -35,6 +38,7 @@ pub mod context;
 /// The topic `context`: `less/topics/context`.
 #[allow(non_upper_case_globals)]
 pub const context: ::less_runtime::Topic<self::context::Context> = ::less_runtime::Topic::__new(
+    "polyglot",
     stringify!(context),
 );
 
@@ -44,6 +48,7 @@ pub mod nameless;
 /// The topic `nameless`: `less/topics/nameless`.
 #[allow(non_upper_case_globals)]
 pub const nameless: ::less_runtime::Topic<self::nameless::Nameless> = ::less_runtime::Topic::__new(
+    "polyglot",
     stringify!(nameless),
 );
 
@@ -53,6 +58,7 @@ pub mod nothing;
 /// The topic `nothing`: `less/topics/nothing`.
 #[allow(non_upper_case_globals)]
 pub const nothing: ::less_runtime::Topic<self::nothing::Nothing> = ::less_runtime::Topic::__new(
+    "polyglot",
     stringify!(nothing),
 );
 
@@ -62,6 +68,7 @@ pub mod order_placed;
 /// The topic `order_placed`: `less/topics/order_placed`.
 #[allow(non_upper_case_globals)]
 pub const order_placed: ::less_runtime::Topic<self::order_placed::OrderPlaced> = ::less_runtime::Topic::__new(
+    "polyglot",
     stringify!(order_placed),
 );
 
@@ -71,6 +78,7 @@ pub mod tree;
 /// The topic `tree`: `less/topics/tree`.
 #[allow(non_upper_case_globals)]
 pub const tree: ::less_runtime::Topic<self::tree::Tree> = ::less_runtime::Topic::__new(
+    "polyglot",
     stringify!(tree),
 );
 
@@ -80,5 +88,6 @@ pub mod user_created;
 /// The topic `user_created`: `less/topics/user_created`.
 #[allow(non_upper_case_globals)]
 pub const user_created: ::less_runtime::Topic<self::user_created::UserCreated> = ::less_runtime::Topic::__new(
+    "polyglot",
     stringify!(user_created),
 );

@@ -7,6 +7,7 @@ pub mod order_placed;
 /// The topic `order_placed`: `less/topics/order_placed`.
 #[allow(non_upper_case_globals)]
 pub const order_placed: ::less_runtime::Topic<self::order_placed::OrderPlaced> = ::less_runtime::Topic::__new(
+    "golden-typed",
     stringify!(order_placed),
 );
 
@@ -16,5 +17,6 @@ pub mod user_created;
 /// The topic `user_created`: `less/topics/user_created`.
 #[allow(non_upper_case_globals)]
 pub const user_created: ::less_runtime::Topic<self::user_created::UserCreated> = ::less_runtime::Topic::__new(
+    "golden-typed",
     stringify!(user_created),
 );

@@ -7,6 +7,7 @@ pub mod quiet;
 /// The topic `quiet`: `less/topics/quiet`.
 #[allow(non_upper_case_globals)]
 pub const quiet: ::less_runtime::Topic<::less_runtime::Value> = ::less_runtime::Topic::__new(
+    "golden_untyped",
     stringify!(quiet),
 );
 
@@ -16,5 +17,6 @@ pub mod send_message;
 /// The topic `send_message`: `less/topics/send_message`.
 #[allow(non_upper_case_globals)]
 pub const send_message: ::less_runtime::Topic<::less_runtime::Value> = ::less_runtime::Topic::__new(
+    "golden_untyped",
     stringify!(send_message),
 );
