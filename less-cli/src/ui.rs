@@ -5,6 +5,14 @@ use std::io::{IsTerminal, Write};
 use less_model::diagnostic::{Diagnostic, plain};
 use less_model::source::SourceTree;
 
+/// Prints a line to stderr. Where that can't be, because its reader has gone or its disk is full, the work goes on.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        let _ = ::std::io::Write::write_fmt(&mut ::anstream::stderr(), ::core::format_args!("{}\n", ::core::format_args!($($text)*)));
+    }};
+}
+pub(crate) use tell;
+
 /// An error that the user can mend in the project or on the command line: exit code 1.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -18,17 +26,17 @@ pub fn user_error(text: impl Into<String>) -> anyhow::Error {
 /// Prints an error; its hints stand in its text.
 pub fn error(text: &str) {
     let style = anstyle(31);
-    anstream::eprintln!("{style}error{style:#}: {text}");
+    tell!("{style}error{style:#}: {text}");
 }
 
 /// Prints a line of progress.
 pub fn say(text: &str) {
-    anstream::eprintln!("[less] {text}");
+    tell!("[less] {text}");
 }
 
 /// Prints text beside the data.
 pub fn note(text: &str) {
-    anstream::eprintln!("{text}");
+    tell!("{text}");
 }
 
 /// Prints data. Where nobody reads any longer, as in `less list | head -1`, the rest is not said.
@@ -88,7 +96,7 @@ pub fn diagnostics(diagnostics: &[Diagnostic], tree: &SourceTree) {
     let excerpts = std::io::stderr().is_terminal();
     for (index, diagnostic) in diagnostics.iter().enumerate() {
         if index > 0 {
-            anstream::eprintln!();
+            tell!("");
         }
         let mut excerpt =
             Some(diagnostic).filter(|_| excerpts).and_then(|diagnostic| excerpt(diagnostic, tree));
@@ -97,7 +105,7 @@ pub fn diagnostics(diagnostics: &[Diagnostic], tree: &SourceTree) {
             if line.starts_with("  --> ")
                 && let Some(excerpt) = excerpt.take()
             {
-                anstream::eprintln!("{excerpt}");
+                tell!("{excerpt}");
             }
         }
     }
@@ -108,7 +116,7 @@ pub fn diagnostics(diagnostics: &[Diagnostic], tree: &SourceTree) {
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| self::count(*count, word))
         .collect();
-    anstream::eprintln!("\n{}", counts.join(", "));
+    tell!("\n{}", counts.join(", "));
 }
 
 /// Prints a line of a diagnostic, its first word in colour.
@@ -119,12 +127,12 @@ fn print_line(line: &str) {
         Some(("note", _)) => (34, "note"),
         Some(("hint", _)) => (36, "hint"),
         _ => {
-            anstream::eprintln!("{line}");
+            tell!("{line}");
             return;
         }
     };
     let style = anstyle(colour);
-    anstream::eprintln!("{style}{word}{style:#}{}", &line[word.len()..]);
+    tell!("{style}{word}{style:#}{}", &line[word.len()..]);
 }
 
 /// The line that a diagnostic is about, with what is meant in it underlined.

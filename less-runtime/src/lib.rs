@@ -26,6 +26,7 @@ mod limits;
 mod link;
 pub mod message;
 mod metrics;
+mod output;
 pub mod publish;
 pub mod registry;
 mod shutdown;

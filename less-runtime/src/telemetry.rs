@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::level_filters::LevelFilter;
@@ -19,6 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::message::MessageId;
+use crate::output::{Log, Stream};
 use crate::transport::AttemptError;
 
 tokio::task_local! {
@@ -65,7 +66,7 @@ pub(crate) fn install(timestamps: bool) {
     let level = std::env::var("LESS_LOG").ok().and_then(|level| level.parse::<LevelFilter>().ok());
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // An error means that the program has installed a subscriber of its own, which is its right.
-    let _ = subscriber(level.unwrap_or(LevelFilter::INFO), io::stderr, colour, timestamps).try_init();
+    let _ = subscriber(level.unwrap_or(LevelFilter::INFO), || Log, colour, timestamps).try_init();
     std::panic::set_hook(Box::new(|info| {
         let place =
             info.location().map(|place| format!(" at {}", tidy(&place.to_string()))).unwrap_or_default();
@@ -87,6 +88,8 @@ where
         .with_max_level(level)
         .with_writer(writer)
         .with_ansi(colour)
+        // Where nothing can be written, that can't either.
+        .log_internal_errors(false)
         .event_format(Line { timestamps })
         .finish()
         .with(filter_fn(|metadata| !spills(metadata.target(), *metadata.level())))
@@ -162,10 +165,6 @@ pub fn print(to_stderr: bool, newline: bool, text: fmt::Arguments<'_>) {
     let rest = buffer.split_off(end + 1);
     let lines = std::mem::replace(buffer, rest);
     let text: String = lines.lines().flat_map(|line| ["[", &*label, "] ", line, "\n"]).collect();
-    // A reader that went away is no reason to fail a message.
-    let _ = if to_stderr {
-        io::stderr().lock().write_all(text.as_bytes())
-    } else {
-        io::stdout().lock().write_all(text.as_bytes())
-    };
+    let stream = if to_stderr { Stream::Err } else { Stream::Out };
+    stream.print(text.as_bytes());
 }

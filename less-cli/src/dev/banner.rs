@@ -1,5 +1,6 @@
 //! What `less dev` shows once the app is up.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use less_model::tree::{App, MessageSource, Topic};
@@ -9,7 +10,8 @@ use super::endpoint::Endpoint;
 /// Prints the app's topics and subscribers, its address, and a command to try.
 pub(super) fn print(app: &App, at: &Endpoint, took: Duration) {
     let keyed = std::env::var("LESS_API_KEY").is_ok_and(|key| !key.is_empty());
-    anstream::eprint!("{}", text(app, at, keyed, took));
+    // Where nobody reads it, the app runs all the same.
+    let _ = write!(anstream::stderr(), "{}", text(app, at, keyed, took));
 }
 
 fn text(app: &App, at: &Endpoint, keyed: bool, took: Duration) -> String {

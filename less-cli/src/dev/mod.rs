@@ -30,6 +30,7 @@ use crate::command::build::{Failure, generate};
 use crate::lock::Locking;
 use crate::program::{self, Program};
 use crate::project::Project;
+use crate::ui::tell;
 
 /// Wait before an app that ended by itself is started again; doubled up to the longest while it keeps ending soon.
 const RESTART_FIRST: Duration = Duration::from_millis(500);
@@ -376,11 +377,11 @@ fn list(paths: &[PathBuf]) -> String {
 }
 
 fn say(text: &str) {
-    anstream::eprintln!("[less] {text}");
+    tell!("[less] {text}");
 }
 
 fn complain(text: &str) {
-    anstream::eprintln!("error: {text}");
+    tell!("error: {text}");
 }
 
 /// The first topic of an app, for an example; one with a subscriber is preferred.

@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::codegen::Registry;
 use crate::metrics::Metrics;
+use crate::output::Stream;
 use crate::shutdown::{self, ShutdownSwitch};
 use crate::tls::TlsError;
 use crate::transport::TransportError;
@@ -101,12 +102,9 @@ pub(crate) fn main(
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the log may not be installed yet, and this is the program's last word"
-)]
+/// The log may not be installed yet, and this is the program's last word.
 fn complain(error: &HostError) {
-    eprintln!("error: {error}");
+    Stream::Err.print(format!("error: {error}\n").as_bytes());
 }
 
 fn start(manifest: &str, topics: &[fn(&mut Registry)], arguments: Vec<OsString>) -> Result<(), HostError> {
@@ -226,25 +224,37 @@ async fn run(
     ended.and(drained)
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM, SIGINT, and SIGHUP unless whoever started this wants it to outlive its terminal.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 impl Signals {
     fn install() -> Result<Self, HostError> {
         let listen =
             |kind| signal(kind).map_err(|cause| HostError::System { action: "listen for signals", cause });
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        let hangup = if ignores_hangup() { None } else { Some(listen(SignalKind::hangup())?) };
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: listen(terminate)?, interrupt: listen(interrupt)?, hangup })
     }
 
     async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            Some(_) = async { self.hangup.as_mut()?.recv().await } => {}
         }
     }
+}
+
+/// Whether SIGHUP was ignored before this process began, as `nohup` does it.
+fn ignores_hangup() -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return true };
+    let ignored =
+        status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    ignored.is_some_and(|ignored| ignored & 1 == 1)
 }
 
 /// Waits for a signal, or for a worker that can't go on.
@@ -267,6 +277,7 @@ async fn wait(
             tracing::info!(target: "less_runtime", "{}", stopping(drain));
             tokio::spawn(async move {
                 signals.next().await;
+                tracing::warn!(target: "less_runtime", "a second signal: this ends at once, and what handlers have begun is attempted again");
                 std::process::exit(130);
             });
             Ok(())

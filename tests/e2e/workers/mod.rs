@@ -7,6 +7,7 @@ mod loading;
 mod outside;
 mod publishing;
 mod schema;
+mod unread;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -2,12 +2,14 @@
 //!
 //! One thread writes for all, through a queue with an end: when nobody reads what the app prints, workers that print wait, and nothing else does.
 
-use std::io::{self, PipeReader, Write};
+use std::io::{self, PipeReader};
 use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
+
+use crate::output::Stream;
 
 /// Longest piece of a line that is printed at once, in bytes.
 const LONGEST: u64 = 16 << 10;
@@ -24,12 +26,8 @@ impl Lines {
         let (sender, mut receiver) = mpsc::channel::<(bool, Vec<u8>)>(WAITING);
         std::thread::Builder::new().name("lines".to_owned()).spawn(move || {
             while let Some((to_stderr, text)) = receiver.blocking_recv() {
-                // A reader that went away is no reason to fail a message.
-                let _ = if to_stderr {
-                    io::stderr().lock().write_all(&text)
-                } else {
-                    io::stdout().lock().write_all(&text)
-                };
+                let stream = if to_stderr { Stream::Err } else { Stream::Out };
+                stream.print_patiently(&text);
             }
         })?;
         Ok(Self(sender))
