@@ -2,18 +2,21 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context as Wakes, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
 use super::Worker;
 use super::retry::{Outcome, Verdict, decide};
 use crate::error::Result;
 use crate::telemetry;
 use crate::transport::{AttemptError, AttemptErrorKind, DeadReason, Delivery, Renewal, TransportError};
+
+/// How long a handler whose time is over is waited for until it has let go: only what blocks its thread takes longer than the machine needs.
+const LETS_GO: Duration = Duration::from_secs(1);
 
 /// A leased message that is to be handled, with what it holds until its end.
 pub(super) struct Attempt {
@@ -40,6 +43,11 @@ impl Going {
         Self(handler)
     }
 
+    /// What ends it early.
+    pub(super) fn abort_handle(&self) -> AbortHandle {
+        self.0.abort_handle()
+    }
+
     /// Waits for its end.
     pub(super) async fn ended(mut self) -> Outcome {
         outcome((&mut self.0).await)
@@ -52,14 +60,47 @@ impl Drop for Going {
     }
 }
 
-/// Waits for a handler that goes on elsewhere, and tells its outcome. Dropping `handler` cancels it.
+/// Ends a handler early, at its next wait.
+pub(super) enum Cancel {
+    /// It is a task of its own.
+    Task(AbortHandle),
+    /// It may become one, once it no longer blocks its lane.
+    Soon(Arc<OnceLock<AbortHandle>>),
+    /// It has a thread of its own, which sees when this is dropped.
+    Thread(oneshot::Sender<()>),
+}
+
+impl Cancel {
+    /// Returns whether it will let go, if nothing blocks its thread.
+    fn now(self) -> bool {
+        match self {
+            Self::Task(task) => task.abort(),
+            Self::Soon(task) => match task.get() {
+                Some(task) => task.abort(),
+                None => return false,
+            },
+            Self::Thread(sender) => drop(sender),
+        }
+        true
+    }
+}
+
+/// Waits for a handler that goes on elsewhere, and tells its outcome. A handler whose time is over has let go of everything by then: its next attempt
+/// does not begin beside it.
 pub(super) async fn supervise(
     worker: Arc<Worker>,
     attempt: Attempt,
     handler: impl Future<Output = Outcome> + Send,
+    cancel: Cancel,
 ) {
     let timeout = worker.policy.timeout.duration().saturating_sub(attempt.began.elapsed());
-    match wait(&worker, &*attempt.delivery, handler, timeout).await {
+    tokio::pin!(handler);
+    let ended = wait(&worker, &*attempt.delivery, handler.as_mut(), timeout).await;
+    if matches!(ended, Ended::With(Outcome::TimedOut)) && cancel.now() {
+        // One that blocks its thread goes on, and may meet its next attempt.
+        let _ = tokio::time::timeout(LETS_GO, handler).await;
+    }
+    match ended {
         Ended::With(outcome) => conclude(&worker, attempt, outcome).await,
         Ended::Interrupted => told(&worker, attempt.delivery.hand_back().await),
         Ended::LeaseLost(error) => {

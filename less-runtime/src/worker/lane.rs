@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context as Wakes, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::task::AbortHandle;
 
-use super::attempt::{Attempt, Going, acknowledge, give_up, panic_text, supervise, tell, told};
+use super::attempt::{Attempt, Cancel, Going, acknowledge, give_up, panic_text, supervise, tell, told};
 use super::batch::{After, Batch, Lane, Polled, Taken};
 use super::retry::{Outcome, exhausted};
 use super::{Compiled, Worker};
@@ -268,7 +269,8 @@ impl Lanes {
     /// Lets a handler that waits for something go on as a task of its own.
     fn go_on(&self, attempt: Attempt, running: Running) {
         let handler = self.spawn(running);
-        self.worker.home.spawn(supervise(Arc::clone(&self.worker), attempt, handler.ended()));
+        let cancel = Cancel::Task(handler.abort_handle());
+        self.worker.home.spawn(supervise(Arc::clone(&self.worker), attempt, handler.ended(), cancel));
     }
 
     /// Handles a message on a thread of its own, because handlers of this subscription block theirs.
@@ -302,13 +304,11 @@ impl Lanes {
         });
         let slot = Held { lanes: Arc::clone(self), on: On::ItsOwn, rest: Some((gone, slot)) };
         let handler = async move {
-            // Dropped with this, it ends the handler at its next wait.
-            let _cancel = cancel;
             let ended = super::attempt::outcome(handler.await);
             slot.free();
             ended
         };
-        self.worker.home.spawn(supervise(worker, attempt, handler));
+        self.worker.home.spawn(supervise(worker, attempt, handler, Cancel::Thread(cancel)));
     }
 
     /// Looks after lanes whose handler has blocked its thread for longer than `patience`, and after messages that no lane takes. Returns whether
@@ -326,8 +326,9 @@ impl Lanes {
             if let Some(rest) = rest {
                 self.give_back(rest);
             }
-            let ended = wait_for(Arc::clone(self), polled, slot);
-            self.worker.home.spawn(supervise(Arc::clone(&self.worker), attempt, ended));
+            let task = Arc::default();
+            let ended = wait_for(Arc::clone(self), polled, slot, Arc::clone(&task));
+            self.worker.home.spawn(supervise(Arc::clone(&self.worker), attempt, ended, Cancel::Soon(task)));
         }
         let mut inner = self.inner();
         let (taken, before) = inner.taken;
@@ -414,6 +415,7 @@ async fn wait_for(
     lanes: Arc<Lanes>,
     watched: oneshot::Receiver<Polled>,
     slot: OwnedSemaphorePermit,
+    task: Arc<OnceLock<AbortHandle>>,
 ) -> Outcome {
     let mut held = Held { lanes, on: On::Runtime, rest: Some((watched, slot)) };
     let polled = match &mut held.rest {
@@ -423,7 +425,11 @@ async fn wait_for(
     let _slot = held.free();
     match polled {
         Ok(Polled::Ended(outcome)) => outcome,
-        Ok(Polled::GoesOn(handler)) => handler.ended().await,
+        Ok(Polled::GoesOn(handler)) => {
+            // Nobody else sets it.
+            let _ = task.set(handler.abort_handle());
+            handler.ended().await
+        }
         Err(_) => Outcome::Panicked("the handler's thread is gone".to_owned()),
     }
 }

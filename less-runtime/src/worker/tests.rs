@@ -2,7 +2,7 @@
 
 #![cfg(feature = "embedded")]
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use less_model::quantity::Span;
 
 use super::{Compiled, Worker};
 use crate::clock::{Clock, ManualClock};
-use crate::context::Source;
+use crate::context::{Context, Source};
 use crate::error::{Error, Result, reject, retry_after};
 use crate::handler::{Handler, typed};
 use crate::message::Value;
@@ -153,6 +153,33 @@ async fn a_handler_that_hangs_is_ended_by_its_timeout() {
     bench.publish(&["1"]).await;
     let dead = bench.dead().await;
     assert_eq!(dead.history[0].kind, AttemptErrorKind::Timeout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_whose_time_is_over_has_let_go_of_everything_when_the_next_one_begins() {
+    static HELD: AtomicBool = AtomicBool::new(false);
+    /// What a handler holds, and takes its time to give back.
+    struct Held;
+    impl Drop for Held {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_millis(50));
+            HELD.store(false, Ordering::SeqCst);
+        }
+    }
+    let handler = typed(async |_: Value, context: Context| {
+        if context.attempt() > 1 {
+            let held = HELD.load(Ordering::SeqCst);
+            return if held { Err(reject("the first attempt still holds it")) } else { Ok(()) };
+        }
+        HELD.store(true, Ordering::SeqCst);
+        let _held = Held;
+        std::future::pending().await
+    });
+    let policy = Policy { timeout: Span::from_millis(20), ..policy() };
+    let bench = bench(policy, vec![handler]).await;
+    bench.publish(&["1"]).await;
+    bench.until(0, |ledger| ledger.done + ledger.dead == 1).await;
+    assert_eq!(bench.outcomes(), ["timeout", "done"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
