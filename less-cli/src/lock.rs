@@ -1,7 +1,5 @@
 //! `less.lock`: who compares, who refuses, who writes. What is compared, and how, is in the model.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use anyhow::Context as _;
 use less_model::diagnostic::{Diagnostic, Severity};
 use less_model::lock::{FILE, Review};
@@ -61,9 +59,7 @@ impl Pending {
             return Ok(());
         }
         let path = project.root.join(FILE);
-        // As the user's own files are: what the umask leaves of it.
-        let mode = std::fs::Permissions::from_mode(0o666);
-        output::replace(&path, &self.review.text, Some(mode))
+        output::replace(&path, &self.review.text)
             .with_context(|| format!("can't write {}", path.display()))?;
         ui::say(&format!("{} {FILE}: commit it", if self.review.exists { "updated" } else { "wrote" }));
         if self.accepted && !self.review.breaking.is_empty() {

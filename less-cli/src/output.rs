@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -28,7 +29,7 @@ pub fn write(project: &Project, files: &Files) -> anyhow::Result<()> {
         if std::fs::read(&path).is_ok_and(|old| old == contents.as_bytes()) {
             continue;
         }
-        replace(&path, contents, None).with_context(|| format!("can't write {}", path.display()))?;
+        replace(&path, contents).with_context(|| format!("can't write {}", path.display()))?;
     }
     for path in stale(&folder, files)? {
         std::fs::remove_file(&path).with_context(|| format!("can't remove {}", path.display()))?;
@@ -63,15 +64,12 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// Puts a file in place at once, whole. Without `mode` it is its owner's alone.
-pub(crate) fn replace(path: &Path, contents: &str, mode: Option<Permissions>) -> anyhow::Result<()> {
+/// Puts a file in place at once, whole, as readable as the user's own are: what the umask leaves. An app need not run as the user who built it.
+pub(crate) fn replace(path: &Path, contents: &str) -> anyhow::Result<()> {
     let folder = path.parent().context("a file without a folder")?;
     std::fs::create_dir_all(folder)?;
-    let mut builder = tempfile::Builder::new();
-    if let Some(mode) = mode {
-        builder.permissions(mode);
-    }
-    let mut file = builder.prefix(".new").tempfile_in(folder)?;
+    let mode = Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(mode).prefix(".new").tempfile_in(folder)?;
     file.write_all(contents.as_bytes())?;
     file.persist(path)?;
     Ok(())

@@ -2,12 +2,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use less_runtime::client::Client;
 use less_runtime::publish::PublishError;
-use less_runtime::transport::embedded;
+use less_runtime::transport::embedded::verify::{Problem, inspect};
+use less_runtime::transport::embedded::{self, RestoreError};
 
 use super::status::Target;
 use crate::cli::ExitStatus;
@@ -33,6 +36,9 @@ pub struct RestoreArgs {
     /// The folder to make; it must be empty or not exist [env: `LESS_DATA`] [default: .less/data]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// Restore what is whole of a backup that holds damage, as the app itself would run on with it
+    #[arg(long)]
+    damaged: bool,
 }
 
 pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<ExitStatus> {
@@ -47,6 +53,8 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
         .create(true)
         .truncate(true)
         .write(true)
+        // Every message is in it.
+        .mode(0o600)
         .open(&new)
         .with_context(|| format!("can't make {}", new.display()))?;
     let written = write(folder, arguments, &mut file).await.and_then(|()| Ok(file.sync_all()?));
@@ -57,8 +65,38 @@ pub(super) async fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Resu
     }
     std::fs::rename(&new, path).with_context(|| format!("can't rename {}", new.display()))?;
     let size = file.metadata()?.len();
-    ui::say(&format!("wrote {} ({} KiB); `less restore` reads it back", path.display(), size.div_ceil(1024)));
-    Ok(ExitStatus::Success)
+    let size = size.div_ceil(1024);
+    let problems = damage(folder, arguments)?;
+    if problems.is_empty() {
+        ui::say(&format!("wrote {} ({size} KiB); `less restore` reads it back", path.display()));
+        return Ok(ExitStatus::Success);
+    }
+    for problem in &problems {
+        ui::note(&format!("problem: {problem}"));
+    }
+    let hint = if problems.iter().all(Problem::is_survived) {
+        "`less restore --damaged` brings back what is whole; `less verify` says what is not"
+    } else {
+        "`less restore` refuses it, and the app does not start on its folder: keep older backups"
+    };
+    ui::error(&format!(
+        "wrote {} ({size} KiB), and what it was taken from is damaged\nhint: {hint}",
+        path.display()
+    ));
+    Ok(ExitStatus::Failure)
+}
+
+/// What is wrong with the folder that was saved, where it can be read from here: a broker that runs does not read again what it is done with.
+fn damage(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<Vec<Problem>> {
+    if arguments.data.is_none() && arguments.target.is_given() {
+        return Ok(Vec::new());
+    }
+    let data = super::verify::data_folder(folder, arguments.data.as_deref())?;
+    if !data.is_dir() {
+        return Ok(Vec::new());
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(inspect(&data, u64::try_from(now.as_millis()).unwrap_or(u64::MAX))?.problems)
 }
 
 async fn write(folder: Option<&Path>, arguments: &Args, file: &mut File) -> anyhow::Result<()> {
@@ -101,7 +139,17 @@ pub(super) fn restore(folder: Option<&Path>, arguments: &RestoreArgs) -> anyhow:
         }
         Ok((name, entry))
     });
-    embedded::restore(&data, entries)?;
-    ui::say(&format!("restored to {}; `less verify` found nothing wrong with it", data.display()));
+    let problems = embedded::restore(&data, entries, arguments.damaged).map_err(|error| match error {
+        RestoreError::Holed(_) => ui::user_error(format!(
+            "{error}\nhint: `less restore --damaged` brings back what is whole, as the app itself runs on with it; an older backup may be whole"
+        )),
+        error => error.into(),
+    })?;
+    if problems.is_empty() {
+        ui::say(&format!("restored to {}; `less verify` found nothing wrong with it", data.display()));
+    } else {
+        let damage = problems.iter().map(|problem| format!("  {problem}")).collect::<Vec<_>>().join("\n");
+        ui::say(&format!("restored to {}, but for what is damaged:\n{damage}", data.display()));
+    }
     Ok(ExitStatus::Success)
 }

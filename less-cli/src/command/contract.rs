@@ -1,6 +1,5 @@
 //! `less contract`.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -77,11 +76,9 @@ fn export(project: &Project, out: Option<&Path>) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::Success)
 }
 
-/// Puts the file in place at once, as readable as the user's own are.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mode = std::fs::Permissions::from_mode(0o666);
     let path = if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) };
-    output::replace(&path, text, Some(mode)).with_context(|| format!("can't write {}", path.display()))
+    output::replace(&path, text).with_context(|| format!("can't write {}", path.display()))
 }
 
 async fn add(project: &Project, source: &str, wanted: Wanted<'_>) -> anyhow::Result<ExitStatus> {

@@ -5,7 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use less_model::config::DEFAULT_DATA;
-use less_runtime::transport::embedded::verify::{Findings, Inspection, Rules, inspect, inspect_with, parse};
+use less_runtime::transport::embedded::verify::{
+    Findings, Inspection, Problem, Rules, inspect, inspect_with, parse,
+};
 use serde_json::json;
 
 use crate::cli::ExitStatus;
@@ -86,6 +88,8 @@ pub(super) fn run(folder: Option<&Path>, arguments: &Args) -> anyhow::Result<Exi
     }
     let hint = if inspection.problems.is_empty() {
         "the folder itself is sound; the problems above say what the history has that it does not explain"
+    } else if !inspection.problems.iter().all(Problem::is_survived) {
+        "the app does not start on this: bring back what is missing, or move the folder away and `less restore` a backup"
     } else {
         "the app runs on without what is damaged; for that too, stop it, move the folder away, and `less restore` a backup"
     };

@@ -25,6 +25,9 @@ struct Written {
     /// In which namespace that number is one: a container may see the file, and not the process. Where the system has none, nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pid_namespace: Option<String>,
+    /// The number of the folder that it is in: a copy of that has another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    folder: Option<u64>,
     /// The app's name. An older version wrote none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     app: Option<String>,
@@ -40,11 +43,13 @@ impl Written {
         self.pid_namespace == pid_namespace() && test_kill_process(pid) == Err(Errno::SRCH)
     }
 
-    fn is_of(&self, app: Option<&str>) -> bool {
-        match (&self.app, app) {
+    /// Whether it was written here, by this app.
+    fn is_of(&self, folder: &Path, app: Option<&str>) -> bool {
+        let named = match (&self.app, app) {
             (Some(written), Some(wanted)) => written == wanted,
             _ => true,
-        }
+        };
+        named && self.folder.is_none_or(|written| folder_number(folder) == Some(written))
     }
 }
 
@@ -81,12 +86,18 @@ pub(crate) fn write_address(
         url: url.to_owned(),
         pid: std::process::id(),
         pid_namespace: pid_namespace(),
+        folder: folder_number(folder),
         app: Some(app.to_owned()),
         certificate: certificate.map(Path::to_owned),
     };
     std::fs::write(&new, serde_json::to_vec(&written)?)?;
     std::fs::rename(&new, &path)?;
     Ok(AddressFile { path })
+}
+
+fn folder_number(folder: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some(std::fs::metadata(folder).ok()?.ino())
 }
 
 fn pid_namespace() -> Option<String> {
@@ -121,7 +132,7 @@ fn read_in(folders: &[PathBuf], app: Option<&str>) -> Result<(String, Trust), Pu
             }
         };
         let Ok(written) = serde_json::from_slice::<Written>(&text) else { continue };
-        if !written.is_of(app) {
+        if !written.is_of(folder, app) {
             continue;
         }
         if written.has_ended() {
@@ -164,6 +175,10 @@ mod tests {
             assert_eq!(url(app).as_deref(), Ok("http://127.0.0.1:1"));
         }
         assert!(url(Some("billing")).unwrap_err().starts_with("no running app was found\n"));
+
+        let copy = tempfile::tempdir().unwrap();
+        std::fs::copy(folder.path().join(ADDRESS_FILE), copy.path().join(ADDRESS_FILE)).unwrap();
+        assert!(read_in(&[copy.path().to_owned()], None).is_err(), "it is the other folder's app that runs");
 
         change(folder.path(), |written| written.app = None);
         assert!(url(Some("billing")).is_ok(), "an older version wrote no name");

@@ -36,8 +36,9 @@ function read() {
       if (error.code) continue;
       throw noApp(`\`${file}\` is no address file: ${error.message}`);
     }
-    // Another app's: the working folder is one of its.
+    // Another app's: the working folder is one of its. Or a copy: the app that has written it runs elsewhere.
     if (written.app !== undefined && written.app !== APP) continue;
+    if (written.folder !== undefined && written.folder !== fs.statSync(folder).ino) continue;
     if (hasEnded(written)) {
       problem ??= noApp(`no running app answers at ${written.url}: process ${written.pid}, which has written \`${file}\`, has ended`);
       continue;

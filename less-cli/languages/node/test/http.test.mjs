@@ -66,6 +66,8 @@ test('an address file of another app, of a process that has ended, or of another
   const stale = await publishAt(file({ pid: ended.pid }));
   assert.match(stale.message, new RegExp(`^no running app answers at ${app.url}: process ${ended.pid}, which has written .*, has ended\n`));
   assert.equal(stale.type, 'urn:less:no-app');
+  // A copy of the app's folder.
+  assert.match((await publishAt(file({ folder: 1 }))).message, /^no running app was found\n/);
   // A container's numbers of processes are its own.
   assert.deepEqual(await publishAt(file({ pid: ended.pid, pid_namespace: 'pid:[1]' })), ACCEPTED);
   assert.equal(app.requests.length, 2);

@@ -54,7 +54,7 @@ def _folders():
 
 
 def _read(path):
-    """What the file says, if it is one of this app's. Another one's is there where the working folder is that one's."""
+    """What the file says, if this app has written it here. Another one's is there where the working folder is that one's, or it is a copy."""
     try:
         with open(path, encoding="utf-8") as file:
             written = json.load(file)
@@ -63,7 +63,8 @@ def _read(path):
         raise
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    own = written.get("app", _app.APP) == _app.APP
+    folder = os.stat(os.path.dirname(path)).st_ino
+    own = written.get("app", _app.APP) == _app.APP and written.get("folder", folder) == folder
     return written if own and isinstance(url, str) and url else None
 
 

@@ -267,6 +267,7 @@ class Discovery(Http):
             self.assertEqual(publish_at(), "m0")
             self.assertEqual(app.requests[-1]["headers"]["less-app"], "shop")
             self.assertIn("no running app was found: no .less/data", publish_at(expect=1, app="billing"))
+            self.assertIn("no running app was found: no .less/data", publish_at(expect=1, folder=1))
             stale = f"no running app answers at {app.url}: process {ended.pid}, which has written {os.path.realpath(path)}, has ended"
             self.assertIn(stale, publish_at(expect=1, pid=ended.pid))
             # A container's numbers of processes are its own.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::command::Command;
 use super::disk::DiskFile;
 use super::log::{CHECKPOINT, number};
-use super::provision::FORMAT;
-use super::verify::inspect;
+use super::provision::{FORMAT, has_format};
+use super::verify::{Problem, inspect};
 use super::{Embedded, TransportError};
 use crate::clock::Clock;
 use crate::transport::{Snapshot, SnapshotFile};
@@ -45,6 +45,8 @@ impl Embedded {
 pub fn snapshot_of_closed(folder: &Path) -> Result<Snapshot, TransportError> {
     // Held until the files are open: from then on they can be read whatever becomes of the folder.
     let _lock = super::provision::lock(folder)?;
+    // A version that does not know them can't tell which files belong to it.
+    has_format(folder)?;
     let failed = |action, path: &Path, cause: &io::Error| TransportError::Io {
         action,
         file: path.display().to_string(),
@@ -100,6 +102,9 @@ pub enum RestoreError {
     /// The backup is not whole.
     #[error("the backup is damaged: {0}")]
     Damaged(String),
+    /// Messages or records in it are damaged, and the rest is whole: a broker runs on such a folder.
+    #[error("the backup holds damage: {}", list(.0))]
+    Holed(Vec<Problem>),
     /// A file could not be read or written.
     #[error("can't {action} {file}: {cause}")]
     Io {
@@ -112,12 +117,17 @@ pub enum RestoreError {
     },
 }
 
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 /// Makes a data folder of a backup's files, which come one after the other, each with its name. The folder appears only when all of it is there, synced and
-/// verified.
+/// verified. With `holed` it may hold damage that a broker runs on with, which is returned.
 pub fn restore<R: Read>(
     folder: &Path,
     files: impl Iterator<Item = io::Result<(String, R)>>,
-) -> Result<(), RestoreError> {
+    holed: bool,
+) -> Result<Vec<Problem>, RestoreError> {
     let failed = |action, file: &Path| {
         let file = file.display().to_string();
         move |cause| RestoreError::Io { action, file, cause }
@@ -147,14 +157,17 @@ pub fn restore<R: Read>(
         _ => {}
     }
     DirBuilder::new().mode(0o700).create(&place).map_err(failed("make", &place))?;
-    let filled = fill(&place, files).and_then(|()| judge(&place));
-    if let Err(error) = filled {
+    let filled = fill(&place, files).and_then(|()| match judge(&place)? {
+        problems if problems.is_empty() || holed => Ok(problems),
+        problems => Err(RestoreError::Holed(problems)),
+    });
+    let problems = filled.inspect_err(|_| {
         // It holds nothing that the backup does not.
         let _ = std::fs::remove_dir_all(&place);
-        return Err(error);
-    }
+    })?;
     std::fs::rename(&place, folder).map_err(failed("rename", &place))?;
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("sync", parent))
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("sync", parent))?;
+    Ok(problems)
 }
 
 fn fill<R: Read>(
@@ -197,18 +210,23 @@ fn fill<R: Read>(
     })
 }
 
-fn judge(place: &Path) -> Result<(), RestoreError> {
+/// The damage in it that a broker runs on with; any other is an error.
+fn judge(place: &Path) -> Result<Vec<Problem>, RestoreError> {
     let damaged = |text: String| RestoreError::Damaged(text);
     let format = std::fs::read_to_string(place.join("format")).unwrap_or_default();
     if format.trim() != FORMAT.to_string() {
         return Err(damaged(format!("its format is `{}`, this version reads {FORMAT}", format.trim())));
     }
     let inspection = inspect(place, Clock::System.now()).map_err(|error| damaged(error.to_string()))?;
-    match inspection.problems.first() {
-        Some(problem) => Err(damaged(problem.to_string())),
-        None if inspection.segments == 0 => Err(damaged("there is no log in it".to_owned())),
-        // A store has one from its first start on.
-        None if !place.join(CHECKPOINT).exists() => Err(damaged("there is no checkpoint in it".to_owned())),
-        None => Ok(()),
+    if let Some(problem) = inspection.problems.iter().find(|problem| !problem.is_survived()) {
+        return Err(damaged(problem.to_string()));
     }
+    if inspection.segments == 0 {
+        return Err(damaged("there is no log in it".to_owned()));
+    }
+    // A store has one from its first start on.
+    if !place.join(CHECKPOINT).exists() {
+        return Err(damaged("there is no checkpoint in it".to_owned()));
+    }
+    Ok(inspection.problems)
 }

@@ -40,6 +40,20 @@ async fn a_folder_of_another_version_is_refused() {
 }
 
 #[tokio::test]
+async fn nothing_is_acknowledged_once_the_folder_is_deleted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let store = open(&data, &layout(&["a"]), Options::default(), Clock::System).expect("it opens");
+    let clock = ManualClock::new(super::NOON);
+    let publish = async || store.publish(TopicIndex(0), vec![message(&clock, "1")].into()).await.remove(0);
+    publish().await.expect("a receipt");
+    std::fs::remove_dir_all(&data).expect("it can be deleted");
+    let error = publish().await.expect_err("it is not acknowledged").to_string();
+    assert!(error.contains("somebody has deleted it"), "{error}");
+    publish().await.expect_err("nor is anything else");
+}
+
+#[tokio::test]
 async fn old_segments_go_and_dead_letters_in_them_stay() {
     use crate::transport::{AttemptError, AttemptErrorKind, DeadReason};
     let folder = tempfile::tempdir().expect("a folder");

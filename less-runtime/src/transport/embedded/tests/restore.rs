@@ -48,7 +48,8 @@ async fn backup(messages: usize) -> Files {
 }
 
 fn bring_back(folder: &Path, files: &Files) -> Result<(), RestoreError> {
-    restore(folder, files.iter().map(|(name, bytes)| io::Result::Ok((name.clone(), &bytes[..]))))
+    restore(folder, files.iter().map(|(name, bytes)| io::Result::Ok((name.clone(), &bytes[..]))), false)
+        .map(drop)
 }
 
 /// Nothing is left of a try that failed.
@@ -116,7 +117,7 @@ async fn a_backup_that_is_not_whole_is_refused_and_nothing_is_left() {
         let parent = tempfile::tempdir().expect("a folder");
         let error = bring_back(&parent.path().join("data"), files).err();
         let error = error.unwrap_or_else(|| panic!("{what}: it was restored"));
-        assert!(matches!(error, RestoreError::Damaged(_)), "{what}: {error}");
+        assert!(matches!(error, RestoreError::Damaged(_) | RestoreError::Holed(_)), "{what}: {error}");
         assert_untouched(parent.path());
     };
     for left_out in 0..files.len() {
@@ -147,7 +148,48 @@ async fn a_backup_that_is_not_whole_is_refused_and_nothing_is_left() {
         }
     });
     let parent = tempfile::tempdir().expect("a folder");
-    let error = restore(&parent.path().join("data"), broken).expect_err("it is refused");
+    let error = restore(&parent.path().join("data"), broken, false).expect_err("it is refused");
     assert!(matches!(&error, RestoreError::Damaged(text) if text.contains("ends here")), "{error}");
     assert_untouched(parent.path());
+}
+
+#[tokio::test]
+async fn a_backup_that_holds_damage_gives_what_is_whole_where_that_is_asked_for() {
+    let files = backup(100).await;
+    let mut restored = 0;
+    for at in 0..files.len() {
+        if !files[at].0.ends_with(".log") || files[at].1.is_empty() {
+            continue;
+        }
+        let mut holed = files.clone();
+        let middle = holed[at].1.len() / 2;
+        holed[at].1[middle] ^= 1;
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = parent.path().join("data");
+        assert!(matches!(bring_back(&folder, &holed), Err(RestoreError::Holed(_))), "{}", holed[at].0);
+        let entries = holed.iter().map(|(name, bytes)| io::Result::Ok((name.clone(), &bytes[..])));
+        let problems = restore(&folder, entries, true).expect("it is restored");
+        assert!(!problems.is_empty(), "{}", holed[at].0);
+        restored += 1;
+
+        let clock = ManualClock::new(super::NOON);
+        let store = open(&folder, &layout(&["a"]), options(), Clock::Manual(clock)).expect("it opens");
+        let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
+        loop {
+            let ledger = store.ledgers().await.expect("ledgers").remove(0);
+            assert!(ledger.balanced() && ledger.published == 100, "{ledger:?}");
+            if ledger.pending + ledger.in_flight == 0 {
+                assert!(ledger.done > 90 && ledger.dead == 0, "{ledger:?}");
+                break;
+            }
+            // Those that are damaged are never handed out.
+            let leased =
+                tokio::time::timeout(std::time::Duration::from_millis(50), consumer.lease(100)).await;
+            for delivery in leased.into_iter().flatten().flatten() {
+                delivery.ack().await.expect("an ack");
+            }
+        }
+        store.close().await.expect("it closes");
+    }
+    assert!(restored > 1, "{restored} segments");
 }

@@ -103,6 +103,16 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    /// Whether a broker runs on with it: what is damaged is not served, and counted. Without a file, or without its checkpoint, none starts.
+    pub fn is_survived(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Gone { .. } => true,
+            Self::Missing { .. } | Self::Checkpoint { .. } | Self::Unbalanced { .. } => false,
+        }
+    }
+}
+
 fn gone(first: u64, last: u64) -> String {
     if first == last { format!("message {first} is") } else { format!("messages {first} to {last} are") }
 }
