@@ -68,6 +68,21 @@ test('a handler that is missing is told with its likely name', async (t) => {
   }
 });
 
+test('a generator would never run', async (t) => {
+  const ways = [
+    ['index.js', 'exports.process = async function* (message) {};'],
+    ['index.js', 'module.exports = { *process(message) {} };'],
+    ['index.mjs', 'export async function* process(message) {}'],
+    ['index.mjs', 'export default function* process(message) {}'],
+  ];
+  for (const [file, source] of ways) {
+    assert.equal(
+      await failure(t, source, { file }),
+      `\`process\` is a generator function (\`function*\`): calling it would run none of it\n  --> ${path.dirname(PLACE)}/${file}\nhint: do the work without \`yield\`, in an \`async function\``,
+    );
+  }
+});
+
 test('a syntax error is told with its place, in CommonJS, in ES modules and in what they import', async (t) => {
   const broken = 'const fine = 1;\nconst = 2;\n';
   for (const file of ['index.js', 'index.mjs']) {

@@ -22,6 +22,25 @@ test('whatever a handler returns is done', async (t) => {
   assert.deepEqual(await worker.outcomes(names.length), Object.fromEntries(names.map((_, index) => [index + 1, 'done'])));
 });
 
+test('a generator that a handler gives was never run, and is not done', async (t) => {
+  const ways = [
+    '() => (function* () {})()',
+    'async () => (async function* () {})()',
+    '(m) => Promise.resolve((function* () {})())',
+    '() => ({ then(resolve) { resolve((async function* () {})()); } })',
+  ];
+  for (const way of ways) {
+    assert.deepEqual(
+      await outcomeOf(t, way),
+      {
+        error:
+          'the handler gave a generator, of which nothing was run\nhint: do the work without `yield`, or run it to its end: `for await (const part of …) {}`',
+      },
+      way,
+    );
+  }
+});
+
 test("an error is told with its name, its message and the place in the user's file, relative to the app", async (t) => {
   for (const source of ['() => { throw new TypeError("no such user"); }', 'async () => { throw new TypeError("no such user"); }']) {
     const { error } = await outcomeOf(t, source);
