@@ -69,6 +69,8 @@ pub(super) fn static_files() -> &'static [super::Static] {
         ("less/_worker/tasks.py", include_str!("../../../languages/python/less/_worker/tasks.py")),
         ("less/_worker/work.py", include_str!("../../../languages/python/less/_worker/work.py")),
         ("less/py.typed", include_str!("../../../languages/python/less/py.typed")),
+        ("less/testing.py", include_str!("../../../languages/python/less/testing.py")),
+        ("less/testing.pyi", include_str!("../../../languages/python/less/testing.pyi")),
         ("less_worker.py", include_str!("../../../languages/python/less_worker.py")),
     ]
 }
