@@ -147,6 +147,7 @@ test('the context says what the delivery says', async (t) => {
     t,
     `exports.process = (message, c) => {
     console.log(JSON.stringify([c.messageId, c.topic, c.subscriber, c.attempt, c.publishedAt instanceof Date, c.publishedAt, c.key, c.attributes, Object.isFrozen(c.attributes), c.traceparent, c.signal.aborted]));
+    console.log(JSON.stringify({ c }));
     console.log(c);
   };`,
   );
@@ -164,6 +165,12 @@ test('the context says what the delivery says', async (t) => {
       `["m1","user_created","send_email",3,true,"${at}","k",{"a":"1","__proto__":"2"},true,"00-ab",false]`,
       `["m2","user_created","send_email",1,true,"${at}",null,{},true,null,false]`,
     ],
+  );
+  assert.ok(
+    worker.stdout.includes(
+      `{"c":{"messageId":"m1","topic":"user_created","subscriber":"send_email","attempt":3,"publishedAt":"${at}","key":"k","attributes":{"a":"1","__proto__":"2"},"traceparent":"00-ab"}}`,
+    ),
+    worker.stdout,
   );
   assert.match(worker.stdout, /Context \{\s*messageId: 'm1'/);
 });

@@ -169,17 +169,13 @@ class Outcomes(unittest.TestCase):
 
     def test_context_tells_everything_of_the_delivery(self):
         handler = """
+            import json
             from datetime import timezone
             def process(message, context):
                 assert context.published_at.tzinfo is timezone.utc
-                try:
-                    context.attributes["x"] = 1
-                except TypeError:
-                    pass
-                else:
-                    raise AssertionError("attributes can be changed")
+                context.attributes["x"] = 1
                 raise ValueError(repr((context.message_id, context.topic, context.subscriber, context.attempt,
-                    context.published_at.isoformat(), context.key, dict(context.attributes), context.traceparent)))
+                    context.published_at.isoformat(), context.key, json.loads(json.dumps(context.attributes)), context.traceparent)))
         """
         with Worker(handler) as worker:
             worker.ready()
