@@ -112,7 +112,12 @@ test('CommonJS in an ES module is told with what to write, and never with a name
     ['index.js', 'exports.process = () => {};', `${write} put a package.json with \`{ "type": "commonjs" }\` beside it`, files],
     ['index.js', 'module.exports = {};', `${write} put a package.json with \`{ "type": "commonjs" }\` beside it`, files],
     ['index.mjs', 'exports.process = () => {};', `${write} name the file \`index.js\``],
-    ['index.js', 'require("fs");', 'hint: this file is an ES module by its name, its syntax or package.json: use `import` and `export`', files],
+    [
+      'index.js',
+      'require("fs");',
+      'hint: this file is an ES module by its name, its syntax or package.json: use `import` and `export`',
+      files,
+    ],
   ];
   for (const [file, source, hint, more] of ways) {
     const error = await failure(t, source, { file, files: more });
@@ -122,10 +127,16 @@ test('CommonJS in an ES module is told with what to write, and never with a name
 });
 
 test('a path alias of tsconfig.json is told from a package', async (t) => {
-  const files = { 'tsconfig.json': '{ "compilerOptions": { /* ours */ "paths": { "*": ["./less/shared/*"], "@src/*": ["./src/*"], "lib/*": ["./lib/*"], "exact": [] } } }' };
+  const files = {
+    'tsconfig.json':
+      '{ "compilerOptions": { /* ours */ "paths": { "*": ["./less/shared/*"], "@src/*": ["./src/*"], "lib/*": ["./lib/*"], "exact": [] } } }',
+  };
   const loads = (name) => failure(t, `import '${name}'; export const process = () => {};`, { file: 'index.mjs', files });
   for (const name of ['@src/util', '@src/deep/util', 'lib/util', 'exact', '@/util', '~/util']) {
-    assert.match(await loads(name), /\nhint: path aliases of tsconfig\.json are not supported: import it by a relative path, or put it into `less\/shared` [^\n]*$/);
+    assert.match(
+      await loads(name),
+      /\nhint: path aliases of tsconfig\.json are not supported: import it by a relative path, or put it into `less\/shared` [^\n]*$/,
+    );
   }
   assert.match(await loads('@srcs/util'), /\nhint: install it with `npm install @srcs\/util`/);
 });

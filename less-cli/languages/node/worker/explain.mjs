@@ -45,7 +45,8 @@ function hint(error, root, handler) {
   }
   if (code === 'ERR_REQUIRE_ESM' || code === 'ERR_REQUIRE_ASYNC_MODULE') return 'use `await import(…)` instead of `require(…)` for it';
   if (error instanceof ReferenceError && /(require|module|exports) is not defined/.test(message)) {
-    if (handler && !message.startsWith('require')) return `write \`export async function process(message, context) {}\`, ${staying(handler, message)}`;
+    if (handler && !message.startsWith('require'))
+      return `write \`export async function process(message, context) {}\`, ${staying(handler, message)}`;
     return `this file is an ES module${existsSync(path.join(root, 'package.json')) ? ' by its name, its syntax or package.json' : ''}: use \`import\` and \`export\``;
   }
   return undefined;

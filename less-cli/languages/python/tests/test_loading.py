@@ -204,7 +204,9 @@ class Failures(unittest.TestCase):
             self.assertTrue(self.failure(line + "\n").endswith(f"\nhint: {hint}"))
         text = self.failure("import less\nless.topic\n")
         self.assertTrue(
-            text.startswith("AttributeError: module 'less' has no attribute 'topic', did you mean `topics`?\n")
+            text.startswith(
+                "AttributeError: module 'less' has no attribute 'topic', did you mean `topics`?\n"
+            )
         )
 
     def test_sys_exit_while_loading(self):

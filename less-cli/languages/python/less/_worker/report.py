@@ -58,7 +58,11 @@ def _hint(error):
         return "\nhint: the subscriber's folder is the top of its package: put what several share into less/shared, and import it by its name"
     if error.name == "less":
         wanted = re.match(r"cannot import name '(\w+)'", str(error))
-        return f"\nhint: `less` has no `{wanted[1]}`{_app.nearest_hint(wanted[1], less.__all__)}" if wanted else ""
+        return (
+            f"\nhint: `less` has no `{wanted[1]}`{_app.nearest_hint(wanted[1], less.__all__)}"
+            if wanted
+            else ""
+        )
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return ""
     name = error.name.partition(".")[0]
@@ -77,7 +81,7 @@ def _lines(error):
         lines.append(introduction + head[0])
         lines += head[1:]
         lines += frames(error)
-        for inner in (error.exceptions[:5] if isinstance(error, _GROUP) else ()):
+        for inner in error.exceptions[:5] if isinstance(error, _GROUP) else ():
             lines += ["  of these: " + _head(inner)[0], *frames(inner)]
         if error.__cause__ is not None:
             error, introduction = error.__cause__, "caused by "
