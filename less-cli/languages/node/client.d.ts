@@ -55,6 +55,8 @@ export interface Context {
   reject(reason: string): never;
   /** Asks for the next attempt after this long: `"5m"` or milliseconds. */
   retryAfter(delay: string | number): never;
+  /** The fields, but for the signal: for logs. */
+  toJSON(): Record<string, unknown>;
 }
 
 /** Thrown by a handler: the message becomes a dead letter at once. */

@@ -33,10 +33,19 @@ def _bring_in_less():
     spec.loader.exec_module(module)
 
 
+def _show_to_children():
+    """Programs that handlers start find the package: in the app's folder they would take the folder `less/` for it."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    others = os.environ.get("PYTHONPATH")
+    if os.pathsep not in folder:  # Such a folder can't be in the list.
+        os.environ["PYTHONPATH"] = os.pathsep.join([folder, others] if others else [folder])
+
+
 if "less" not in sys.modules:
     _bring_in_less()
 
 if __name__ == "__main__":
+    _show_to_children()
     from less._worker import main
 
     main()

@@ -68,6 +68,21 @@ test('a handler that is missing is told with its likely name', async (t) => {
   }
 });
 
+test('a generator would never run', async (t) => {
+  const ways = [
+    ['index.js', 'exports.process = async function* (message) {};'],
+    ['index.js', 'module.exports = { *process(message) {} };'],
+    ['index.mjs', 'export async function* process(message) {}'],
+    ['index.mjs', 'export default function* process(message) {}'],
+  ];
+  for (const [file, source] of ways) {
+    assert.equal(
+      await failure(t, source, { file }),
+      `\`process\` is a generator function (\`function*\`): calling it would run none of it\n  --> ${path.dirname(PLACE)}/${file}\nhint: do the work without \`yield\`, in an \`async function\``,
+    );
+  }
+});
+
 test('a syntax error is told with its place, in CommonJS, in ES modules and in what they import', async (t) => {
   const broken = 'const fine = 1;\nconst = 2;\n';
   for (const file of ['index.js', 'index.mjs']) {
@@ -81,6 +96,49 @@ test('a syntax error is told with its place, in CommonJS, in ES modules and in w
     files: { [`${path.dirname(PLACE)}/part.mjs`]: broken },
   });
   assert.ok(error.includes(`${path.dirname(PLACE)}/part.mjs:2\n`), error);
+});
+
+test('a syntax error at the end of a file is told with its place, once', async (t) => {
+  for (const file of ['index.js', 'index.mjs']) {
+    const error = await failure(t, 'const process = () => {\n', { file });
+    assert.equal(error, `SyntaxError: Unexpected end of input\n    ${path.dirname(PLACE)}/${file}:2`);
+  }
+});
+
+test('CommonJS in an ES module is told with what to write, and never with a name that no handler has', async (t) => {
+  const files = { 'package.json': '{"type":"module"}' };
+  const write = 'hint: write `export async function process(message, context) {}`, or';
+  const ways = [
+    ['index.js', 'exports.process = () => {};', `${write} put a package.json with \`{ "type": "commonjs" }\` beside it`, files],
+    ['index.js', 'module.exports = {};', `${write} put a package.json with \`{ "type": "commonjs" }\` beside it`, files],
+    ['index.mjs', 'exports.process = () => {};', `${write} name the file \`index.js\``],
+    [
+      'index.js',
+      'require("fs");',
+      'hint: this file is an ES module by its name, its syntax or package.json: use `import` and `export`',
+      files,
+    ],
+  ];
+  for (const [file, source, hint, more] of ways) {
+    const error = await failure(t, source, { file, files: more });
+    assert.ok(error.endsWith(`\n${hint}`), error);
+    assert.doesNotMatch(error, /cjs/);
+  }
+});
+
+test('a path alias of tsconfig.json is told from a package', async (t) => {
+  const files = {
+    'tsconfig.json':
+      '{ "compilerOptions": { /* ours */ "paths": { "*": ["./less/shared/*"], "@src/*": ["./src/*"], "lib/*": ["./lib/*"], "exact": [] } } }',
+  };
+  const loads = (name) => failure(t, `import '${name}'; export const process = () => {};`, { file: 'index.mjs', files });
+  for (const name of ['@src/util', '@src/deep/util', 'lib/util', 'exact', '@/util', '~/util']) {
+    assert.match(
+      await loads(name),
+      /\nhint: path aliases of tsconfig\.json are not supported: import it by a relative path, or put it into `less\/shared` [^\n]*$/,
+    );
+  }
+  assert.match(await loads('@srcs/util'), /\nhint: install it with `npm install @srcs\/util`/);
 });
 
 test('a missing dependency is told with how to install it', async (t) => {

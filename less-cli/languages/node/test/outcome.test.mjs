@@ -22,6 +22,25 @@ test('whatever a handler returns is done', async (t) => {
   assert.deepEqual(await worker.outcomes(names.length), Object.fromEntries(names.map((_, index) => [index + 1, 'done'])));
 });
 
+test('a generator that a handler gives was never run, and is not done', async (t) => {
+  const ways = [
+    '() => (function* () {})()',
+    'async () => (async function* () {})()',
+    '(m) => Promise.resolve((function* () {})())',
+    '() => ({ then(resolve) { resolve((async function* () {})()); } })',
+  ];
+  for (const way of ways) {
+    assert.deepEqual(
+      await outcomeOf(t, way),
+      {
+        error:
+          'the handler gave a generator, of which nothing was run\nhint: do the work without `yield`, or run it to its end: `for await (const part of …) {}`',
+      },
+      way,
+    );
+  }
+});
+
 test("an error is told with its name, its message and the place in the user's file, relative to the app", async (t) => {
   for (const source of ['() => { throw new TypeError("no such user"); }', 'async () => { throw new TypeError("no such user"); }']) {
     const { error } = await outcomeOf(t, source);
@@ -128,6 +147,7 @@ test('the context says what the delivery says', async (t) => {
     t,
     `exports.process = (message, c) => {
     console.log(JSON.stringify([c.messageId, c.topic, c.subscriber, c.attempt, c.publishedAt instanceof Date, c.publishedAt, c.key, c.attributes, Object.isFrozen(c.attributes), c.traceparent, c.signal.aborted]));
+    console.log(JSON.stringify({ c }));
     console.log(c);
   };`,
   );
@@ -145,6 +165,12 @@ test('the context says what the delivery says', async (t) => {
       `["m1","user_created","send_email",3,true,"${at}","k",{"a":"1","__proto__":"2"},true,"00-ab",false]`,
       `["m2","user_created","send_email",1,true,"${at}",null,{},true,null,false]`,
     ],
+  );
+  assert.ok(
+    worker.stdout.includes(
+      `{"c":{"messageId":"m1","topic":"user_created","subscriber":"send_email","attempt":3,"publishedAt":"${at}","key":"k","attributes":{"a":"1","__proto__":"2"},"traceparent":"00-ab"}}`,
+    ),
+    worker.stdout,
   );
   assert.match(worker.stdout, /Context \{\s*messageId: 'm1'/);
 });

@@ -101,3 +101,19 @@ test('no message makes a frame that the app does not take', async (t) => {
   assert.deepEqual(await worker.outcomes(1), { 1: 'done' });
   await worker.says(JSON.stringify([...Array(20).fill('m'), 'urn:less:too-large']));
 });
+
+test('a program that a handler starts finds the package, and publishes over HTTP', async (t) => {
+  const app = await startHttp(t);
+  const worker = await readyWorker(
+    t,
+    `const { promisify } = require('node:util'); const run = promisify(require('node:child_process').execFile);
+    exports.process = () => run(process.execPath, ['-e', "require('@chuva.io/less').topics.order_paid.publish({ n: 7 })"]);`,
+    { env: { LESS_URL: app.url } },
+  );
+  worker.deliver({});
+  assert.deepEqual(await worker.outcomes(1), { 1: 'done' });
+  assert.deepEqual(
+    app.requests.map((request) => request.items),
+    [[{ body: { n: 7 } }]],
+  );
+});

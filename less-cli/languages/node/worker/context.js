@@ -81,9 +81,14 @@ class Context {
     this.#controller.abort(new DOMException(`the timeout of \`${this.subscriber}\` is over`, 'TimeoutError'));
   }
 
-  [util.inspect.custom](depth, options) {
+  /** What it says: for JSON and logs, which see no getters. */
+  toJSON() {
     const { messageId, topic, subscriber, attempt, publishedAt, key, attributes, traceparent } = this;
-    return `Context ${util.inspect({ messageId, topic, subscriber, attempt, publishedAt, key, attributes, traceparent }, options)}`;
+    return { messageId, topic, subscriber, attempt, publishedAt, key, attributes, traceparent };
+  }
+
+  [util.inspect.custom](depth, options) {
+    return `Context ${util.inspect(this.toJSON(), options)}`;
   }
 }
 

@@ -2,6 +2,7 @@
 
 // Kept, so that a handler's fake timers are its own affair.
 const { setImmediate } = require('node:timers');
+const { types } = require('node:util');
 const { REJECT, RETRY_AFTER } = require('../client/errors.js');
 const { Context } = require('./context.js');
 const { encode } = require('./frames.js');
@@ -13,6 +14,8 @@ const SLICE = 10;
 const TELL_AFTER = 64;
 /** Most failures in one frame. */
 const MOST_FAILED = 1_000;
+const NEVER_RUN =
+  'the handler gave a generator, of which nothing was run\nhint: do the work without `yield`, or run it to its end: `for await (const part of …) {}`';
 
 /** Begins deliveries in their order, and collects their outcomes. */
 class Deliveries {
@@ -101,7 +104,7 @@ class Deliveries {
       result = handler(delivery.body, context);
       // Anything with a `then` is waited for, as `await` does.
       if (result === null || (typeof result !== 'object' && typeof result !== 'function') || typeof result.then !== 'function') {
-        this.#done.push(id);
+        this.#returned(id, result);
         return;
       }
     } catch (error) {
@@ -109,7 +112,7 @@ class Deliveries {
       return;
     }
     this.#running.set(id, context);
-    const resolved = () => this.#ended(id, () => this.#done.push(id));
+    const resolved = (value) => this.#ended(id, () => this.#returned(id, value));
     const rejected = (error) => this.#ended(id, () => this.#fail(id, error));
     if (result instanceof Promise) Promise.prototype.then.call(result, resolved, rejected);
     else new Promise((resolve) => resolve(result)).then(resolved, rejected);
@@ -120,6 +123,12 @@ class Deliveries {
     tell();
     this.#connection.schedule();
     if (this.#running.size === 0 && this.idle) this.#onIdle();
+  }
+
+  /** It is done, whatever it gave, except for work that was only described. */
+  #returned(id, value) {
+    if (typeof value === 'object' && types.isGeneratorObject(value)) this.#failed.push({ id, error: NEVER_RUN });
+    else this.#done.push(id);
   }
 
   #fail(id, error) {

@@ -1,6 +1,7 @@
 // Finds the function `process` in what a module exports.
 
 import path from 'node:path';
+import { types } from 'node:util';
 import nearestModule from '../client/nearest.js';
 import { LoadError } from './load_error.mjs';
 
@@ -15,14 +16,25 @@ export function findProcess(namespace, file) {
   for (const holder of holders) {
     const found = member(holder);
     if (typeof found !== 'function') continue;
+    refuseGenerator(found, file);
     // The exports of CommonJS are the default of what is imported: its `this` is theirs.
     const self = member(namespace.default) === found ? namespace.default : holder;
     return self === namespace ? found : (message, context) => found.call(self, message, context);
   }
   for (const holder of holders.slice(1)) {
-    if (typeof holder === 'function' && ['process', 'default', ''].includes(holder.name)) return holder;
+    if (typeof holder !== 'function' || !['process', 'default', ''].includes(holder.name)) continue;
+    refuseGenerator(holder, file);
+    return holder;
   }
   throw new LoadError(`${path.basename(file)} exports no function \`process\`\n  --> ${file}\nhint: ${hint(holders)}`);
+}
+
+/** Its messages would count as done, and nothing would have happened. */
+function refuseGenerator(found, file) {
+  if (!types.isGeneratorFunction(found)) return;
+  throw new LoadError(
+    `\`process\` is a generator function (\`function*\`): calling it would run none of it\n  --> ${file}\nhint: do the work without \`yield\`, in an \`async function\``,
+  );
 }
 
 function member(holder) {

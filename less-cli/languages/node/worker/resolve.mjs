@@ -5,8 +5,13 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { PACKAGE, SELF, importer, isMissing, selfUrl, sharedFile } from './shared.mjs';
 
-/** Puts the hooks in place for an app. */
+let hooked = false;
+
+/** Puts the hooks in place for the app. */
 export function hookInto(root) {
+  // Tests load several handlers in one process.
+  if (hooked) return;
+  hooked = true;
   if (typeof module.registerHooks === 'function') {
     module.registerHooks({ resolve: (specifier, context, next) => resolve(root, specifier, context, next) });
     return;

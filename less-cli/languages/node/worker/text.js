@@ -36,7 +36,9 @@ function one(error, root) {
   const place = /^(?:file:\/\/)?\/.*:\d+$/.test(lines[0])
     ? lines.slice(0, Math.min(4, lines.findIndex((line) => line === '') + 1 || 4))
     : [];
-  return [head, ...place.filter(Boolean).map((line) => `    ${line}`), ...frames].map((line) => relative(line, root)).join('\n');
+  return [head, ...place.filter((line) => line.trim()).map((line) => `    ${line}`), ...frames]
+    .map((line) => relative(line, root))
+    .join('\n');
 }
 
 /** Whether a line of a stack is about the user's code: neither ours nor Node's. */

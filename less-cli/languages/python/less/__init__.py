@@ -20,7 +20,7 @@ for _public in (Context, PublishError, PublishManyError, Receipt, Reject, RetryA
 def __getattr__(name):
     if name in _app.TYPES:
         return dict
-    raise AttributeError(f"module 'less' has no attribute {name!r}{_app.nearest_hint(name, _app.TYPES)}")
+    raise AttributeError(f"module 'less' has no attribute {name!r}{_app.nearest_hint(name, __all__)}")
 
 
 def __dir__():

@@ -1,12 +1,10 @@
 """What a handler can know of the delivery it handles, and how it ends one other than by returning or failing."""
 
 from datetime import datetime, timedelta, timezone
-from types import MappingProxyType
 
 from less._durations import to_millis
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_NONE = MappingProxyType({})
 
 
 class Reject(Exception):
@@ -74,9 +72,8 @@ class Context:
 
     @property
     def attributes(self):
-        """The attributes it was published with: a mapping that can't be changed."""
-        attributes = self._delivery.get("attributes")
-        return MappingProxyType(attributes) if attributes else _NONE
+        """The attributes it was published with: a dict of one's own."""
+        return dict(self._delivery.get("attributes") or ())
 
     @property
     def traceparent(self):

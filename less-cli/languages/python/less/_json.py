@@ -9,17 +9,23 @@ from less._errors import PublishError
 NOT_SERIALIZABLE = "urn:less:not-serializable"
 
 
-def _dataclass_as_dict(value):
+def _as_plain(value):
     # One level at a time: the encoder goes on inside, with its own check for cycles, and copies nothing.
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if not isinstance(value, type):
+        if dataclasses.is_dataclass(value):
+            return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        if callable(getattr(type(value), "model_dump", None)):
+            return value.model_dump(mode="json")  # Pydantic's models know how to write what they hold.
+        if hasattr(type(value), "__attrs_attrs__"):
+            return {field.name: getattr(value, field.name) for field in type(value).__attrs_attrs__}
     raise TypeError(f"a {type(value).__name__} has no form in JSON")
 
 
 # Not ASCII alone: half of a surrogate pair then fails to encode, instead of becoming an escape that the app can't read.
 _write = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_dataclass_as_dict
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_plain
 ).encode
+_PLAIN = (str, int, float, type(None), dict, list, tuple)
 quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -37,7 +43,7 @@ def encode_message(message, index=None):
         NOT_SERIALIZABLE,
         f"{which} can't be written as JSON{at}: {reason}",
         pointer=pointer,
-        hint="use dict, list, str, int, float, bool, None and dataclasses; write dates, UUIDs and decimals as text, such as `value.isoformat()` or `str(value)`",
+        hint="use dict, list, str, int, float, bool, None, dataclasses, attrs classes and pydantic models; write dates, UUIDs and decimals as text, such as `value.isoformat()` or `str(value)`, and other objects as a dict of what they hold",
     )
 
 
@@ -53,10 +59,14 @@ def _explain(message):
     stack = [(message, "", ())]
     while stack:
         value, pointer, parents = stack.pop()
-        reason = _scalar_reason(value)
+        try:
+            plain = value if isinstance(value, _PLAIN) else _as_plain(value)
+        except TypeError as error:
+            return str(error), pointer
+        reason = _scalar_reason(plain)
         if reason:
             return reason, pointer
-        children = _children(value)
+        children = _children(plain)
         if children is None:
             continue
         if id(value) in parents:
@@ -78,8 +88,6 @@ def _children(value):
         return list(value.items())
     if isinstance(value, (list, tuple)):
         return list(enumerate(value))
-    if dataclasses.is_dataclass(value):
-        return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
     return None
 
 
@@ -88,11 +96,7 @@ def _scalar_reason(value):
         return f"{value[:40]!r} has half of a surrogate pair, which is no text" if _broken(value) else None
     if isinstance(value, float):
         return None if math.isfinite(value) else f"{float(value)} is no number in JSON"
-    if isinstance(value, (int, dict, list, tuple, type(None))):
-        return None
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return None
-    return f"a {type(value).__name__} has no form in JSON"
+    return None
 
 
 def _broken(text):

@@ -183,6 +183,32 @@ class Failures(unittest.TestCase):
             r"\nhint: install it with `.*pip install nonexistent_thing`, or put a module `nonexistent_thing` into less/shared$",
         )
 
+    def test_a_relative_import_from_outside_of_the_subscriber_says_where_to_put_it(self):
+        text = self.failure("from ..common import x\n", {"less/topics/user_created/common.py": "x = 1"})
+        self.assertEqual(
+            text.split("\n")[0], "ImportError: attempted relative import beyond top-level package"
+        )
+        self.assertTrue(
+            text.endswith(
+                "\nhint: the subscriber's folder is the top of its package: put what several share into less/shared, and import it by its name"
+            ),
+            text,
+        )
+
+    def test_a_name_that_less_does_not_have_is_told_with_the_nearest(self):
+        for line, hint in [
+            ("from less import topic", "`less` has no `topic`, did you mean `topics`?"),
+            ("from less import UserCraeted", "`less` has no `UserCraeted`, did you mean `UserCreated`?"),
+            ("from less import xyz", "`less` has no `xyz`"),
+        ]:
+            self.assertTrue(self.failure(line + "\n").endswith(f"\nhint: {hint}"))
+        text = self.failure("import less\nless.topic\n")
+        self.assertTrue(
+            text.startswith(
+                "AttributeError: module 'less' has no attribute 'topic', did you mean `topics`?\n"
+            )
+        )
+
     def test_sys_exit_while_loading(self):
         text = self.failure("import sys\nsys.exit(0)\n")
         self.assertEqual(

@@ -113,6 +113,20 @@ class Publishing(unittest.TestCase):
         handler = "def process(message):\n    try: topics.other.publish('x' * (64 << 20))\n    except PublishError as e: assert e.type == 'urn:less:too-large'\n    else: assert 0\n"
         self.done(handler)
 
+    def test_programs_that_a_handler_starts_find_the_package(self):
+        handler = """
+            import os, subprocess, sys
+            PROGRAM = "import mine; from less import topics; topics.other.publish(mine.x)"
+            def process(message):
+                subprocess.run([sys.executable, "-c", PROGRAM], check=True)
+                assert os.environ["PYTHONPATH"].endswith("/.less/python:more")
+        """
+        with FakeHttp() as app:
+            env = {"LESS_URL": app.url, "PYTHONPATH": "more"}
+            with Worker(handler, {"more/mine.py": "x = 7"}, env=env) as worker:
+                self.assertEqual(worker.ready().handle(1), "done", worker.output())
+            self.assertEqual([request["body"][0]["body"] for request in app.requests], [7])
+
     def test_children_publish_over_http(self):
         handler = """
             import multiprocessing, os

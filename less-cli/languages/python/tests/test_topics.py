@@ -12,6 +12,7 @@ import subprocess
 import sys
 import unittest
 import uuid
+from typing import NamedTuple
 from unittest import mock
 
 from tests.client import less
@@ -80,6 +81,30 @@ class Names(unittest.TestCase):
             stderr=subprocess.PIPE,
         )
         self.assertIn(b"hint: write it with `less build`", run.stderr)
+
+
+class Model:
+    """What a model of pydantic has."""
+
+    def __init__(self, plain):
+        self.plain = plain
+
+    def model_dump(self, mode="python"):
+        assert mode == "json"
+        return self.plain
+
+
+class Field(NamedTuple):
+    name: str
+
+
+class Fields:
+    """What an instance of attrs has."""
+
+    __attrs_attrs__ = (Field("x"), Field("y"))
+
+    def __init__(self, x=None, y=None):
+        self.x, self.y = x, y
 
 
 class Sent(unittest.TestCase):
@@ -204,6 +229,14 @@ class Sent(unittest.TestCase):
 
         for message, text in [
             (
+                {"m": Model({"n": [1]}), "root": Model(7)},
+                '{"m":{"n":[1]},"root":7}',
+            ),
+            (
+                [Fields(x=1, y=Fields(x=None, y=Model("z")))],
+                '[{"x":1,"y":{"x":null,"y":"z"}}]',
+            ),
+            (
                 User("a", [Address("b"), {"c": Address("d")}]),
                 '{"name":"a","addresses":[{"street":"b"},{"c":{"street":"d"}}]}',
             ),
@@ -227,6 +260,9 @@ class Sent(unittest.TestCase):
 
         for message, said, pointer in [
             (object(), "a object has no form in JSON", ""),
+            ({"x": Model}, "a type has no form in JSON", "/x"),
+            ({"x": Model({"y": b"z"})}, "a bytes has no form in JSON", "/x/y"),
+            ({"x": Fields(y={1})}, "a set has no form in JSON", "/x/y"),
             ({"u": [1, {"~/": datetime.datetime.now()}]}, "a datetime has no form in JSON", "/u/1/~0~1"),
             ({"u": uuid.uuid4()}, "a UUID has no form in JSON", "/u"),
             ([decimal.Decimal(1)], "a Decimal has no form in JSON", "/0"),

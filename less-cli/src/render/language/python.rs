@@ -64,10 +64,13 @@ pub(super) fn static_files() -> &'static [super::Static] {
         ("less/_worker/outcomes.py", include_str!("../../../languages/python/less/_worker/outcomes.py")),
         ("less/_worker/reader.py", include_str!("../../../languages/python/less/_worker/reader.py")),
         ("less/_worker/report.py", include_str!("../../../languages/python/less/_worker/report.py")),
+        ("less/_worker/returned.py", include_str!("../../../languages/python/less/_worker/returned.py")),
         ("less/_worker/runners.py", include_str!("../../../languages/python/less/_worker/runners.py")),
         ("less/_worker/tasks.py", include_str!("../../../languages/python/less/_worker/tasks.py")),
         ("less/_worker/work.py", include_str!("../../../languages/python/less/_worker/work.py")),
         ("less/py.typed", include_str!("../../../languages/python/less/py.typed")),
+        ("less/testing.py", include_str!("../../../languages/python/less/testing.py")),
+        ("less/testing.pyi", include_str!("../../../languages/python/less/testing.pyi")),
         ("less_worker.py", include_str!("../../../languages/python/less_worker.py")),
     ]
 }

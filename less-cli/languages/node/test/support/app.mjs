@@ -13,7 +13,7 @@ export function makeApp(test, files = {}, app = APP) {
   const root = realpathSync(mkdtempSync(path.join(os.tmpdir(), 'less-node-')));
   test.after(() => rmSync(root, { recursive: true, force: true }));
   const folder = path.join(root, '.less', 'node_modules', '@chuva.io', 'less');
-  for (const name of ['package.json', 'index.js', 'index.mjs', 'worker.mjs', 'client', 'worker']) {
+  for (const name of ['package.json', 'index.js', 'index.mjs', 'testing.js', 'testing.mjs', 'worker.mjs', 'client', 'worker']) {
     cpSync(path.join(SOURCE, name), path.join(folder, name), { recursive: true });
   }
   write(folder, { 'app.json': JSON.stringify(app), 'index.d.ts': '' });

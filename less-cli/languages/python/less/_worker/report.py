@@ -7,6 +7,9 @@ import re
 import sys
 import traceback
 
+import less
+from less import _app
+
 LONGEST = 2_000
 LONGEST_LOAD = 8_000
 _OWN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
@@ -49,6 +52,17 @@ def exit_error(error, when):
 
 
 def _hint(error):
+    if not isinstance(error, ImportError):
+        return ""
+    if str(error).startswith("attempted relative import beyond"):
+        return "\nhint: the subscriber's folder is the top of its package: put what several share into less/shared, and import it by its name"
+    if error.name == "less":
+        wanted = re.match(r"cannot import name '(\w+)'", str(error))
+        return (
+            f"\nhint: `less` has no `{wanted[1]}`{_app.nearest_hint(wanted[1], less.__all__)}"
+            if wanted
+            else ""
+        )
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return ""
     name = error.name.partition(".")[0]
@@ -67,7 +81,7 @@ def _lines(error):
         lines.append(introduction + head[0])
         lines += head[1:]
         lines += frames(error)
-        for inner in (error.exceptions[:5] if isinstance(error, _GROUP) else ()):
+        for inner in error.exceptions[:5] if isinstance(error, _GROUP) else ():
             lines += ["  of these: " + _head(inner)[0], *frames(inner)]
         if error.__cause__ is not None:
             error, introduction = error.__cause__, "caused by "

@@ -5,9 +5,9 @@ is noticed by the monitor, which wakes or starts others, up to the subscriber's 
 """
 
 import threading
-from inspect import isawaitable
 
 from less._worker.forked import end_fork
+from less._worker.returned import goes_on
 
 _SEND_AFTER = 64
 
@@ -89,7 +89,7 @@ class Runners:
             runner.count += 1
             try:
                 result = context.copy().run(call, delivery)
-                later = result is not None and isawaitable(result)
+                later = result is not None and goes_on(result)
             except BaseException as error:
                 work.failed(id, error)
             else:

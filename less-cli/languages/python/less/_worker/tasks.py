@@ -2,9 +2,9 @@
 
 import asyncio
 import sys
-from inspect import isawaitable
 
 from less._worker.forked import end_fork
+from less._worker.returned import goes_on
 
 _EAGER = sys.version_info >= (3, 12)
 
@@ -67,8 +67,10 @@ class Tasks:
         work = self._work
         try:
             result = call(delivery)
-            if result is not None and isawaitable(result):
-                await result
+            while result is not None and goes_on(result):
+                awaited, result = result, await result
+                if result is awaited:
+                    break  # Such as a pool, which gives itself.
         except BaseException as error:
             work.failed(id, error)
         else:

@@ -1,0 +1,4 @@
+import testing from './testing.js';
+
+export const { load, context, recorded } = testing;
+export default testing;
