@@ -91,7 +91,8 @@ class Context:
     @property
     def key(self) -> _t.Optional[str]: ...
     @property
-    def attributes(self) -> _t.Mapping[str, str]: ...
+    def attributes(self) -> _t.Dict[str, str]:
+        """A copy."""
     @property
     def traceparent(self) -> _t.Optional[str]: ...
     def reject(self, reason: str = "") -> _t.NoReturn:
