@@ -361,7 +361,11 @@ fn refusal(
 }
 
 fn not_json(error: &serde_json::Error) -> PublishError {
-    PublishError::NotJson { message: without_place(error), line: error.line(), column: error.column() }
+    let message = match without_place(error) {
+        deep if deep.starts_with("recursion limit") => "it is nested deeper than 127 levels".to_owned(),
+        message => message,
+    };
+    PublishError::NotJson { message, line: error.line(), column: error.column() }
 }
 
 /// A body that is UTF-8 no further than this.

@@ -92,8 +92,8 @@ pub enum PublishError {
         /// The nearest name that exists.
         nearest: Option<String>,
     },
-    /// The body is no JSON.
-    #[error("the body is no JSON: {message} at line {line}, column {column}")]
+    /// The body is no JSON that can be read.
+    #[error("the body is no JSON that can be read: {message} at line {line}, column {column}")]
     NotJson {
         /// What the parser says.
         message: String,

@@ -61,17 +61,21 @@ fn label(target: &str) -> Arc<str> {
         .unwrap_or_else(|_| if target.starts_with("less_runtime") { "less".into() } else { "app".into() })
 }
 
-/// Installs the log's subscriber and the panic hook; does nothing where the program has its own already.
-pub(crate) fn install(timestamps: bool) {
-    let level = std::env::var("LESS_LOG").ok().and_then(|level| level.parse::<LevelFilter>().ok());
+/// Installs the log's subscriber and the panic hook; does nothing where the program has its own already. An error is a `LESS_LOG` that is no level.
+pub(crate) fn install(timestamps: bool) -> Result<(), String> {
+    let level = match std::env::var("LESS_LOG").ok().filter(|level| !level.is_empty()) {
+        Some(level) => level.parse::<LevelFilter>().map_err(|_| level)?,
+        None => LevelFilter::INFO,
+    };
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // An error means that the program has installed a subscriber of its own, which is its right.
-    let _ = subscriber(level.unwrap_or(LevelFilter::INFO), || Log, colour, timestamps).try_init();
+    let _ = subscriber(level, || Log, colour, timestamps).try_init();
     std::panic::set_hook(Box::new(|info| {
         let place =
             info.location().map(|place| format!(" at {}", tidy(&place.to_string()))).unwrap_or_default();
         tracing::error!(target: "panic", "panicked{place}");
     }));
+    Ok(())
 }
 
 /// The log: what goes to `writer`, and how it looks.

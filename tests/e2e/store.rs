@@ -103,6 +103,38 @@ fn replayed_dead_letters(app: &Path, data: &Path, address: SocketAddr, replay: &
     wait(address, "even", "/replay/dead", 0);
 }
 
+/// A backup of a folder with damage tells of it, and gives what is whole where that is asked for.
+fn a_damaged_folder_is_saved(app: &Path, copy: &Path, damaged: &Path) {
+    let copied = copy.to_str().expect("a path");
+    let name = damaged.file_name().expect("it has a name").to_string_lossy().into_owned();
+    let archive = app.join("damaged.tar");
+    let archive = archive.to_str().expect("a path");
+    let (code, _, said) = fails(app, &["backup", archive, "--data", copied]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains(&name) && said.contains("`less restore --damaged`"), "{said}");
+    assert_eq!(mode(Path::new(archive)), 0o600, "every message is in it");
+    let rest = app.join("rest");
+    let rest = rest.to_str().expect("a path");
+    let (code, _, said) = fails(app, &["restore", archive, "--data", rest]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&name) && said.contains("`less restore --damaged`"), "{said}");
+    let said = text(&run(app, &["restore", "--damaged", archive, "--data", rest]).stderr);
+    assert!(said.contains("but for what is damaged") && said.contains(&name), "{said}");
+
+    // Without a file the app does not start, which is not called running on; nor is another version's folder saved as if it were known.
+    std::fs::remove_file(damaged).expect("it can be removed");
+    let (_, _, said) = fails(app, &["verify", "--data", copied]);
+    assert!(said.contains("hint: the app does not start on this"), "{said}");
+    std::fs::write(copy.join("format"), "2\n").expect("it can be written");
+    let (_, _, said) = fails(app, &["backup", "other.tar", "--data", copied]);
+    assert!(said.contains("format"), "{said}");
+
+    // Who runs an app need not be who built it.
+    let plain = app.join("plain");
+    write(&plain, "");
+    assert_eq!(mode(&app.join(".less/app/Cargo.toml")), mode(&plain), "what the umask leaves");
+}
+
 #[test]
 fn a_folder_is_looked_at_backed_up_brought_back_and_delivered_again() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -213,33 +245,7 @@ fn a_folder_is_looked_at_backed_up_brought_back_and_delivered_again() {
     assert!(printed.contains(&name) && printed.contains("are damaged"), "{printed}");
     assert!(said.contains("hint: the app runs on"), "{said}");
 
-    // So is a backup of such a folder, which gives what is whole where that is asked for.
-    let archive = folder.path().join("damaged.tar");
-    let archive = archive.to_str().expect("a path");
-    let (code, _, said) = fails(&app, &["backup", archive, "--data", copied]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains(&name) && said.contains("`less restore --damaged`"), "{said}");
-    assert_eq!(mode(Path::new(archive)), 0o600, "every message is in it");
-    let rest = folder.path().join("rest");
-    let rest = rest.to_str().expect("a path");
-    let (code, _, said) = fails(&app, &["restore", archive, "--data", rest]);
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains(&name) && said.contains("`less restore --damaged`"), "{said}");
-    let said = text(&run(&app, &["restore", "--damaged", archive, "--data", rest]).stderr);
-    assert!(said.contains("but for what is damaged") && said.contains(&name), "{said}");
-
-    // Without a file the app does not start, which is not called running on; nor is another version's folder saved as if it were known.
-    std::fs::remove_file(damaged).expect("it can be removed");
-    let (_, _, said) = fails(&app, &["verify", "--data", copied]);
-    assert!(said.contains("hint: the app does not start on this"), "{said}");
-    std::fs::write(copy.join("format"), "2\n").expect("it can be written");
-    let (_, _, said) = fails(&app, &["backup", "other.tar", "--data", copied]);
-    assert!(said.contains("format"), "{said}");
-
-    // Who runs an app need not be who built it.
-    let plain = folder.path().join("plain");
-    write(&plain, "");
-    assert_eq!(mode(&app.join(".less/app/Cargo.toml")), mode(&plain), "what the umask leaves");
+    a_damaged_folder_is_saved(&app, &copy, damaged);
 }
 
 fn mode(path: &Path) -> u32 {

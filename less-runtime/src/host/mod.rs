@@ -45,6 +45,8 @@ enum HostError {
     Config(Vec<less_model::config::ConfigError>),
     #[error("LESS_DRAIN: {0}")]
     Drain(less_model::quantity::QuantityError),
+    #[error("LESS_LOG: `{0}` is no level\nhint: error, warn, info, debug, trace, off")]
+    Log(String),
     #[error(
         "can't listen on {address}: {cause}\nhint: stop what listens there, or choose another address with `--listen` or LESS_LISTEN"
     )]
@@ -72,6 +74,7 @@ impl HostError {
             | Self::Manifest(_)
             | Self::Config(_)
             | Self::Drain(_)
+            | Self::Log(_)
             | Self::External(_)
             | Self::Tls(_) => 1,
             Self::Listen { .. }
@@ -127,7 +130,7 @@ fn start(manifest: &str, topics: &[fn(&mut Registry)], arguments: Vec<OsString>)
         Ok(text) => text.parse().map_err(HostError::Drain)?,
         Err(_) => DEFAULT_DRAIN,
     };
-    telemetry::install(std::env::var_os("LESS_DEV").is_none());
+    telemetry::install(std::env::var_os("LESS_DEV").is_none()).map_err(HostError::Log)?;
     if std::env::var_os("LESS_DEV").is_some() {
         // `less dev` may be killed without a chance to stop its app.
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
@@ -244,7 +247,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
-            Some(_) = async { self.hangup.as_mut()?.recv().await } => {}
+            Some(()) = async { self.hangup.as_mut()?.recv().await } => {}
         }
     }
 }

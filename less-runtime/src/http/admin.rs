@@ -260,7 +260,11 @@ pub(super) async fn list(
     Query(page): Query<Page>,
 ) -> Result<Json<DeadLetters>, Problem> {
     let subscription = find(&shared, &topic, &subscriber).await?.index;
-    let limit = page.limit.unwrap_or(100).clamp(1, 1000);
+    let limit = page.limit.unwrap_or(100);
+    if !(1..=1000).contains(&limit) {
+        let detail = format!("limit: {limit} is outside of 1 to 1000");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "bad-query", detail));
+    }
     let letters = shared.app.transport().dead_letters(subscription, page.after, limit).await;
     let letters = letters.map_err(|error| failed(&error))?.into_iter();
     Ok(Json(DeadLetters { dead_letters: letters.map(ShownDeadLetter::from).collect() }))

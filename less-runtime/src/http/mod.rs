@@ -238,7 +238,10 @@ impl Desk {
 
     async fn reply(&self, request: Request<Incoming>) -> Result<http::Response<Reply>, Problem> {
         let (parts, body) = request.into_parts();
-        guard::check(&self.shared.options, self.shared.app.manifest().app.as_str(), &parts)?;
+        let app = self.shared.app.manifest().app.as_str();
+        if let Err(problem) = guard::check(&self.shared.options, app, &parts) {
+            return Err(publish::refused(&self.shared, &parts.headers, body, problem).await);
+        }
         // Nearly all requests are of this kind, and what a router does for one costs as much as to store it.
         if let Some(topic) = publish::topic(&parts.method, &parts.uri) {
             let response = publish::one(&self.shared, topic, parts.headers, body).await?;

@@ -92,9 +92,10 @@ impl From<PublishError> for Problem {
             PublishError::BadCharacter { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-character", detail)
             }
-            PublishError::BadOption { .. } | PublishError::Serialize(_) => {
-                Self::new(StatusCode::BAD_REQUEST, "bad-option", detail)
+            PublishError::BadOption { option, .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "bad-option", detail).with("option", option)
             }
+            PublishError::Serialize(_) => Self::new(StatusCode::BAD_REQUEST, "bad-option", detail),
             PublishError::Unsupported { .. } => Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported", detail),
             PublishError::Full(_) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", detail).header(header::RETRY_AFTER, "10")

@@ -54,12 +54,18 @@ pub(super) async fn one(
     mut headers: HeaderMap,
     body: impl Body<Data = Bytes> + Unpin,
 ) -> Result<Answer, Problem> {
-    let _permit = permit(shared)?;
     let began = Instant::now();
-    // Before the body is read: nobody should send one to a topic that is not there.
-    shared.app.topic(topic)?;
-    json_type(&headers)?;
-    let options = options(&headers)?;
+    let before = || {
+        let permit = permit(shared)?;
+        // Before the body is read: nobody should send one to a topic that is not there.
+        shared.app.topic(topic)?;
+        json_type(&headers)?;
+        Ok((permit, options(&headers)?))
+    };
+    let (_permit, options) = match before() {
+        Ok(sound) => sound,
+        Err(problem) => return Err(refused(shared, &headers, body, problem).await),
+    };
     let body = read(shared, &headers, body, shared.app.max_body()).await;
     let body = body.map_err(|problem| match problem.kind() {
         TOO_LARGE => problem.with("setting", "max_body"),
@@ -91,10 +97,17 @@ pub(super) async fn many(
     Path(topic): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let _permit = permit(&shared)?;
-    shared.app.topic(&topic)?;
     let (parts, body) = request.into_parts();
-    json_type(&parts.headers)?;
+    let before = || {
+        let permit = permit(&shared)?;
+        shared.app.topic(&topic)?;
+        json_type(&parts.headers)?;
+        Ok(permit)
+    };
+    let _permit = match before() {
+        Ok(permit) => permit,
+        Err(problem) => return Err(refused(&shared, &parts.headers, body, problem).await),
+    };
     let body = read(&shared, &parts.headers, body, MAX_BATCH_BODY).await?;
     let results = batch::publish(&shared.app, &shared.options.metrics, &topic, &body).await?;
     Ok(Json(json!({ "results": results })).into_response())
@@ -128,7 +141,7 @@ pub(super) fn json_type(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json-type", detail))
 }
 
-/// How much of a body that is too large is read on, in bytes, for how long, and how long for a part of it.
+/// How much of a body that nobody wants is read on, in bytes, for how long, and how long for a part of it.
 const DISCARD: usize = 64 << 20;
 const DISCARD_FOR: Duration = Duration::from_secs(5);
 const DISCARD_PAUSE: Duration = Duration::from_millis(500);
@@ -147,11 +160,7 @@ pub(super) async fn read(
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
-        // Who asks first sends nothing after a no; reading would be a yes.
-        if !headers.contains_key(header::EXPECT) {
-            discard(shared, body).await;
-        }
-        return Err(too_large());
+        return Err(refused(shared, headers, body, too_large()).await);
     }
     let read = {
         let mut reading = std::pin::pin!(whole(&mut body, limit));
@@ -191,6 +200,20 @@ async fn whole<B: Body<Data = Bytes> + Unpin>(body: &mut B, limit: usize) -> Res
     // What is held is counted by its length.
     whole.shrink_to_fit();
     Ok(Some(whole.into()))
+}
+
+/// A problem with a request whose body was not read, once the client can see it.
+pub(super) async fn refused(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: impl Body<Data = Bytes> + Unpin,
+    problem: Problem,
+) -> Problem {
+    // Who asks first sends nothing after a no; reading would be a yes.
+    if !headers.contains_key(header::EXPECT) {
+        discard(shared, body).await;
+    }
+    problem
 }
 
 /// Reads on for a while without keeping anything: a client that is still sending when its connection is closed sees a broken pipe, and not why.

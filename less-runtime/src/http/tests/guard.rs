@@ -100,3 +100,40 @@ async fn a_client_asks_the_app_that_it_means_and_no_other() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn who_is_refused_before_its_body_is_read_sees_why_and_keeps_its_connection() {
+    let server = server(options()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    for (path, more, status) in [
+        ("/topics/none", "content-type: application/json\r\n", 404),
+        ("/topics/user_created", "content-type: text/plain\r\n", 415),
+        ("/_less/topics/none/batch", "content-type: application/json\r\n", 404),
+        ("/topics/user_created", "content-type: application/json\r\nless-app: billing\r\n", 421),
+        ("/topics/user_created", "content-type: application/json\r\n", 202),
+    ] {
+        let length = GOOD.len();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n{more}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        // The answer must not overtake the body.
+        let early = tokio::time::timeout(Duration::from_millis(50), stream.read_u8()).await;
+        assert!(early.is_err(), "{path}: {early:?}");
+        stream.write_all(GOOD.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let whole = |answer: &str| {
+            let (head, body) = answer.split_once("\r\n\r\n")?;
+            let length = head.to_ascii_lowercase().split_once("content-length: ")?.1.to_owned();
+            Some(body.len() >= length.lines().next()?.parse().ok()?)
+        };
+        while whole(&answer) != Some(true) {
+            let mut piece = [0; 1024];
+            let read =
+                tokio::time::timeout(PATIENCE, stream.read(&mut piece)).await.expect("in time").unwrap();
+            assert!(read > 0, "{path}: the connection was closed: {answer}");
+            answer.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+        }
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+    }
+}

@@ -158,7 +158,7 @@ async fn a_backup_that_holds_damage_gives_what_is_whole_where_that_is_asked_for(
     let files = backup(100).await;
     let mut restored = 0;
     for at in 0..files.len() {
-        if !files[at].0.ends_with(".log") || files[at].1.is_empty() {
+        if !files[at].0.starts_with("00") || files[at].1.is_empty() {
             continue;
         }
         let mut holed = files.clone();
