@@ -470,7 +470,7 @@ log                    debug                    LESS_LOG
 ";
     assert_eq!(end(&mut command), ended(0, said, ""));
     let wrong = end(program(env!("CARGO_BIN_EXE_less"), app.path()).arg("config").env("LESS_LISTEN", "here"));
-    let said = "error: `here` from LESS_LISTEN is no address\nhint: write an IP address and a port, such as `127.0.0.1:4100`\n";
+    let said = "error: `here` from LESS_LISTEN is no address\nhint: write an IP address or `localhost`, and a port, such as `127.0.0.1:4100`\n";
     assert_eq!(wrong, ended(1, "", said));
 }
 

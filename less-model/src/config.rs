@@ -156,7 +156,7 @@ pub enum ConfigError {
     },
     /// Not an address.
     #[error(
-        "`{value}` from {from} is no address\nhint: write an IP address and a port, such as `127.0.0.1:4100`"
+        "`{value}` from {from} is no address\nhint: write an IP address or `localhost`, and a port, such as `127.0.0.1:4100`"
     )]
     Listen {
         /// What was given.
@@ -205,6 +205,12 @@ pub fn stage(
     }
 }
 
+/// Where to listen: an IP address and a port, or `localhost` and a port, which is 127.0.0.1.
+pub(crate) fn address(text: &str) -> Option<SocketAddr> {
+    let local = || Some(SocketAddr::from(([127, 0, 0, 1], text.strip_prefix("localhost:")?.parse().ok()?)));
+    text.parse().ok().or_else(local)
+}
+
 /// Resolves every setting; `env` looks up an environment variable. All problems are returned at once.
 pub fn resolve(
     settings: &Settings,
@@ -245,7 +251,7 @@ pub fn resolve(
         .or_else(|| set("LESS_LISTEN"))
         .or_else(|| pick(&layers, |layer| layer.listen.clone()))
         .unwrap_or_else(|| (DEFAULT_LISTEN.to_owned(), Source::Default));
-    let listen = if let Ok(value) = listen.parse::<SocketAddr>() {
+    let listen = if let Some(value) = address(&listen) {
         Some(Sourced { value, source: from })
     } else {
         errors.push(ConfigError::Listen { value: listen, from });

@@ -14,9 +14,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::http::{Status, SubscriberStatus};
+use crate::link::LinkState;
 use crate::publish::{PublishError, Receipt};
-use crate::transport::{Capabilities, Guest, Layout, Ledger};
 use crate::worker::Observer;
+use crate::worker::foreign::WorkerState;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TopicOutcome {
@@ -36,6 +38,23 @@ struct SubscriberState {
     topic: String,
     subscriber: String,
     state: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Subscriber {
+    topic: String,
+    subscriber: String,
+}
+
+impl Subscriber {
+    fn of(row: &SubscriberStatus) -> Self {
+        Self { topic: row.topic.clone(), subscriber: row.subscriber.clone() }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LinkedApp {
+    app: String,
 }
 
 /// Bounds of the time of an attempt, in nanoseconds: from 0.1 ms on, each four times the one before.
@@ -173,14 +192,8 @@ impl Metrics {
         })
     }
 
-    /// Everything as text, with the ledgers as they are now.
-    pub(crate) fn encode(
-        &self,
-        layout: &Layout,
-        ledgers: &[Option<Ledger>],
-        guests: &[(Guest, Ledger)],
-        can: Capabilities,
-    ) -> String {
+    /// Everything as text, with what is known of subscriptions and links now.
+    pub(crate) fn encode(&self, status: Option<&Status>) -> String {
         let mut registry = Registry::with_prefix("less");
         registry.register("publishes", "Publishes over HTTP", self.publishes.clone());
         registry.register_with_unit(
@@ -196,55 +209,105 @@ impl Metrics {
             Unit::Seconds,
             self.attempt_durations.clone(),
         );
-        let messages = Family::<SubscriberState, Gauge>::default();
-        // What is not known has no series, and is no zero.
-        let own = layout
-            .subscriptions
-            .iter()
-            .zip(ledgers)
-            .filter_map(|(spec, ledger)| Some((spec, ledger.as_ref()?)));
-        let own = own.map(|(spec, ledger)| {
-            (layout.topics[spec.topic.0 as usize].address(), spec.subscriber.to_string(), ledger)
-        });
-        let guests = guests.iter();
-        let guests = guests.map(|(guest, ledger)| (guest.topic.to_string(), guest.address(), ledger));
-        let replays = Family::<SubscriberState, Gauge>::default();
-        for (topic, subscriber, ledger) in own.chain(guests) {
-            let set = |family: &Family<SubscriberState, Gauge>, state: &str, count: u64| {
-                let (topic, subscriber) = (topic.clone(), subscriber.clone());
-                let labels = SubscriberState { topic, subscriber, state: state.to_owned() };
-                family.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
-            };
-            set(&messages, "pending", ledger.pending);
-            set(&messages, "scheduled", ledger.scheduled);
-            set(&messages, "in_flight", ledger.in_flight);
-            set(&messages, "dead", ledger.dead);
-            // What a transport does not count is no zero.
-            if !can.counts {
-                continue;
-            }
-            set(&messages, "published", ledger.published);
-            set(&messages, "done", ledger.done);
-            for (reason, count) in &ledger.discarded {
-                set(&messages, &format!("discarded_{reason}"), *count);
-            }
-            let replay = &ledger.replay;
-            set(&replays, "requested", replay.requested);
-            set(&replays, "pending", replay.pending);
-            set(&replays, "scheduled", replay.scheduled);
-            set(&replays, "in_flight", replay.in_flight);
-            set(&replays, "dead", replay.dead);
-            set(&replays, "done", replay.done);
-            for (reason, count) in &replay.discarded {
-                set(&replays, &format!("discarded_{reason}"), *count);
-            }
+        if let Some(status) = status {
+            Books::of(status).register(&mut registry);
         }
-        registry.register("messages", "The ledger: messages of a subscriber by state", messages);
-        registry.register("replays", "The ledger of replays: deliveries once more by state", replays);
         let mut out = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut out, &registry);
         out
+    }
+}
+
+/// What a status says, as series.
+#[derive(Default)]
+struct Books {
+    messages: Family<SubscriberState, Gauge>,
+    replays: Family<SubscriberState, Gauge>,
+    oldest: Family<Subscriber, Gauge<f64, AtomicU64>>,
+    failed: Family<Subscriber, Gauge>,
+    restarts: Family<Subscriber, Counter>,
+    orphaned: Family<Subscriber, Gauge>,
+    links: Family<LinkedApp, Gauge>,
+}
+
+impl Books {
+    fn of(status: &Status) -> Self {
+        let books = Self::default();
+        let mut down = Vec::new();
+        for link in &status.links {
+            let up = link.state == LinkState::Connected;
+            books.links.get_or_create(&LinkedApp { app: link.app.clone() }).set(i64::from(up));
+            if !up {
+                down.push(format!("{}:", link.app));
+            }
+        }
+        for row in &status.subscribers {
+            books.add_worker(row);
+            // What is not known, or no longer, has no series, and is no zero.
+            if !row.unknown && !down.iter().any(|app| row.topic.starts_with(app)) {
+                books.add(row);
+            }
+        }
+        books
+    }
+
+    fn add(&self, row: &SubscriberStatus) {
+        let set = |family: &Family<SubscriberState, Gauge>, state: &str, count: u64| {
+            let (topic, subscriber) = (row.topic.clone(), row.subscriber.clone());
+            let labels = SubscriberState { topic, subscriber, state: state.to_owned() };
+            family.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        };
+        set(&self.messages, "pending", row.pending);
+        set(&self.messages, "scheduled", row.scheduled);
+        set(&self.messages, "in_flight", row.in_flight);
+        set(&self.messages, "dead", row.dead);
+        if row.orphaned {
+            self.orphaned.get_or_create(&Subscriber::of(row)).set(1);
+        }
+        // What a transport does not count is no zero.
+        let (Some(published), Some(done), Some(discarded)) = (row.published, row.done, &row.discarded) else {
+            return;
+        };
+        self.oldest.get_or_create(&Subscriber::of(row)).set(row.oldest_pending_s.unwrap_or(0.0));
+        set(&self.messages, "published", published);
+        set(&self.messages, "done", done);
+        for (reason, count) in discarded {
+            set(&self.messages, &format!("discarded_{reason}"), *count);
+        }
+        let replay = &row.replay;
+        set(&self.replays, "requested", replay.requested);
+        set(&self.replays, "pending", replay.pending);
+        set(&self.replays, "scheduled", replay.scheduled);
+        set(&self.replays, "in_flight", replay.in_flight);
+        set(&self.replays, "dead", replay.dead);
+        set(&self.replays, "done", replay.done);
+        for (reason, count) in &replay.discarded {
+            set(&self.replays, &format!("discarded_{reason}"), *count);
+        }
+    }
+
+    fn add_worker(&self, row: &SubscriberStatus) {
+        let Some(worker) = &row.worker else { return };
+        let failed = worker.state == WorkerState::Failed;
+        self.failed.get_or_create(&Subscriber::of(row)).set(i64::from(failed));
+        self.restarts.get_or_create(&Subscriber::of(row)).inc_by(worker.restarts);
+    }
+
+    fn register(self, registry: &mut Registry) {
+        let Self { messages, replays, oldest, failed, restarts, orphaned, links } = self;
+        registry.register("messages", "The ledger: messages of a subscriber by state", messages);
+        registry.register("replays", "The ledger of replays: deliveries once more by state", replays);
+        registry.register_with_unit(
+            "oldest_pending",
+            "Age of the oldest pending message",
+            Unit::Seconds,
+            oldest,
+        );
+        registry.register("worker_failed", "Whether no process of a handler could be started", failed);
+        registry.register("worker_restarts", "Processes started again because one had ended", restarts);
+        registry.register("orphaned", "Subscriptions that have no folder any more", orphaned);
+        registry.register("link_up", "Whether the link to another app is up", links);
     }
 }
 
@@ -260,7 +323,7 @@ mod tests {
         other("done", Duration::from_micros(101));
         // Workers begin anew when their files change; what was counted stays.
         metrics.attempts("ledger", "b")("error", Duration::from_secs(10_000));
-        let text = metrics.encode(&Layout::default(), &[], &[], Capabilities::ALL);
+        let text = metrics.encode(None);
         let shown: Vec<&str> = text.lines().filter(|line| line.starts_with("less_attempt_seconds")).collect();
         assert_eq!(
             [shown[0], shown[1], shown[2], shown[3], shown[15], shown[16]],
@@ -273,5 +336,42 @@ mod tests {
                 "less_attempt_seconds_bucket{le=\"+Inf\"} 3",
             ]
         );
+    }
+
+    #[test]
+    fn what_waits_what_failed_and_what_is_not_reached_can_be_told_from_the_series() {
+        let row = |topic: &str, subscriber: &str, more: serde_json::Value| {
+            let mut row = serde_json::json!({
+                "topic": topic, "subscriber": subscriber, "published": 3, "pending": 1, "scheduled": 0, "in_flight": 0,
+                "done": 2, "dead": 0, "discarded": {}, "oldest_pending_s": 1.5,
+            });
+            row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            row
+        };
+        let worker = serde_json::json!({"worker": {"state": "failed", "processes": 0, "restarts": 4}});
+        let status = serde_json::json!({
+            "app": "shop", "stage": "dev", "transport": "embedded",
+            "subscribers": [
+                row("jobs", "py", worker),
+                row("jobs", "gone", serde_json::json!({"orphaned": true})),
+                row("users:joined", "greet", serde_json::json!({})),
+                row("bills:paid", "thank", serde_json::json!({})),
+            ],
+            "links": [{"app": "users", "state": "waiting"}, {"app": "bills", "state": "connected"}],
+        });
+        let status: Status = serde_json::from_value(status).unwrap();
+        let text = Metrics::default().encode(Some(&status));
+        for line in [
+            r#"less_oldest_pending_seconds{topic="jobs",subscriber="py"} 1.5"#,
+            r#"less_worker_failed{topic="jobs",subscriber="py"} 1"#,
+            r#"less_worker_restarts_total{topic="jobs",subscriber="py"} 4"#,
+            r#"less_orphaned{topic="jobs",subscriber="gone"} 1"#,
+            r#"less_link_up{app="users"} 0"#,
+            r#"less_link_up{app="bills"} 1"#,
+            r#"less_messages{topic="bills:paid",subscriber="thank",state="done"} 2"#,
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+        }
+        assert!(!text.contains("users:joined"), "they are of before the link broke");
     }
 }

@@ -41,7 +41,7 @@ fn a_subscriber_whose_folder_is_gone_is_shown_and_keeps_its_messages_until_it_is
     assert_eq!(row["orphaned"], true);
     let output = run(app.root(), &["status"]);
     assert!(text(&output.stdout).contains("number/old"), "{}", text(&output.stdout));
-    let hint = "number/old has no folder, and keeps getting messages; `less drop number/old --drop-messages` ends that";
+    let hint = "number/old has no folder any more, and its queue stays, with what is still published; `less drop number/old --drop-messages` ends that";
     assert!(text(&output.stderr).contains(hint), "{}", text(&output.stderr));
 
     let refusal = refused(&app, &["drop", "number/old", "--yes"]);

@@ -149,7 +149,7 @@ fn orphans(subscribers: &[SubscriberStatus]) -> Vec<String> {
     let lines = orphans.map(|orphan| {
         let name = format!("{}/{}", orphan.topic, orphan.subscriber);
         let with = if orphan.held() > 0 { " --drop-messages" } else { "" };
-        format!("{name} has no folder, and keeps getting messages; `less drop {name}{with}` ends that")
+        format!("{name} has no folder any more, and its queue stays, with what is still published; `less drop {name}{with}` ends that")
     });
     lines.collect()
 }

@@ -1,7 +1,5 @@
 //! `less.toml`.
 
-use std::net::SocketAddr;
-
 use toml::Spanned;
 
 use super::other_app;
@@ -90,11 +88,11 @@ fn app_name(doc: &mut Doc, name: &Spanned<&str>) -> Result<AppName, ()> {
 
 fn layer(doc: &mut Doc, table: Table, http_title: &str) -> Layer {
     let listen = doc.text(table, "listen").and_then(|listen| {
-        if listen.get_ref().parse::<SocketAddr>().is_ok() {
+        if crate::config::address(listen.get_ref()).is_some() {
             return Some((*listen.get_ref()).to_owned());
         }
         let message = format!("`{}` is no address", listen.get_ref());
-        let hint = "write an IP address and a port, such as `127.0.0.1:4100`";
+        let hint = "write an IP address or `localhost`, and a port, such as `127.0.0.1:4100`";
         doc.report(Diagnostic::error("bad-value", message).hint(hint), listen.span());
         None
     });

@@ -221,17 +221,21 @@ pub(super) fn failed(error: &TransportError) -> Problem {
 }
 
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Status>, Problem> {
+    seen(&shared).await.map(Json).map_err(|error| failed(&error))
+}
+
+/// What is known of the app's subscriptions, workers and links.
+pub(super) async fn seen(shared: &Shared) -> Result<Status, TransportError> {
     let (app, transport) = (&shared.app, shared.app.transport().as_ref());
     let name = app.manifest().app.as_str();
-    let status = Status::read(name, &shared.options.stage, app.layout(), transport).await;
-    let mut status = status.map_err(|error| failed(&error))?;
+    let mut status = Status::read(name, &shared.options.stage, app.layout(), transport).await?;
     for (subscriber, control) in status.subscribers.iter_mut().zip(&shared.options.workers) {
         subscriber.worker = control.as_ref().map(|control| control.status());
     }
     if let Some(link) = &shared.options.link {
         status.linked = link.connected().into_iter().map(String::from).collect();
     }
-    Ok(Json(status))
+    Ok(status)
 }
 
 pub(super) async fn topics(State(shared): State<Arc<Shared>>) -> Json<Value> {

@@ -292,14 +292,9 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Result<&'static str, Proble
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Infallible> {
-    let transport = shared.app.transport();
-    let ledgers = transport.ledgers().await.unwrap_or_default();
-    let known = (0..).map(|index| transport.knows(crate::transport::SubscriptionIndex(index)));
-    let ledgers: Vec<_> =
-        ledgers.into_iter().zip(known).map(|(ledger, known)| known.then_some(ledger)).collect();
-    let guests = shared.app.transport().guests().await.unwrap_or_default();
-    let can = shared.app.transport().capabilities();
-    let text = shared.options.metrics.encode(shared.app.layout(), &ledgers, &guests, can);
+    // Where the transport does not answer, what this process has counted is shown all the same.
+    let status = admin::seen(&shared).await.ok();
+    let text = shared.options.metrics.encode(status.as_ref());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

@@ -6,6 +6,7 @@ _HINTS = {
     "urn:less:busy": "publish it again a little later, or fewer at once",
     "urn:less:unavailable": "publish it again; with the same `idempotency_key` both times it is stored once",
     "urn:less:full": "make room on the disk of the app's data folder, then publish it again",
+    "urn:less:bad-character": "leave that character out",
     "urn:less:wrong-app": "set LESS_URL to where the app that is meant runs",
     "urn:less:unknown-host": "add the name to `[http] hosts` in less.toml, or use the app's address in LESS_URL",
 }
