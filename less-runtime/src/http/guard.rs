@@ -27,7 +27,10 @@ pub(super) fn check(options: &Options, own: &str, request: &Parts) -> Result<(),
 
 /// A page that the user visits can make a browser send requests to loopback under the page's own name; IP addresses can't be rebound like names.
 fn host(options: &Options, request: &Parts) -> Result<(), Problem> {
-    let given = || request.headers.get(header::HOST)?.to_str().ok();
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let first = hosts.next().and_then(|host| host.to_str().ok()).filter(|_| hosts.next().is_none());
+    // Nor does a Host header hold a user's name.
+    let given = || first.filter(|host| !host.contains('@'));
     // The usual name, with or without a port, needs no parser.
     if request.uri.host().is_none() && given().map(without_port).is_some_and(|host| is_own(options, host)) {
         return Ok(());

@@ -234,12 +234,16 @@ async fn discard(shared: &Shared, mut body: impl Body<Data = Bytes> + Unpin) {
 
 fn options(headers: &HeaderMap) -> Result<Publish, Problem> {
     let mut options = Publish::default();
-    // Of a header that stands there twice, the first counts.
     for name in headers.keys() {
         let name = name.as_str();
-        let text = || match headers.get(name).map(HeaderValue::to_str) {
-            Some(Ok(value)) => Ok(value.to_owned()),
-            _ => Err(bad(name, "it holds more than visible ASCII characters")),
+        let text = || {
+            let mut values = headers.get_all(name).iter();
+            match (values.next().map(HeaderValue::to_str), values.next()) {
+                // What proxies add twice is no reason to refuse a message.
+                (Some(Ok(value)), more) if more.is_none() || name == "traceparent" => Ok(value.to_owned()),
+                (_, Some(_)) => Err(bad(name, "it stands there more than once")),
+                _ => Err(bad(name, "it holds more than visible ASCII characters")),
+            }
         };
         match name {
             "less-key" => options.key = Some(text()?),

@@ -303,7 +303,9 @@ async fn bad_requests_are_told_where_they_are_bad() {
     let answer = server.publish("less-delay: soon\r\n", GOOD).await;
     assert_eq!((answer.status, answer.json()["header"].as_str()), (400, Some("less-delay")));
     let answer = server.publish(&format!("less-key: {}\r\n", "k".repeat(200)), GOOD).await;
-    assert_eq!(answer.status, 400);
+    assert_eq!((answer.status, answer.json()["option"].as_str()), (400, Some("key")));
+    let answer = server.publish("less-key: a\r\nless-key: b\r\n", GOOD).await;
+    assert_eq!((answer.status, answer.json()["header"].as_str()), (400, Some("less-key")));
     let answer = server.publish("", r#"{"user_id":1,"tags":["a",2]}"#).await;
     assert_eq!((answer.status, answer.json()["pointer"].as_str()), (422, Some("/tags/1")));
     let answer = server.post("/topics/user_craeted", "", GOOD).await;
@@ -318,8 +320,15 @@ async fn bad_requests_are_told_where_they_are_bad() {
     assert_eq!((answer.status, answer.json()["type"].as_str()), (404, Some("urn:less:not-found")));
     let answer = server.post("/topics/%ff", "", GOOD).await;
     assert_eq!((answer.status, answer.json()["type"].as_str()), (400, Some("urn:less:bad-path")));
-    let answer = server.get("/_less/dead-letters/user_created/send_welcome_email?limit=x", "").await;
-    assert_eq!((answer.status, answer.json()["type"].as_str()), (400, Some("urn:less:bad-query")));
+    for limit in ["x", "0", "1001"] {
+        let path = format!("/_less/dead-letters/user_created/send_email?limit={limit}");
+        let answer = server.get(&path, "").await;
+        assert_eq!(
+            (answer.status, answer.json()["type"].as_str()),
+            (400, Some("urn:less:bad-query")),
+            "{limit}"
+        );
+    }
     assert!(server.fake.stored.lock().unwrap().is_empty());
     assert_eq!(
         server.post("/topics/user%5Fcreated?from=here", "", GOOD).await.status,

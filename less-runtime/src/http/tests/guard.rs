@@ -50,7 +50,15 @@ async fn only_the_apps_own_hosts_are_answered() {
         let request = format!("GET /healthz HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         assert_eq!(server.raw(&request).await.status, status, "{host}");
     }
-    assert_eq!(server.raw("GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n").await.status, 400);
+    for hosts in [
+        "",
+        "host: localhost\r\nhost: localhost\r\n",
+        "host: localhost\r\nhost: evil.com\r\n",
+        "host: a@localhost\r\n",
+    ] {
+        let request = format!("GET /healthz HTTP/1.1\r\nconnection: close\r\n{hosts}\r\n");
+        assert_eq!(server.raw(&request).await.status, 400, "{hosts}");
+    }
 }
 
 #[tokio::test]
