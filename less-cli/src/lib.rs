@@ -18,6 +18,7 @@ pub mod project;
 pub mod render;
 mod running;
 pub mod stage;
+mod syntax;
 mod templates;
 pub mod ui;
 

@@ -11,7 +11,7 @@ use less_model::tree::ExternalApp;
 use crate::cli::ExitStatus;
 use crate::peer::Peer;
 use crate::project::{Project, Read};
-use crate::ui;
+use crate::{syntax, ui};
 
 /// Longest that another app may take to answer. They are asked one after the other; hardly ever are there many.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -31,9 +31,11 @@ pub(super) async fn run(project: &Project, arguments: &Args) -> anyhow::Result<E
     let changes = if failed { Vec::new() } else { lock::review(&read.tree, &read.app).warnings() };
     let (others, notes) =
         if failed || arguments.offline { Default::default() } else { compare(&project.root, &read).await };
-    let diagnostics = [&read.diagnostics[..], &changes, &others].concat();
+    let (unreadable, unread) =
+        if failed { Default::default() } else { syntax::check(&project.root, &read.app) };
+    let diagnostics = [&read.diagnostics[..], &unreadable, &changes, &others].concat();
     ui::diagnostics(&diagnostics, &read.tree);
-    for note in &notes {
+    for note in notes.iter().chain(&unread) {
         ui::say(note);
     }
     if diagnostics.iter().any(Diagnostic::is_error) {

@@ -224,3 +224,45 @@ fn what_a_worker_held_that_ends_and_cannot_be_loaded_again_goes_back_to_its_queu
     app.until("s", "all to be done", |found| found["done"] == 3);
     assert_eq!(app.log().matches("fine 1\n").count(), 3, "{}", app.log());
 }
+
+#[test]
+fn check_has_node_and_python_read_the_handlers_and_runs_nothing_of_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let topic = folder.path().join("less/topics/t");
+    let run = "require('node:fs').writeFileSync('ran', '');\n";
+    for (file, text) in [
+        ("js/index.js", format!("{run}exports.process = () => {{}};\n")),
+        (
+            "esm/index.js",
+            "import fs from 'node:fs';\nexport const process = async () => { fs.readFileSync('x'); };\n"
+                .to_owned(),
+        ),
+        ("mjs/index.mjs", "export async function process() {\n  return (\n}\n".to_owned()),
+        ("cjs/index.js", "exports.process = () => {\n".to_owned()),
+        ("py/__init__.py", "open('ran', 'w')\n\ndef process(message):\n    pass\n".to_owned()),
+        ("bad_py/__init__.py", "def process(message):\n    return (\n".to_owned()),
+    ] {
+        write(&topic.join(file), &text);
+    }
+    let check = |environment: &[(&str, &str)]| {
+        let mut command = less(folder.path());
+        let output =
+            command.arg("check").envs(environment.iter().copied()).output().expect("less can be started");
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, said) = check(&[]);
+    assert_eq!(code, Some(1), "{said}");
+    for error in [
+        "`less/topics/t/mjs/index.mjs` can't be read in line 3: SyntaxError: Unexpected token '}'",
+        "`less/topics/t/cjs/index.js` can't be read",
+        "`less/topics/t/bad_py/__init__.py` can't be read in line 2: SyntaxError: ",
+        "3 errors",
+    ] {
+        assert!(said.contains(error), "{error}\n{said}");
+    }
+    assert!(!folder.path().join("ran").exists());
+    let (code, said) = check(&[("LESS_NODE", "/nowhere/node"), ("LESS_PYTHON", "/nowhere/python")]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("handlers in Node.js were not read: LESS_NODE names /nowhere/node"), "{said}");
+    assert!(said.contains("handlers in Python were not read: LESS_PYTHON names"), "{said}");
+}

@@ -11,8 +11,8 @@ pub(crate) struct Program(Description);
 
 /// A program that is there, with its arguments and what to set in its environment.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) program: PathBuf,
+pub(crate) struct Found {
+    pub(crate) program: PathBuf,
     pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<(String, OsString)>,
 }
@@ -23,7 +23,7 @@ impl Program {
     }
 
     /// Looks for it anew: it may have been installed meanwhile. The error says what was looked for.
-    pub(super) fn find(
+    pub(crate) fn find(
         &self,
         root: &Path,
         variable: impl Fn(&str) -> Option<OsString>,
