@@ -1,3 +1,4 @@
+const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const vm = require('node:vm');
@@ -35,7 +36,9 @@ for (const name of process.argv.slice(1)) {
     }
   }
   if (errors.length > 0) {
-    const line = Number(/^.*:(\d+)\n/.exec(errors[0].stack)?.[1]);
+    // Of a module only the program that is to run it tells the line.
+    const said = [errors[0].stack, spawnSync(process.execPath, ['--check', name], { encoding: 'utf8' }).stderr];
+    const line = Number(said.map((text) => /^.*:(\d+)\n/.exec(text)?.[1]).find(Boolean));
     console.log(JSON.stringify({ file: name, line: line || null, message: String(errors[0]) }));
   }
 }
