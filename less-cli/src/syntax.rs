@@ -34,7 +34,7 @@ pub(crate) fn check(root: &Path, app: &App) -> (Vec<Diagnostic>, Vec<String>) {
         // What strips the types of TypeScript depends on the project.
         let files = subscribers.filter(|subscriber| subscriber.language == language);
         let files: Vec<&str> =
-            files.map(|one| one.file.as_str()).filter(|file| !file.ends_with(".ts")).collect();
+            files.map(|one| one.file.as_str()).filter(|file| !is_typescript(file)).collect();
         if files.is_empty() {
             continue;
         }
@@ -44,6 +44,10 @@ pub(crate) fn check(root: &Path, app: &App) -> (Vec<Diagnostic>, Vec<String>) {
         }
     }
     (found, notes)
+}
+
+fn is_typescript(file: &str) -> bool {
+    Path::new(file).extension().is_some_and(|extension| extension == "ts")
 }
 
 fn ask(
