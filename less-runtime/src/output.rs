@@ -48,13 +48,21 @@ impl Stream {
 
     /// Writes whole lines, and waits as long as nobody takes them. Others may write meanwhile.
     pub(crate) fn print_patiently(self, text: &[u8]) {
-        while !self.with(|stream| is_ready(stream, Some(Duration::from_millis(200)))) {}
-        self.print(text);
+        self.with(|stream| patiently(stream, text, writing));
     }
 }
 
 impl Lost {
     fn print(&mut self, stream: BorrowedFd<'_>, text: &[u8]) {
+        let written = self.pour(stream, text);
+        if written < text.len() {
+            self.texts += 1;
+            self.torn |= written > 0;
+        }
+    }
+
+    /// Writes as much as is taken without waiting, behind what tells of a gap. Returns how much that was.
+    fn pour(&mut self, stream: BorrowedFd<'_>, text: &[u8]) -> usize {
         if self.torn && pour(stream, b"\n") == 1 {
             self.torn = false;
         }
@@ -64,11 +72,21 @@ impl Lost {
                 self.texts = 0;
             }
         }
-        // In their order: nothing overtakes what tells of a gap.
-        let written = if self.torn || self.texts > 0 { 0 } else { pour(stream, text) };
-        if written < text.len() {
-            self.texts += 1;
-            self.torn |= written > 0;
+        if self.torn || self.texts > 0 { 0 } else { pour(stream, text) }
+    }
+}
+
+/// Writes all of it, as long as that may take; what can't be taken at all is dropped.
+fn patiently<'a>(stream: BorrowedFd<'_>, text: &[u8], writing: impl Fn() -> MutexGuard<'a, Lost>) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        while !is_ready(stream, Some(Duration::from_millis(200))) {}
+        let mut lost = writing();
+        let written = lost.pour(stream, rest);
+        rest = &rest[written..];
+        // It was ready, and still is: what it is ready for is to fail.
+        if written == 0 && is_ready(stream, None) {
+            return lost.print(stream, rest);
         }
     }
 }
@@ -141,6 +159,35 @@ mod tests {
         reader.read_to_string(&mut rest).unwrap();
         let rest = rest.trim_start_matches(['x', '\n']);
         assert_eq!(rest, "[less] warn: 3 texts were not printed: nobody took them\nafter\n");
+    }
+
+    #[test]
+    fn who_is_patient_has_all_of_it_taken_however_slowly() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let text: Vec<u8> =
+            (0..300_000).map(|n: u32| if n % 16_384 == 16_383 { b'\n' } else { b'x' }).collect();
+        let reading = std::thread::spawn(move || {
+            let mut taken = Vec::new();
+            let mut piece = [0; 1_000];
+            while let Ok(read @ 1..) = reader.read(&mut piece) {
+                taken.extend_from_slice(&piece[..read]);
+            }
+            taken
+        });
+        let lost = Mutex::new(Lost { texts: 0, torn: false });
+        patiently(writer.as_fd(), &text, || lost.lock().unwrap());
+        drop(writer);
+        assert!(reading.join().unwrap() == text);
+        assert_eq!(lost.lock().unwrap().texts, 0);
+    }
+
+    #[test]
+    fn who_is_patient_does_not_wait_for_a_reader_that_has_gone() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let lost = Mutex::new(Lost { texts: 0, torn: false });
+        patiently(writer.as_fd(), b"one\n", || lost.lock().unwrap());
+        assert_eq!(lost.lock().unwrap().texts, 1);
     }
 
     #[test]
