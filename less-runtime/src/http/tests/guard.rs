@@ -2,14 +2,19 @@
 
 use super::*;
 
-#[tokio::test]
-async fn a_key_is_asked_for_everywhere_but_for_health() {
+/// An app that asks for `KEY`.
+fn with_key() -> Options {
     let config =
         less_model::config::resolve(&Settings::default(), &less_model::config::Flags::default(), |name| {
             (name == "LESS_API_KEY").then(|| KEY.to_owned())
         });
     let api_key = config.unwrap().api_key.map(|key| key.value);
-    let server = server(Options { api_key, ..options() }).await;
+    Options { api_key, ..options() }
+}
+
+#[tokio::test]
+async fn a_key_is_asked_for_everywhere_but_for_health() {
+    let server = server(with_key()).await;
     for path in ["/healthz", "/readyz"] {
         assert_eq!(server.get(path, "").await.status, 200);
     }
@@ -63,12 +68,7 @@ async fn only_the_apps_own_hosts_are_answered() {
 
 #[tokio::test]
 async fn what_is_meant_for_another_app_is_refused_before_anything_else_is_asked() {
-    let config =
-        less_model::config::resolve(&Settings::default(), &less_model::config::Flags::default(), |name| {
-            (name == "LESS_API_KEY").then(|| KEY.to_owned())
-        });
-    let api_key = config.unwrap().api_key.map(|key| key.value);
-    let server = server(Options { api_key, ..options() }).await;
+    let server = server(with_key()).await;
     let key = format!("authorization: Bearer {KEY}\r\n");
     for (path, body) in [
         ("/topics/user_created", GOOD),
