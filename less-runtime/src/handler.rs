@@ -38,5 +38,9 @@ pub(crate) fn checked(handler: Handler, fits: Fits) -> Handler {
 }
 
 fn decode<M: Message>(body: &[u8]) -> serde_json::Result<M> {
-    serde_json::from_slice(body)
+    match std::str::from_utf8(body) {
+        // At once, not for each of its strings.
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    }
 }

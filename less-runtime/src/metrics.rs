@@ -17,8 +17,8 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::http::{Status, SubscriberStatus};
 use crate::link::LinkState;
 use crate::publish::{PublishError, Receipt};
-use crate::worker::Observer;
 use crate::worker::foreign::WorkerState;
+use crate::worker::{Observer, QUICK};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TopicOutcome {
@@ -57,9 +57,9 @@ struct LinkedApp {
     app: String,
 }
 
-/// Bounds of the time of an attempt, in nanoseconds: from 0.1 ms on, each four times the one before.
+/// Bounds of the time of an attempt, in nanoseconds: from 0.1 ms on, each four times the one before. What is quick is within the first one.
 const BOUNDS: [u64; 14] = {
-    let mut bounds = [100_000; 14];
+    let mut bounds = [QUICK.subsec_nanos() as u64; 14];
     let mut at = 1;
     while at < bounds.len() {
         bounds[at] = bounds[at - 1] * 4;
@@ -77,10 +77,12 @@ struct Took {
 }
 
 impl Took {
-    fn observe(&self, took: Duration) {
+    /// Counts so many that took this long together: one, or quick ones.
+    fn observe(&self, count: u64, took: Duration) {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS.iter().position(|bound| took <= *bound).unwrap_or(BOUNDS.len());
-        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
+        let each = took / count.max(1);
+        let bucket = BOUNDS.iter().position(|bound| each <= *bound).unwrap_or(BOUNDS.len());
+        self.counts[bucket].fetch_add(count, Ordering::Relaxed);
         self.nanoseconds.fetch_add(took, Ordering::Relaxed);
     }
 }
@@ -178,16 +180,16 @@ impl Metrics {
         let (family, durations) =
             (self.attempts.clone(), self.attempt_durations.of(topic.clone(), subscriber.clone()));
         let known: Mutex<Vec<(&'static str, Counter)>> = Mutex::default();
-        Arc::new(move |outcome, took| {
-            durations.observe(took);
+        Arc::new(move |outcome, count, took| {
+            durations.observe(count, took);
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((_, counter)) = known.iter().find(|(known, _)| *known == outcome) {
-                counter.inc();
+                counter.inc_by(count);
                 return;
             }
             let (topic, subscriber) = (topic.clone(), subscriber.clone());
             let counter = family.get_or_create(&SubscriberOutcome { topic, subscriber, outcome }).clone();
-            counter.inc();
+            counter.inc_by(count);
             known.push((outcome, counter));
         })
     }
@@ -319,10 +321,10 @@ mod tests {
     fn attempts_of_all_subscribers_are_one_histogram_that_ends_at_infinity() {
         let metrics = Metrics::default();
         let (one, other) = (metrics.attempts("ledger", "a"), metrics.attempts("ledger", "b"));
-        one("done", Duration::from_micros(100));
-        other("done", Duration::from_micros(101));
+        one("done", 1, Duration::from_micros(100));
+        other("done", 1, Duration::from_micros(101));
         // Workers begin anew when their files change; what was counted stays.
-        metrics.attempts("ledger", "b")("error", Duration::from_secs(10_000));
+        metrics.attempts("ledger", "b")("error", 1, Duration::from_secs(10_000));
         let text = metrics.encode(None);
         let shown: Vec<&str> = text.lines().filter(|line| line.starts_with("less_attempt_seconds")).collect();
         assert_eq!(

@@ -11,6 +11,7 @@ pub mod conformance;
 pub mod embedded;
 mod error;
 mod guest;
+mod leases;
 mod replay;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::error::TransportError;
 pub use self::guest::{Attachment, Guest};
+pub use self::leases::Leases;
 pub use self::replay::{Replay, ReplayError};
 use crate::clock::Timestamp;
 use crate::link::LinkStatus;
@@ -238,13 +240,13 @@ pub trait Consumer: Send + Sync {
     /// Leases at least 1 and at most `max` messages, waiting until there is one. Each one's attempt number is durable before this returns.
     ///
     /// Dropping the future leases nothing. Several may wait at the same time: they are served one after the other.
-    async fn lease(&self, max: usize) -> Result<Vec<Box<dyn Delivery>>, TransportError>;
+    async fn lease(&self, max: usize) -> Result<Box<dyn Leases>, TransportError>;
 }
 
 /// The answer to a renewal. [`TransportError::LeaseLost`] is final: someone else has the message, or soon will.
 pub type Renewal = Pin<Box<dyn Future<Output = Result<(), TransportError>> + Send>>;
 
-/// A leased message. Exactly one of the four endings is called, or [`Delivery::ack_now`] has told the first; dropping it is [`Delivery::hand_back`] without waiting.
+/// A leased message. Exactly one of the four endings is called; dropping it is [`Delivery::hand_back`] without waiting.
 #[async_trait]
 pub trait Delivery: Send + Sync {
     /// The message.
@@ -258,11 +260,6 @@ pub trait Delivery: Send + Sync {
 
     /// Renews the lease. Asked for when this returns, so that many go together; the answer may take long.
     fn renew(&self) -> Renewal;
-
-    /// Done, where the transport takes that without waiting for anything. `None`: it was not told, and [`Delivery::ack`] is to be called.
-    fn ack_now(&mut self) -> Option<Result<(), TransportError>> {
-        None
-    }
 
     /// Done.
     async fn ack(self: Box<Self>) -> Result<(), TransportError>;

@@ -119,7 +119,7 @@ pub(super) fn tell(worker: &Arc<Worker>, attempt: Attempt, outcome: Outcome) {
         return;
     }
     let Attempt { delivery, alive, began } = attempt;
-    (worker.observer)(outcome.label(), began.elapsed());
+    (worker.observer)(outcome.label(), 1, began.elapsed());
     acknowledge(&worker, delivery, Some(alive));
 }
 
@@ -145,7 +145,7 @@ pub(super) fn acknowledge(
 /// Tells the transport what became of an attempt.
 pub(super) async fn conclude(worker: &Worker, attempt: Attempt, outcome: Outcome) {
     let Attempt { delivery, alive, began } = attempt;
-    (worker.observer)(outcome.label(), began.elapsed());
+    (worker.observer)(outcome.label(), 1, began.elapsed());
     let (number, id) = (delivery.attempt(), delivery.message().id);
     let result = match decide(&worker.policy, number, outcome, worker.clock.now(), rand::random()) {
         Verdict::Ack => delivery.ack().await,

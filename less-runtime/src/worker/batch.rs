@@ -1,31 +1,49 @@
 //! One lane: the messages that it took together, and the handler that it polls now.
 
-use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::attempt::{Attempt, Going};
+use super::attempt::{Attempt, Going, told};
 use super::retry::Outcome;
+use super::{QUICK, Worker};
 use crate::message::StoredMessage;
-use crate::transport::Delivery;
+use crate::transport::{Delivery, Leases};
 
 /// Messages that were taken together, and their slots: counted once, not for each of them.
 pub(super) struct Batch {
-    pub(super) waiting: VecDeque<Box<dyn Delivery>>,
+    pub(super) waiting: Box<dyn Leases>,
     /// One for each that waits, for the one whose handler runs, and for each that has ended: those are freed together.
     pub(super) slots: OwnedSemaphorePermit,
     /// What keeps the worker from ending while something waits or runs.
     pub(super) alive: mpsc::Sender<()>,
+    /// Those of it that ended well in little time, and were not told of yet.
+    pub(super) quick: Quick,
+}
+
+/// Attempts that ended well, each in little time.
+#[derive(Default)]
+pub(super) struct Quick {
+    pub(super) count: u64,
+    pub(super) took: Duration,
 }
 
 impl Batch {
     /// The next message, with what it holds until its end.
     pub(super) fn pop(&mut self) -> Option<(Attempt, OwnedSemaphorePermit)> {
-        let delivery = self.waiting.pop_front()?;
+        let delivery = self.waiting.pop()?;
         Some((self.attempt(delivery, Instant::now()), self.slots.split(1)?))
+    }
+
+    /// Tells what is done so far.
+    pub(super) fn tell(&mut self, worker: &Worker) {
+        let Quick { count, took } = std::mem::take(&mut self.quick);
+        if count > 0 {
+            (worker.observer)(Outcome::Done.label(), count, took);
+        }
+        told(worker, self.waiting.tell());
     }
 
     /// Those that wait, without the slots of those that have ended; `None` where none waits.
@@ -58,13 +76,47 @@ struct Work {
     batch: Option<Batch>,
 }
 
+impl Work {
+    fn begin(&mut self, began: Instant) -> Option<(Arc<StoredMessage>, u32)> {
+        let (message, attempt) = self.batch.as_ref()?.waiting.first()?;
+        let message = (Arc::clone(message), attempt);
+        self.now = Now::Polls(began);
+        Some(message)
+    }
+
+    fn end(&mut self, done: bool, now: Instant) -> After {
+        match std::mem::take(&mut self.now) {
+            Now::Polls(began) => {
+                let Some(batch) = &mut self.batch else { return After::Nothing };
+                let took = now - began;
+                if done && batch.waiting.done() {
+                    if took < QUICK {
+                        batch.quick.count += 1;
+                        batch.quick.took += took;
+                        return After::Nothing;
+                    }
+                    return After::Done;
+                }
+                let Some(delivery) = batch.waiting.pop() else { return After::Nothing };
+                if done {
+                    return After::Acknowledge(delivery);
+                }
+                let Some(slot) = batch.slots.split(1) else { return After::Nothing };
+                After::Left(batch.attempt(delivery, began), slot)
+            }
+            Now::Watched(waits) => After::Watched(waits),
+            Now::Nothing => After::Nothing,
+        }
+    }
+}
+
 /// What a lane does now.
 #[derive(Default)]
 enum Now {
     #[default]
     Nothing,
-    /// It polls this message's handler, since then.
-    Polls(Box<dyn Delivery>, Instant),
+    /// It polls the handler of its batch's first message, since then.
+    Polls(Instant),
     /// The same, and someone else waits for how that ends.
     Watched(oneshot::Sender<Polled>),
 }
@@ -77,12 +129,15 @@ pub(super) enum Polled {
 
 /// What is to be done after a poll.
 pub(super) enum After {
-    /// It ended well.
-    Done(Box<dyn Delivery>),
+    /// It ended well, and its batch tells that to the transport.
+    Done,
+    /// It ended well, which the transport takes its time to learn.
+    Acknowledge(Box<dyn Delivery>),
     /// It did not, or goes on: it is the lane's no more.
     Left(Attempt, OwnedSemaphorePermit),
     /// Who took the attempt over waits for that.
     Watched(oneshot::Sender<Polled>),
+    /// It ended well, quickly, and its batch tells all of that.
     Nothing,
 }
 
@@ -110,26 +165,20 @@ impl Lane {
 
     /// Begins with the next message.
     pub(super) fn begin(&self, began: Instant) -> Option<(Arc<StoredMessage>, u32)> {
-        let mut work = self.work();
-        let delivery = work.batch.as_mut()?.waiting.pop_front()?;
-        let message = (Arc::clone(delivery.message()), delivery.attempt());
-        work.now = Now::Polls(delivery, began);
-        Some(message)
+        self.work().begin(began)
     }
 
-    /// The poll is over.
-    pub(super) fn end(&self, done: bool) -> After {
+    /// The poll is over, well or not. Begins with the next message, if there is time for that.
+    pub(super) fn end(
+        &self,
+        done: bool,
+        now: Instant,
+        go_on: bool,
+    ) -> (After, Option<(Arc<StoredMessage>, u32)>) {
         let mut work = self.work();
-        match std::mem::take(&mut work.now) {
-            Now::Polls(delivery, _) if done => After::Done(delivery),
-            Now::Polls(delivery, began) => {
-                let Some(batch) = &mut work.batch else { return After::Nothing };
-                let Some(slot) = batch.slots.split(1) else { return After::Nothing };
-                After::Left(batch.attempt(delivery, began), slot)
-            }
-            Now::Watched(waits) => After::Watched(waits),
-            Now::Nothing => After::Nothing,
-        }
+        let after = work.end(done, now);
+        let next = if go_on { work.begin(now) } else { None };
+        (after, next)
     }
 
     /// What keeps the worker from ending, for an ending that takes longer than the batch.
@@ -143,20 +192,18 @@ impl Lane {
     }
 
     /// Takes everything over, if its poll has lasted longer than `patience`.
-    pub(super) fn watch(&self, patience: Duration) -> Option<Taken> {
+    pub(super) fn watch(&self, worker: &Worker, patience: Duration) -> Option<Taken> {
         let mut work = self.work();
-        if !matches!(&work.now, Now::Polls(_, began) if began.elapsed() > patience) {
+        let Now::Polls(began) = work.now else { return None };
+        if began.elapsed() <= patience {
             return None;
         }
         let mut batch = work.batch.take()?;
-        let slot = batch.slots.split(1)?;
+        let (delivery, slot) = (batch.waiting.pop()?, batch.slots.split(1)?);
         let (sender, polled) = oneshot::channel();
-        match std::mem::replace(&mut work.now, Now::Watched(sender)) {
-            Now::Polls(delivery, began) => {
-                let attempt = batch.attempt(delivery, began);
-                Some(Taken { attempt, slot, polled, rest: batch.rest() })
-            }
-            Now::Nothing | Now::Watched(_) => None,
-        }
+        work.now = Now::Watched(sender);
+        let attempt = batch.attempt(delivery, began);
+        batch.tell(worker);
+        Some(Taken { attempt, slot, polled, rest: batch.rest() })
     }
 }

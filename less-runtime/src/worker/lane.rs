@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use super::attempt::{Attempt, Cancel, Going, acknowledge, give_up, panic_text, supervise, tell, told};
-use super::batch::{After, Batch, Lane, Polled, Taken};
+use super::attempt::{Attempt, Cancel, Going, acknowledge, give_up, panic_text, supervise, tell};
+use super::batch::{After, Batch, Lane, Polled, Quick, Taken};
 use super::retry::{Outcome, exhausted};
 use super::{Compiled, Worker};
 use crate::context::Context;
 use crate::error::Result;
 use crate::handler::HandlerFuture;
 use crate::telemetry::{in_scope, labelled};
-use crate::transport::Delivery;
+use crate::transport::Leases;
 
 /// Messages that a lane handles before it lets other tasks of its thread go on, and takes at once at most.
-const ROUND: usize = 64;
+const ROUND: usize = 256;
 /// How long those that a lane takes at once may take, in nanoseconds.
-const ROUND_LASTS: u64 = 100_000;
+const ROUND_LASTS: u64 = 250_000;
 /// From then on a lane gives back what it took and did not begin.
 const TOO_LONG: Duration = Duration::from_millis(1);
 /// From this time per message on, a second lane is worth its start.
@@ -45,8 +45,9 @@ pub(crate) struct Lanes {
 }
 
 struct Inner {
-    waiting: VecDeque<Box<dyn Delivery>>,
-    /// One for each that waits.
+    /// What was leased together, in this order.
+    waiting: VecDeque<Box<dyn Leases>>,
+    /// One for each message that waits.
     slots: Option<OwnedSemaphorePermit>,
     lanes: Vec<Arc<Lane>>,
     watched: bool,
@@ -99,40 +100,26 @@ impl Lanes {
     }
 
     /// Hands messages to the lanes, with a slot for each.
-    pub(super) fn push(
-        self: &Arc<Self>,
-        mut leased: Vec<Box<dyn Delivery>>,
-        mut slots: OwnedSemaphorePermit,
-    ) {
-        let policy = &self.worker.policy;
-        let used_up = |delivery: &mut Box<dyn Delivery>| exhausted(policy, delivery.attempt());
-        let over: Vec<_> = leased.extract_if(.., used_up).collect();
+    pub(super) fn push(self: &Arc<Self>, mut leased: Box<dyn Leases>, mut slots: OwnedSemaphorePermit) {
         let mut inner = self.inner();
-        if let Some(alive) = inner.alive.clone() {
-            for delivery in over {
-                let (worker, began) = (Arc::clone(&self.worker), Instant::now());
-                let attempt = Attempt { delivery, alive: alive.clone(), began };
-                self.worker.home.spawn(async move { give_up(&worker, attempt).await });
-            }
-            // Without a slot it would be dropped, and handed back by that.
-            if let Some(slots) = slots.split(leased.len().min(slots.num_permits())) {
-                leased.truncate(slots.num_permits());
-                if inner.waiting.is_empty() {
-                    inner.waiting = leased.into();
-                } else {
-                    inner.waiting.extend(leased);
-                }
-                inner.hold(slots, alive);
-            }
+        let Some(alive) = inner.alive.clone() else { return };
+        let Some(slots) = slots.split(leased.len().min(slots.num_permits())) else { return };
+        if slots.num_permits() < leased.len() {
+            // Without a slot they are handed back.
+            leased = leased.split(slots.num_permits());
         }
+        if leased.is_empty() {
+            return;
+        }
+        inner.waiting.push_back(leased);
+        inner.hold(slots, alive);
         if self.wary.load(Ordering::Relaxed) > 0 {
             drop(inner);
             self.scatter();
             return;
         }
         // A handler that takes its time gets more than one thread.
-        let wanted =
-            if self.usual.load(Ordering::Relaxed) > SLOW { inner.waiting.len().min(MOST) } else { 1 };
+        let wanted = if self.usual.load(Ordering::Relaxed) > SLOW { inner.count().min(MOST) } else { 1 };
         let begin: Vec<Arc<Lane>> = (inner.lanes.len()..wanted).map(|_| Lane::new(false)).collect();
         inner.lanes.extend(begin.iter().map(Arc::clone));
         let watch = !std::mem::replace(&mut inner.watched, true);
@@ -156,8 +143,13 @@ impl Lanes {
             }
             lane.take_on(batch);
             in_scope(&self.worker.label, || self.handle(&lane));
-            if let Some(rest) = lane.leave().and_then(Batch::rest) {
-                self.give_back(rest);
+            let left = lane.leave();
+            if let Some(mut batch) = left {
+                // Before the slots of what is done are free.
+                batch.tell(&self.worker);
+                if let Some(rest) = batch.rest() {
+                    self.give_back(rest);
+                }
             }
             if handled >= ROUND {
                 handled = 0;
@@ -189,10 +181,9 @@ impl Lanes {
 
     /// Puts what was taken and not begun back in its place.
     fn give_back(&self, rest: Batch) {
-        let Batch { mut waiting, slots, alive } = rest;
+        let Batch { waiting, slots, alive, quick: _ } = rest;
         let mut inner = self.inner();
-        waiting.append(&mut inner.waiting);
-        inner.waiting = waiting;
+        inner.waiting.push_front(waiting);
         inner.hold(slots, alive);
     }
 
@@ -201,9 +192,16 @@ impl Lanes {
         let worker = &self.worker;
         let first = Instant::now();
         let mut began = first;
-        while began - first < TOO_LONG
-            && let Some((message, number)) = lane.begin(began)
-        {
+        let mut next = lane.begin(began);
+        while let Some((message, number)) = next {
+            if exhausted(&worker.policy, number) {
+                let (after, following) = lane.end(false, began, true);
+                if let After::Left(attempt, _slot) = after {
+                    self.over(attempt);
+                }
+                next = following;
+                continue;
+            }
             let context = Context::new(Arc::clone(&worker.source), number, message);
             // Called in here, so that a panic of the handler's first lines is caught like any other.
             let polled = catch_unwind(AssertUnwindSafe(|| {
@@ -220,18 +218,23 @@ impl Lanes {
             };
             let now = Instant::now();
             let took = now - std::mem::replace(&mut began, now);
-            match lane.end(matches!(polled, Err(Outcome::Done))) {
-                After::Done(delivery) => {
-                    self.learn(took);
-                    self.done(lane, delivery, took);
+            let (after, following) =
+                lane.end(matches!(polled, Err(Outcome::Done)), now, now - first < TOO_LONG);
+            next = following;
+            // What blocks its lane says nothing of others.
+            if !matches!(after, After::Watched(_)) {
+                self.learn(took);
+            }
+            match after {
+                After::Done => (worker.observer)(Outcome::Done.label(), 1, took),
+                After::Acknowledge(delivery) => {
+                    (worker.observer)(Outcome::Done.label(), 1, took);
+                    acknowledge(worker, delivery, lane.alive());
                 }
-                After::Left(attempt, slot) => {
-                    self.learn(took);
-                    match polled {
-                        Err(outcome) => tell(worker, attempt, outcome),
-                        Ok(future) => self.go_on(attempt, (future, Some(slot))),
-                    }
-                }
+                After::Left(attempt, slot) => match polled {
+                    Err(outcome) => tell(worker, attempt, outcome),
+                    Ok(future) => self.go_on(attempt, (future, Some(slot))),
+                },
                 After::Watched(waits) => {
                     // Who waits may have given up: the timeout is over, and what goes on is dropped with this.
                     let _ = waits.send(match polled {
@@ -244,12 +247,10 @@ impl Lanes {
         }
     }
 
-    fn done(&self, lane: &Lane, mut delivery: Box<dyn Delivery>, took: Duration) {
-        (self.worker.observer)(Outcome::Done.label(), took);
-        match delivery.ack_now() {
-            Some(result) => told(&self.worker, result),
-            None => acknowledge(&self.worker, delivery, lane.alive()),
-        }
+    /// Ends a message whose attempts are used up.
+    fn over(&self, attempt: Attempt) {
+        let worker = Arc::clone(&self.worker);
+        self.worker.home.spawn(async move { give_up(&worker, attempt).await });
     }
 
     fn learn(&self, took: Duration) {
@@ -319,7 +320,9 @@ impl Lanes {
         drop(inner);
         let mut blocked = false;
         for lane in &lanes {
-            let Some(Taken { attempt, slot, polled, rest }) = lane.watch(patience) else { continue };
+            let Some(Taken { attempt, slot, polled, rest }) = lane.watch(&self.worker, patience) else {
+                continue;
+            };
             blocked = true;
             // Others take its place; should it come back, it joins them.
             self.inner().lanes.retain(|other| !Arc::ptr_eq(other, lane));
@@ -361,9 +364,16 @@ impl Lanes {
     /// Whoever waits, now or soon, goes on on threads of its own.
     fn scatter(self: &Arc<Self>) {
         self.wary.store(WARY, Ordering::Relaxed);
-        let Some(mut all) = self.inner().take(usize::MAX) else { return };
-        while let Some((attempt, slot)) = all.pop() {
-            self.apart(attempt, slot);
+        loop {
+            let next = self.inner().take(usize::MAX);
+            let Some(mut all) = next else { return };
+            while let Some((attempt, slot)) = all.pop() {
+                if exhausted(&self.worker.policy, attempt.delivery.attempt()) {
+                    self.over(attempt);
+                } else {
+                    self.apart(attempt, slot);
+                }
+            }
         }
     }
 
@@ -385,21 +395,20 @@ impl Inner {
         self.alive.get_or_insert(alive);
     }
 
-    /// Takes as many messages; `None` where none waits.
+    /// How many messages wait.
+    fn count(&self) -> usize {
+        self.slots.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+
+    /// Takes the next messages of those that were leased together, at most this many; `None` where none waits.
     fn take(&mut self, most: usize) -> Option<Batch> {
-        let count = self.waiting.len().min(most);
-        if count == 0 {
-            return None;
-        }
-        let slots = self.slots.as_mut()?.split(count)?;
-        let waiting = if count == self.waiting.len() {
-            std::mem::take(&mut self.waiting)
-        } else {
-            self.waiting.drain(..count).collect()
-        };
+        let first = self.waiting.front_mut()?;
+        let whole = first.len() <= most;
+        let slots = self.slots.as_mut()?.split(first.len().min(most))?;
+        let waiting = if whole { self.waiting.pop_front()? } else { first.split(most) };
         let over = self.closed && self.waiting.is_empty();
         let alive = if over { self.alive.take() } else { self.alive.clone() }?;
-        Some(Batch { waiting, slots, alive })
+        Some(Batch { waiting, slots, alive, quick: Quick::default() })
     }
 }
 

@@ -31,8 +31,11 @@ use crate::handler::Handler;
 use crate::shutdown::Shutdown;
 use crate::transport::{Consumer, TransportError};
 
-/// Told of each attempt: outcome, how long it took.
-pub(crate) type Observer = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
+/// Told of attempts: their outcome, how many there were, how long they took together. Only those of less than [`QUICK`] are told of together.
+pub(crate) type Observer = Arc<dyn Fn(&'static str, u64, Duration) + Send + Sync>;
+
+/// What takes less than this is quick: how quick exactly is of no interest.
+pub(crate) const QUICK: Duration = Duration::from_micros(100);
 
 /// What a worker needs to know of its subscription.
 pub(crate) struct Worker {

@@ -2,6 +2,7 @@
 
 #![cfg(feature = "embedded")]
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,8 +20,8 @@ use crate::shutdown::{self, ShutdownSwitch};
 use crate::transport::conformance::{layout, message};
 use crate::transport::embedded::{Embedded, Options, open};
 use crate::transport::{
-    AttemptError, AttemptErrorKind, DeadLetter, DeadReason, Delivery, Ledger, Renewal, SubscriptionIndex,
-    TopicIndex, Transport, TransportError,
+    AttemptError, AttemptErrorKind, DeadLetter, DeadReason, Delivery, Leases, Ledger, Renewal,
+    SubscriptionIndex, TopicIndex, Transport, TransportError,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -69,7 +70,10 @@ async fn bench_of(policy: Policy, handlers: Vec<Compiled>) -> Bench {
             policy,
             home: tokio::runtime::Handle::current(),
             clock: Clock::System,
-            observer: Arc::new(move |outcome, _| seen.lock().expect("no holder panics").push(outcome)),
+            observer: Arc::new(move |outcome, count, _| {
+                let mut seen = seen.lock().expect("no holder panics");
+                seen.extend((0..count).map(|_| outcome));
+            }),
             shutdown: shutdown.clone(),
         };
         let consumer = store.consumer(SubscriptionIndex(index)).await.expect("a consumer");
@@ -419,7 +423,7 @@ async fn a_message_whose_process_died_in_every_attempt_is_a_dead_letter_and_is_n
         policy: policy(),
         home: tokio::runtime::Handle::current(),
         clock: Clock::System,
-        observer: Arc::new(|outcome, _| panic!("an attempt was made: {outcome}")),
+        observer: Arc::new(|outcome, _, _| panic!("an attempt was made: {outcome}")),
         shutdown,
     };
     let consumer = store.consumer(SubscriptionIndex(0)).await.expect("a consumer");
@@ -476,7 +480,7 @@ struct Visible(Arc<Visibility>, u32, Arc<crate::message::StoredMessage>);
 
 #[async_trait::async_trait]
 impl crate::transport::Consumer for Visible {
-    async fn lease(&self, _: usize) -> std::result::Result<Vec<Box<dyn Delivery>>, TransportError> {
+    async fn lease(&self, _: usize) -> std::result::Result<Box<dyn Leases>, TransportError> {
         let leased = *self.0.until();
         if let Some(until) = leased {
             // Renewed meanwhile, it is not free then either.
@@ -491,7 +495,9 @@ impl crate::transport::Consumer for Visible {
         }
         self.0.begin();
         let attempt = self.0.leases.fetch_add(1, Ordering::SeqCst) + 1;
-        Ok(vec![Box::new(Visible(Arc::clone(&self.0), attempt, Arc::clone(&self.2)))])
+        let leased =
+            Box::new(Visible(Arc::clone(&self.0), attempt, Arc::clone(&self.2))) as Box<dyn Delivery>;
+        Ok(Box::new(VecDeque::from([leased])))
     }
 }
 
@@ -554,7 +560,7 @@ async fn a_handler_of_ten_minutes_with_a_lease_of_half_a_minute_is_begun_once() 
         policy: Policy { timeout: Span::from_secs(900), ..policy() },
         home: tokio::runtime::Handle::current(),
         clock: Clock::System,
-        observer: Arc::new(|_, _| {}),
+        observer: Arc::new(|_, _, _| {}),
         shutdown,
     };
     let start = tokio::time::Instant::now();

@@ -117,7 +117,7 @@ fn message(number: u32, key: Option<&str>, kind: &str) -> NewMessage {
 async fn next(process: &Arc<dyn Transport>, subscription: SubscriptionIndex) -> Box<dyn Delivery> {
     let consumer = process.consumer(subscription).await.expect("a consumer");
     let leased = tokio::time::timeout(PATIENCE, consumer.lease(1)).await.expect("a message in time");
-    leased.expect("a lease").remove(0)
+    leased.expect("a lease").pop().expect("a message")
 }
 
 /// Publishes in one app, and expects all of it, as it was, in the other.

@@ -403,7 +403,7 @@ async fn where_it_is_not_allowed_this_is_said_once_and_nothing_else_changes() {
         let listed = kept.list().await;
         let other = kept.app.consumer(SubscriptionIndex(1)).await.expect("a consumer");
         let leased = tokio::time::timeout(PATIENCE, other.lease(1)).await.expect("a message in time");
-        let delivery = leased.expect("a lease").remove(0);
+        let delivery = leased.expect("a lease").pop().expect("a message");
         delivery.dead_letter(DeadReason::Rejected, error()).await.expect("a dead letter");
         drop(other);
 

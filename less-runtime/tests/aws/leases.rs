@@ -11,7 +11,7 @@ use crate::stage::server;
 
 async fn lease_one(consumer: &dyn Consumer) -> Box<dyn Delivery> {
     let leased = tokio::time::timeout(PATIENCE, consumer.lease(1)).await.expect("something to lease in time");
-    leased.unwrap().remove(0)
+    leased.unwrap().pop().unwrap()
 }
 
 /// Long enough for a busy machine, which two seconds are not.

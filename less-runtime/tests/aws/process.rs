@@ -46,7 +46,7 @@ async fn publish(process: &Arc<dyn Transport>, message: NewMessage) -> MessageId
 async fn next(process: &Arc<dyn Transport>) -> Box<dyn Delivery> {
     let consumer = process.consumer(ONLY).await.expect("a consumer");
     let leased = tokio::time::timeout(PATIENCE, consumer.lease(1)).await.expect("a message in time");
-    leased.expect("a lease").remove(0)
+    leased.expect("a lease").pop().expect("a message")
 }
 
 fn error(message: &str) -> AttemptError {
@@ -90,7 +90,7 @@ async fn a_renewed_lease_lasts_and_a_killed_process_s_message_goes_to_another_on
         // Never told how it ended: as if the process had been killed.
         std::mem::forget(held);
         let leased = tokio::time::timeout(PATIENCE, taken).await.expect("it comes again").expect("a lease");
-        assert_eq!((leased[0].message().id, leased[0].attempt()), (id, 2), "{server}");
+        assert_eq!(leased.first().map(|(message, attempt)| (message.id, attempt)), Some((id, 2)), "{server}");
     }
 }
 
@@ -241,7 +241,7 @@ async fn a_queue_that_is_deleted_under_an_app_is_told_and_used_again_once_it_is_
         stage.deploy(&layout).await;
         let id = publish(&process, message("1")).await;
         let leased = tokio::time::timeout(PATIENCE, consumer.lease(1)).await.expect("a message in time");
-        let delivery = leased.expect("a lease").remove(0);
+        let delivery = leased.expect("a lease").pop().expect("a message");
         assert_eq!(delivery.message().id, id, "{server}");
         delivery.ack().await.expect("an ack");
     }

@@ -1,5 +1,6 @@
 //! Leasing over a link, and the endings of a delivery.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::Shared;
 use super::state::{Came, Wanted};
 use crate::clock::millis;
 use crate::message::StoredMessage;
-use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, Renewal, TransportError};
+use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, Leases, Renewal, TransportError};
 
 /// How long a lease is said to be: after a third of it a handler is asked whether it still holds its message, which costs nothing here.
 const CHECK: Duration = Duration::from_secs(1);
@@ -99,7 +100,7 @@ impl Drop for Waiting<'_> {
 
 #[async_trait]
 impl Consumer for LinkConsumer {
-    async fn lease(&self, max: usize) -> Result<Vec<Box<dyn Delivery>>, TransportError> {
+    async fn lease(&self, max: usize) -> Result<Box<dyn Leases>, TransportError> {
         let max = u32::try_from(max).unwrap_or(u32::MAX);
         loop {
             self.alone().await;
@@ -121,7 +122,8 @@ impl Consumer for LinkConsumer {
             let came = waiting.take();
             // They may have been lost on the way.
             if !came.is_empty() {
-                return Ok(came.into_iter().map(|came| self.delivery(came)).collect());
+                let came: VecDeque<_> = came.into_iter().map(|came| self.delivery(came)).collect();
+                return Ok(Box::new(came));
             }
         }
     }

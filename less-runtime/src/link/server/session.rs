@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::message::StoredMessage;
 use crate::shutdown::Shutdown;
 use crate::transport::{
-    AttemptError, AttemptErrorKind, Consumer, Delivery, SubscriptionIndex, Transport, TransportError,
+    AttemptError, AttemptErrorKind, Consumer, Delivery, Leases, SubscriptionIndex, Transport, TransportError,
 };
 
 /// Most messages that are leased at once: the greatest `concurrency`.
@@ -212,11 +212,11 @@ impl Session {
 
     /// Hands deliveries over, in as many frames as it takes; between two of them others have their turn, so that a large lease is not taken for silence.
     /// Where their connection is broken by now, dropping them hands them back.
-    async fn deliver(&self, connection: u64, request: RequestId, deliveries: Vec<Box<dyn Delivery>>) {
+    async fn deliver(&self, connection: u64, request: RequestId, deliveries: Box<dyn Leases>) {
         if self.state().leases.remove(&request).is_none() {
             return;
         }
-        let mut deliveries = deliveries.into_iter().peekable();
+        let mut deliveries = deliveries.peekable();
         while deliveries.peek().is_some() && self.deliver_some(connection, request, &mut deliveries) {
             tokio::task::yield_now().await;
         }
@@ -227,7 +227,7 @@ impl Session {
         &self,
         connection: u64,
         request: RequestId,
-        deliveries: &mut Peekable<std::vec::IntoIter<Box<dyn Delivery>>>,
+        deliveries: &mut Peekable<Box<dyn Leases>>,
     ) -> bool {
         let mut state = self.state();
         if state.connections != connection || state.over {

@@ -306,7 +306,7 @@ async fn messages_of_a_key_keep_their_order_whatever_happens_to_the_connection()
             let Ok(leased) = tokio::time::timeout(Duration::from_millis(300), consumer.lease(3)).await else {
                 continue;
             };
-            for (nth, delivery) in leased.unwrap().into_iter().enumerate() {
+            for (nth, delivery) in leased.unwrap().enumerate() {
                 let n: usize = std::str::from_utf8(&delivery.message().body).unwrap().parse().unwrap();
                 let last = seen.get(&format!("key {}", n % 5)).copied();
                 // Again, or the one that follows: never one before those.

@@ -16,7 +16,7 @@ use super::queue::{Queue, letter, seconds};
 use crate::clock::{Timestamp, millis};
 use crate::message::{MessageId, StoredMessage};
 use crate::transport::{
-    AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Renewal, TransportError,
+    AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Leases, Renewal, TransportError,
 };
 
 /// Most messages that SQS hands out at once.
@@ -110,7 +110,7 @@ impl Drop for QueueConsumer {
 
 #[async_trait]
 impl Consumer for QueueConsumer {
-    async fn lease(&self, max: usize) -> Result<Vec<Box<dyn Delivery>>, TransportError> {
+    async fn lease(&self, max: usize) -> Result<Box<dyn Leases>, TransportError> {
         // Whoever waits here is served after whoever came before.
         let polls = &mut *self.polls.lock().await;
         loop {
@@ -118,8 +118,7 @@ impl Consumer for QueueConsumer {
                 polls.take(&self.queue, joined.ok());
             }
             if !polls.ready.is_empty() {
-                let count = polls.ready.len().min(max);
-                return Ok(polls.ready.drain(..count).collect());
+                return Ok(polls.ready.split(max));
             }
             polls.begin(&self.queue, max);
             // Dropping this future cuts off here only: what is running stays in the set.

@@ -7,6 +7,7 @@
 mod filtered;
 mod keyed;
 mod retained;
+mod together;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use self::retained::{
     a_replay_delivers_finished_messages_once_more_and_counts_apart, a_replay_goes_on_after_a_restart,
     a_replay_since_a_time_or_of_one_message_takes_no_other,
 };
+pub use self::together::what_is_leased_together_ends_one_by_one;
 use super::{
     AttemptError, AttemptErrorKind, Capabilities, Consumer, DeadReason, Delivery, Layout, Ledger, NewMessage,
     Selection, SubscriptionIndex, SubscriptionSpec, TopicIndex, TopicSpec, Transport,
@@ -107,6 +109,7 @@ macro_rules! suite {
             a_lease_takes_no_more_than_asked_for
             a_dropped_lease_takes_nothing
             leases_that_wait_together_are_served_one_after_the_other
+            what_is_leased_together_ends_one_by_one
             an_idempotency_key_publishes_once_within_its_window
             a_delayed_message_is_not_early
             messages_of_a_key_come_one_after_the_other
@@ -264,7 +267,7 @@ impl<'a> Bench<'a> {
 pub(crate) async fn lease(consumer: &dyn Consumer, max: usize) -> Vec<Box<dyn Delivery>> {
     let leased =
         tokio::time::timeout(PATIENCE, consumer.lease(max)).await.expect("something to lease in time");
-    leased.expect("a lease")
+    leased.expect("a lease").collect()
 }
 
 async fn lease_one(consumer: &dyn Consumer) -> Box<dyn Delivery> {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use less_model::manifest::Start;
 use tokio::sync::oneshot::Sender;
 
-use super::consume::{Leases, Shared};
+use super::consume::{Body, QueueLeases, Shared};
 use super::directory::StoredFilter;
 use super::disk::SnapshotPart;
 use super::reader::Run;
 use super::record::{QueueId, Seq, TopicId};
 use super::state::{Dead, Spot};
 use crate::clock::Timestamp;
-use crate::message::MessageId;
+use crate::message::{MessageId, StoredMessage};
 use crate::publish::{PublishError, Receipt};
 use crate::transport::{AttemptError, DeadReason, Few, Ledger, NewMessage, TransportError};
 
@@ -122,7 +122,9 @@ pub(super) struct Attach {
 
 /// What a consumer gets.
 pub(super) enum LeaseAnswer {
-    Leased(Leases),
+    Leased(QueueLeases<Arc<StoredMessage>>),
+    /// The same, some of which have to be read.
+    Unread(QueueLeases<Body>),
     /// The subscription was dropped.
     Dropped,
     /// The next message has to be read before it is known whether it can be leased: it is there, or a little later.
@@ -136,7 +138,7 @@ pub(super) enum LeaseAnswer {
 /// An answer that goes out after the sync.
 pub(super) enum Answer {
     Published(Sender<Few<Result<Receipt, PublishError>>>, Few<Result<Receipt, PublishError>>),
-    Leased(Sender<LeaseAnswer>, Leases),
+    Leased(Sender<LeaseAnswer>, LeaseAnswer),
     Told(Sender<bool>, bool),
     Count(Sender<u64>, u64),
     Settled(Sender<()>),
@@ -148,7 +150,7 @@ impl Answer {
     pub(super) fn send(self) {
         match self {
             Self::Published(reply, results) => drop(reply.send(results)),
-            Self::Leased(reply, leases) => drop(reply.send(LeaseAnswer::Leased(leases))),
+            Self::Leased(reply, answer) => drop(reply.send(answer)),
             Self::Told(reply, held) => drop(reply.send(held)),
             Self::Count(reply, count) => drop(reply.send(count)),
             Self::Settled(reply) => reply.send(()).unwrap_or(()),

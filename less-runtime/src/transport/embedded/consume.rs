@@ -15,7 +15,7 @@ use super::state::Spot;
 use super::{Commands, Embedded, TransportError};
 use crate::clock::{Clock, millis};
 use crate::message::StoredMessage;
-use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, Renewal, SubscriptionIndex};
+use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, Leases, Renewal, SubscriptionIndex};
 
 /// Wait after messages could not be read.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -31,8 +31,14 @@ pub(super) struct Acks {
     told: AtomicBool,
 }
 
-/// A queue, a message, its attempt.
-pub(super) type Ack = (QueueId, Seq, u32);
+/// What is done of a queue: so many messages from the first one on, each in this attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ack {
+    pub(super) queue: QueueId,
+    pub(super) first: Seq,
+    pub(super) count: u32,
+    pub(super) attempt: u32,
+}
 
 /// In a cache line of its own.
 #[derive(Default)]
@@ -40,10 +46,10 @@ pub(super) type Ack = (QueueId, Seq, u32);
 struct List(Mutex<Vec<Ack>>);
 
 impl Acks {
-    /// Adds one. Returns whether the writer is to be told.
-    pub(super) fn push(&self, ack: Ack) -> bool {
-        let list = &self.lists[ack.0 as usize % self.lists.len()];
-        list.0.lock().unwrap_or_else(PoisonError::into_inner).push(ack);
+    /// Adds what is done of a queue. Returns whether the writer is to be told.
+    pub(super) fn push(&self, queue: QueueId, acks: &[Ack]) -> bool {
+        let list = &self.lists[queue as usize % self.lists.len()];
+        list.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(acks);
         // After that: who reads `true` here is seen by the writer, which has yet to read its lists. Read first, because all handlers write it else.
         !self.told.load(Ordering::Acquire) && !self.told.swap(true, Ordering::AcqRel)
     }
@@ -67,8 +73,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn ack(&self, seq: Seq, attempt: u32, keyed: bool) -> Result<(), TransportError> {
-        let first = self.acks.push((self.queue, seq, attempt));
+    /// Tells what is done; `keyed` where another message may wait for that.
+    fn ack(&self, acks: &[Ack], keyed: bool) -> Result<(), TransportError> {
+        let first = self.acks.push(self.queue, acks);
         // The writer is told of the first one, and finds the others when it looks.
         if keyed {
             return self.commands.send(Command::AcksNow);
@@ -84,14 +91,14 @@ impl Shared {
     }
 }
 
-/// A leased message, as the writer hands it over.
-pub(super) struct Leased {
+/// A leased message.
+pub(super) struct Leased<B> {
     pub(super) seq: Seq,
     pub(super) attempt: u32,
-    pub(super) body: Body,
+    pub(super) body: B,
 }
 
-/// A leased message's content.
+/// The content of a message that is leased.
 pub(super) enum Body {
     /// In memory.
     Cached(Arc<StoredMessage>),
@@ -99,24 +106,77 @@ pub(super) enum Body {
     At(TopicId, Option<Spot>),
 }
 
-/// Leased messages on their way to the consumer. What is dropped with it is handed back.
-pub(super) struct Leases {
+/// Messages that were leased together. What is dropped with it is handed back.
+pub(super) struct QueueLeases<B> {
     shared: Arc<Shared>,
-    list: VecDeque<Leased>,
+    list: VecDeque<Leased<B>>,
+    /// What is done, and was not told yet.
+    done: Vec<Ack>,
+    /// Whether others may wait for what is done.
+    keyed: bool,
 }
 
-impl Leases {
-    pub(super) fn new(shared: Arc<Shared>, list: VecDeque<Leased>) -> Self {
-        Self { shared, list }
+impl<B> QueueLeases<B> {
+    pub(super) fn new(shared: Arc<Shared>, list: VecDeque<Leased<B>>) -> Self {
+        Self { shared, list, done: Vec::new(), keyed: false }
+    }
+
+    fn tell_done(&mut self) -> Result<(), TransportError> {
+        if self.done.is_empty() {
+            return Ok(());
+        }
+        let result = self.shared.ack(&self.done, self.keyed);
+        self.done.clear();
+        self.keyed = false;
+        result
     }
 }
 
-impl Drop for Leases {
+impl<B> Drop for QueueLeases<B> {
     fn drop(&mut self) {
+        // A closed store delivers it again, and hands everything back, when it is opened.
+        let _ = self.tell_done();
         for leased in self.list.drain(..) {
-            // A closed store hands everything back when it is opened again.
             let _ = self.shared.hand_back(leased.seq, leased.attempt);
         }
+    }
+}
+
+impl Leases for QueueLeases<Arc<StoredMessage>> {
+    fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    fn first(&self) -> Option<(&Arc<StoredMessage>, u32)> {
+        self.list.front().map(|first| (&first.body, first.attempt))
+    }
+
+    fn pop(&mut self) -> Option<Box<dyn Delivery>> {
+        let Leased { seq, attempt, body: message } = self.list.pop_front()?;
+        let shared = Arc::clone(&self.shared);
+        Some(Box::new(QueueDelivery { shared, seq, attempt, message, ended: false }))
+    }
+
+    fn split(&mut self, count: usize) -> Box<dyn Leases> {
+        let rest = self.list.split_off(count.min(self.list.len()));
+        let list = std::mem::replace(&mut self.list, rest);
+        Box::new(Self::new(Arc::clone(&self.shared), list))
+    }
+
+    fn done(&mut self) -> bool {
+        let Some(Leased { seq, attempt, body }) = self.list.pop_front() else { return false };
+        self.keyed |= body.key.is_some();
+        match self.done.last_mut() {
+            Some(last) if last.attempt == attempt && last.first + u64::from(last.count) == seq => {
+                last.count += 1;
+            }
+            _ => self.done.push(Ack { queue: self.shared.queue, first: seq, count: 1, attempt }),
+        }
+        true
+    }
+
+    fn tell(&mut self) -> Result<(), TransportError> {
+        self.tell_done()
     }
 }
 
@@ -178,57 +238,52 @@ struct QueueConsumer {
 
 #[async_trait]
 impl Consumer for QueueConsumer {
-    async fn lease(&self, max: usize) -> Result<Vec<Box<dyn Delivery>>, TransportError> {
+    async fn lease(&self, max: usize) -> Result<Box<dyn Leases>, TransportError> {
         loop {
             let (queue, shared, run) = (self.shared.queue, Arc::clone(&self.shared), self.run());
             let asked = |reply| Command::Lease(Lease { queue, max, shared, run, reply });
-            let mut leases = match self.shared.commands.ask(asked).await? {
-                LeaseAnswer::Leased(leases) => leases,
+            match self.shared.commands.ask(asked).await? {
+                LeaseAnswer::Leased(leases) => return Ok(Box::new(leases)),
+                LeaseAnswer::Unread(unread) => {
+                    let leases = self.load_all(unread).await;
+                    if !leases.list.is_empty() {
+                        return Ok(Box::new(leases));
+                    }
+                    // None could be read. Those that are not damaged come again, and a sick disk is not to be asked without a pause.
+                    tokio::time::sleep(PAUSE).await;
+                }
                 LeaseAnswer::Dropped => return Err(TransportError::Dropped),
                 LeaseAnswer::Behind { topic, seq, spot } => {
                     if let Err(error) = self.read(topic, seq, spot).await {
                         tracing::error!("messages can't be read: {error}");
                         tokio::time::sleep(PAUSE).await;
                     }
-                    continue;
-                }
-            };
-            let mut deliveries: Vec<Box<dyn Delivery>> = Vec::with_capacity(leases.list.len());
-            // Taken one by one, so that those that are left are handed back if this is dropped while it reads.
-            while let Some(Leased { seq, body, .. }) = leases.list.front() {
-                let read = match body {
-                    Body::Cached(_) => None,
-                    Body::At(topic, place) => Some(self.load(*topic, *seq, *place).await),
-                };
-                let Some(Leased { seq, attempt, body }) = leases.list.pop_front() else { break };
-                let message = match body {
-                    Body::Cached(message) => Ok(message),
-                    Body::At(..) => read.unwrap_or(Err(TransportError::Closed)),
-                };
-                match message {
-                    Ok(message) => {
-                        let shared = Arc::clone(&self.shared);
-                        deliveries.push(Box::new(QueueDelivery {
-                            shared,
-                            seq,
-                            attempt,
-                            message,
-                            ended: false,
-                        }));
-                    }
-                    Err(error) => self.unreadable(seq, attempt, &error),
                 }
             }
-            if !deliveries.is_empty() {
-                return Ok(deliveries);
-            }
-            // None could be read. Those that are not damaged come again, and a sick disk is not to be asked without a pause.
-            tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
 impl QueueConsumer {
+    /// Brings all of them into memory, but for those that can't be read.
+    async fn load_all(&self, mut unread: QueueLeases<Body>) -> QueueLeases<Arc<StoredMessage>> {
+        let list = VecDeque::with_capacity(unread.list.len());
+        let mut leases = QueueLeases::new(Arc::clone(&self.shared), list);
+        // Taken one by one, so that those that are left are handed back if this is dropped while it reads.
+        while let Some(Leased { seq, body, .. }) = unread.list.front() {
+            let read = match body {
+                Body::Cached(message) => Ok(Arc::clone(message)),
+                Body::At(topic, place) => self.load(*topic, *seq, *place).await,
+            };
+            let Some(Leased { seq, attempt, .. }) = unread.list.pop_front() else { break };
+            match read {
+                Ok(body) => leases.list.push_back(Leased { seq, attempt, body }),
+                Err(error) => self.unreadable(seq, attempt, &error),
+            }
+        }
+        leases
+    }
+
     /// Brings a message into memory, with those around it. What lies in the run that was read last costs nothing more.
     async fn load(
         &self,
@@ -322,14 +377,10 @@ impl Delivery for QueueDelivery {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn ack_now(&mut self) -> Option<Result<(), TransportError>> {
-        self.ended = true;
-        Some(self.shared.ack(self.seq, self.attempt, self.message.key.is_some()))
-    }
-
     async fn ack(mut self: Box<Self>) -> Result<(), TransportError> {
         self.ended = true;
-        self.shared.ack(self.seq, self.attempt, self.message.key.is_some())
+        let (queue, attempt) = (self.shared.queue, self.attempt);
+        self.shared.ack(&[Ack { queue, first: self.seq, count: 1, attempt }], self.message.key.is_some())
     }
 
     async fn retry_after(

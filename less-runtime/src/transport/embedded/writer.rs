@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::command::{Answer, Books, Command, Death, Lease, LeaseAnswer, Letter, Whereabouts};
 use super::compact::Compaction;
-use super::consume::{Ack, Acks, Body, Leased, Leases};
+use super::consume::{Ack, Acks, Body, Leased, QueueLeases, Shared};
 use super::crowd::Crowd;
 use super::directory::{Current, Directory};
 use super::disk::SnapshotPart;
@@ -370,15 +370,16 @@ impl Writer {
             self.taken = acks;
             return;
         }
-        acks.retain(|(queue, seq, attempt)| self.holds(*queue, *seq, *attempt));
         acks.sort_unstable();
         let mut done: Vec<(QueueId, Seq, u32)> = Vec::new();
-        for (queue, seq, _) in &acks {
-            match done.last_mut() {
-                Some((last, first, count)) if last == queue && *first + u64::from(*count) == *seq => {
-                    *count += 1;
+        for Ack { queue, first, count, attempt } in acks.iter().copied() {
+            for seq in (first..first + u64::from(count)).filter(|seq| self.holds(queue, *seq, attempt)) {
+                match done.last_mut() {
+                    Some((last, first, count)) if *last == queue && *first + u64::from(*count) == seq => {
+                        *count += 1;
+                    }
+                    _ => done.push((queue, seq, 1)),
                 }
-                _ => done.push((*queue, *seq, 1)),
             }
         }
         self.log.push(&mut self.state, &Record::Done { done: done.as_slice().into() });
@@ -426,8 +427,8 @@ impl Writer {
                 {
                     // Told after the write: the message may be part of it.
                     if let Some(Lease { reply, .. }) = self.next_in_line(id) {
-                        let answer = LeaseAnswer::Behind { topic: topic_id, seq, spot };
-                        self.answers.push(Answer::Other(Box::new(move || drop(reply.send(answer)))));
+                        self.answers
+                            .push(Answer::Leased(reply, LeaseAnswer::Behind { topic: topic_id, seq, spot }));
                     }
                 } else if let Some(due) = queue.next_due() {
                     self.timers.insert((due, id));
@@ -459,17 +460,33 @@ impl Writer {
         }
         for (id, seqs) in leased {
             let Some(Lease { shared, reply, .. }) = self.next_in_line(id) else { continue };
-            let (queue, topic) = self.state.both(id);
-            let list = seqs.into_iter().map(|(seq, _)| {
-                let body = match self.tail.get(queue.topic, seq) {
-                    Some(message) => Body::Cached(message),
-                    None => Body::At(queue.topic, topic.place(seq)),
-                };
-                Leased { seq, attempt: queue.attempt(seq), body }
-            });
-            self.answers.push(Answer::Leased(reply, Leases::new(shared, list.collect())));
+            let answer = self.handed_out(id, shared, &seqs);
+            self.answers.push(Answer::Leased(reply, answer));
         }
         !self.dirty.is_empty()
+    }
+
+    /// What a consumer gets of what it leased.
+    fn handed_out(&mut self, id: QueueId, shared: Arc<Shared>, seqs: &[(Seq, u64)]) -> LeaseAnswer {
+        let (queue, topic) = self.state.both(id);
+        let (tail, topic_id) = (&self.tail, queue.topic);
+        let mut list = VecDeque::with_capacity(seqs.len());
+        let cached = seqs.iter().all(|(seq, _)| {
+            let Some(body) = tail.get(topic_id, *seq) else { return false };
+            list.push_back(Leased { seq: *seq, attempt: queue.attempt(*seq), body });
+            true
+        });
+        if cached {
+            return LeaseAnswer::Leased(QueueLeases::new(shared, list));
+        }
+        let list = seqs.iter().map(|(seq, _)| {
+            let body = match tail.get(topic_id, *seq) {
+                Some(message) => Body::Cached(message),
+                None => Body::At(topic_id, topic.place(*seq)),
+            };
+            Leased { seq: *seq, attempt: queue.attempt(*seq), body }
+        });
+        LeaseAnswer::Unread(QueueLeases::new(shared, list.collect()))
     }
 
     /// Takes the lease that has waited longest; a queue with more of them is looked at again.

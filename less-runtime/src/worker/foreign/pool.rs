@@ -19,7 +19,7 @@ use crate::app::{Fits, MAX_DELAY};
 use crate::error::Kind;
 use crate::message::MessageId;
 use crate::telemetry::{in_scope, split};
-use crate::transport::{Consumer, Delivery, TransportError};
+use crate::transport::{Consumer, Leases, TransportError};
 use crate::worker::Worker;
 use crate::worker::attempt::{Attempt, give_up, tell};
 use crate::worker::retry::{Outcome, exhausted};
@@ -34,7 +34,7 @@ const LEASES: usize = 2;
 /// What processes have said and the pool has not heard yet.
 const EVENTS: usize = 1024;
 
-type Leased = Result<Vec<Box<dyn Delivery>>, TransportError>;
+type Leased = Result<Box<dyn Leases>, TransportError>;
 /// A lease that is waited for, and how many messages it may bring.
 type Leasing = (usize, Pin<Box<dyn Future<Output = Leased> + Send>>);
 
@@ -165,8 +165,8 @@ impl Pool {
                 Wake::Expired => break,
                 Wake::Leased(leased) => match leased {
                     Ok(deliveries) => {
-                        renew_at = renew_at.or(renewal(&deliveries));
-                        self.leased(deliveries);
+                        let lease = self.leased(deliveries);
+                        renew_at = renew_at.or_else(|| renewal(lease));
                     }
                     Err(error) => {
                         result = Err(error);
@@ -211,8 +211,11 @@ impl Pool {
         held + self.waiting.len() + self.suspects.iter().map(Vec::len).sum::<usize>()
     }
 
-    fn leased(&mut self, deliveries: Vec<Box<dyn Delivery>>) {
+    /// Takes what was leased. Returns how long a lease lasts.
+    fn leased(&mut self, deliveries: Box<dyn Leases>) -> Option<Duration> {
+        let mut lease = None;
         for delivery in deliveries {
+            lease = lease.or(delivery.lease());
             let attempt = Attempt { delivery, alive: self.alive.clone(), began: Instant::now() };
             if exhausted(&self.worker.policy, attempt.delivery.attempt()) {
                 let worker = Arc::clone(&self.worker);
@@ -225,6 +228,7 @@ impl Pool {
                 self.waiting.push_back(attempt);
             }
         }
+        lease
     }
 
     /// Why a message does not fit: its topic's type has changed since it was accepted.

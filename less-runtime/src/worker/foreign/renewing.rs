@@ -1,10 +1,10 @@
 //! Renewing what a pool has leased: asked for together, and answered while the pool goes on.
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::message::MessageId;
-use crate::transport::{Delivery, Renewal, TransportError};
+use crate::transport::{Renewal, TransportError};
 use crate::worker::attempt::Attempt;
 
 /// Renewals that are under way.
@@ -63,7 +63,7 @@ pub(super) async fn answered(renewing: &mut Option<Renewing>) -> Renewed {
     std::mem::take(done)
 }
 
-/// When leases have to be renewed, at a third of their length, so that two renewals may fail before one is lost.
-pub(super) fn renewal(deliveries: &[Box<dyn Delivery>]) -> Option<Instant> {
-    deliveries.iter().find_map(|delivery| delivery.lease()).map(|lease| Instant::now() + lease / 3)
+/// When leases of this length have to be renewed: at a third of it, so that two renewals may fail before one is lost.
+pub(super) fn renewal(lease: Option<Duration>) -> Option<Instant> {
+    lease.map(|lease| Instant::now() + lease / 3)
 }

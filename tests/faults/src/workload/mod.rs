@@ -171,7 +171,8 @@ async fn publish(store: &dyn Transport, topic: u32, messages: Vec<NewMessage>, l
 async fn lease(consumer: &dyn Consumer, subscription: u32, max: usize) -> Option<Vec<Box<dyn Delivery>>> {
     tell(What::Leasing, subscription, None, 0);
     match consumer.lease(max).await {
-        Ok(deliveries) => {
+        Ok(leases) => {
+            let deliveries: Vec<_> = leases.collect();
             for delivery in &deliveries {
                 tell(What::Started, subscription, Some(delivery.message().id), delivery.attempt());
             }

@@ -69,6 +69,24 @@ impl Marks {
         self.marks[at] = mark;
     }
 
+    /// Marks every message from `from` up to `to` that is not finished. Returns how many those are.
+    pub(super) fn advance(&mut self, from: Seq, to: Seq, mark: Mark) -> u64 {
+        let at = |seq: Seq| usize::try_from(seq.saturating_sub(self.floor)).unwrap_or(usize::MAX);
+        let (from, to) = (at(from), at(to));
+        if to > self.marks.len() {
+            self.marks.resize(to, Mark::Waiting);
+        }
+        let mut count = 0;
+        for known in self.marks.range_mut(from..to).filter(|known| **known != Mark::Finished) {
+            *known = mark;
+            count += 1;
+        }
+        let finished = self.marks.iter().take_while(|mark| **mark == Mark::Finished).count();
+        self.marks.drain(..finished);
+        self.floor += finished as u64;
+        count
+    }
+
     /// The messages from the floor to the end, each with its mark.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Seq, Mark)> {
         (self.floor..).zip(self.marks.iter().copied())
@@ -130,6 +148,30 @@ mod tests {
         let mut marks = Marks::new(3);
         marks.set(3, Mark::Finished);
         assert_eq!((marks.floor(), marks.end()), (4, 4));
+    }
+
+    #[test]
+    fn many_at_once_are_the_same_as_one_by_one() {
+        for mark in [Mark::Leased, Mark::Finished, Mark::Open] {
+            for (from, to) in [(0, 3), (3, 9), (5, 6), (6, 20), (9, 9), (15, 18)] {
+                let mut known = Marks::new(5);
+                for (seq, mark) in
+                    [(6, Mark::Leased), (7, Mark::Finished), (9, Mark::Open), (12, Mark::Leased)]
+                {
+                    known.set(seq, mark);
+                }
+                let mut single = known.clone();
+                let mut count = 0;
+                for seq in from..to {
+                    if single.get(seq) != Mark::Finished {
+                        single.set(seq, mark);
+                        count += 1;
+                    }
+                }
+                assert_eq!(known.advance(from, to, mark), count, "{from}..{to} {mark:?}");
+                assert_eq!(known, single, "{from}..{to} {mark:?}");
+            }
+        }
     }
 
     #[test]

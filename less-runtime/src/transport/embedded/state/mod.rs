@@ -186,13 +186,13 @@ impl State {
                 }
             }
             Record::Lease { leases } => {
-                self.each(leases, |queue, seq| queue.lease(seq, 0));
+                self.each(leases, Queue::lease_all);
             }
             Record::LeaseKeyed { queue, seq, key } => {
                 self.with(*queue, *seq, |queue| queue.lease(*seq, *key));
             }
             Record::Done { done } => {
-                self.each(done, Queue::done);
+                self.each(done, Queue::done_all);
             }
             Record::Retry { queue, seq, due, error } => {
                 self.with(*queue, *seq, |queue| queue.retry(*seq, *due, error));
@@ -324,15 +324,16 @@ impl State {
     }
 
     /// For each message of runs; numbers that no message has are passed over.
-    fn each(&mut self, runs: &[(QueueId, Seq, u32)], change: impl Fn(&mut Queue, Seq)) {
+    fn each(&mut self, runs: &[(QueueId, Seq, u32)], change: impl Fn(&mut Queue, Seq, Seq)) {
         for (id, first, count) in runs {
             self.existed(*id, first.saturating_add(u64::from(count.saturating_sub(1))));
             let Some(queue) = self.queues.get_mut(*id as usize).filter(|queue| !queue.is_dropped()) else {
                 continue;
             };
             let Some(topic) = self.topics.get(queue.topic as usize) else { continue };
-            for seq in *first..first.saturating_add(u64::from(*count)).min(topic.next) {
-                change(queue, seq);
+            let end = first.saturating_add(u64::from(*count)).min(topic.next);
+            if *first < end {
+                change(queue, *first, end);
             }
         }
     }

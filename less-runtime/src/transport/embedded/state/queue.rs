@@ -239,6 +239,20 @@ impl Queue {
         self.open.get(&seq).map_or(1, |open| open.attempts)
     }
 
+    /// Whether all that is known of its messages are their marks.
+    fn plain(&self) -> bool {
+        self.open.is_empty() && self.dead.is_empty() && self.keyed.is_empty() && self.replays.is_empty()
+    }
+
+    /// An attempt of each message from `from` up to `to` begins, none of which has a key.
+    pub(super) fn lease_all(&mut self, from: Seq, to: Seq) {
+        if self.plain() {
+            self.marks.advance(from, to, Mark::Leased);
+        } else {
+            (from..to).for_each(|seq| self.lease(seq, 0));
+        }
+    }
+
     pub(super) fn lease(&mut self, seq: Seq, key: u64) {
         if let Some(open) = self.open.get_mut(&seq) {
             open.attempts += 1;
@@ -268,7 +282,16 @@ impl Queue {
         true
     }
 
-    pub(super) fn done(&mut self, seq: Seq) {
+    /// Each message from `from` up to `to` is done.
+    pub(super) fn done_all(&mut self, from: Seq, to: Seq) {
+        if self.plain() {
+            self.done += self.marks.advance(from, to, Mark::Finished);
+        } else {
+            (from..to).for_each(|seq| self.done(seq));
+        }
+    }
+
+    fn done(&mut self, seq: Seq) {
         if !self.unfinished(seq) {
             return;
         }

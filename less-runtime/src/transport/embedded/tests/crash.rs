@@ -40,7 +40,7 @@ async fn work(store: &Embedded, clock: &ManualClock, told: &mut Told) -> Result<
         for result in store.publish(TopicIndex(0), batch.into()).await {
             told.published.insert(result.map_err(|error| error.to_string())?.message_id);
         }
-        for (n, delivery) in consumer.lease(4).await.map_err(text)?.into_iter().enumerate() {
+        for (n, delivery) in consumer.lease(4).await.map_err(text)?.enumerate() {
             let id = delivery.message().id;
             match n {
                 0 | 1 => {

@@ -17,6 +17,7 @@ use crate::message::MessageId;
 use crate::transport::conformance::{filter, layout, message};
 use crate::transport::embedded::Embedded;
 use crate::transport::embedded::command::Command;
+use crate::transport::embedded::consume::Ack;
 use crate::transport::{
     Attachment, AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Layout, Ledger, Replay,
     Selection, SubscriptionIndex, TopicIndex, Transport as _,
@@ -287,7 +288,8 @@ impl Bench {
             Step::Late { subscriber, seq } => {
                 // An ending of an attempt that never was, or is over.
                 let queue = self.store().queue(self.index(*subscriber)).expect("it is there");
-                let _ = self.store().acks.push((queue, u64::from(*seq) % 40, 77));
+                let ack = Ack { queue, first: u64::from(*seq) % 40, count: 1, attempt: 77 };
+                let _ = self.store().acks.push(queue, &[ack]);
                 self.store().commands.send(Command::Acks).expect("it is open");
             }
             Step::Drop => self.drop_guest().await?,
