@@ -84,11 +84,10 @@ impl Work {
         Some(message)
     }
 
-    fn end(&mut self, done: bool, now: Instant) -> After {
+    fn end(&mut self, done: bool, took: Duration) -> After {
         match std::mem::take(&mut self.now) {
             Now::Polls(began) => {
                 let Some(batch) = &mut self.batch else { return After::Nothing };
-                let took = now - began;
                 if done && batch.waiting.done() {
                     if took < QUICK {
                         batch.quick.count += 1;
@@ -168,15 +167,16 @@ impl Lane {
         self.work().begin(began)
     }
 
-    /// The poll is over, well or not. Begins with the next message, if there is time for that.
+    /// The poll is over, well or not, and took this long. Begins with the next message, if there is time for that.
     pub(super) fn end(
         &self,
         done: bool,
+        took: Duration,
         now: Instant,
         go_on: bool,
     ) -> (After, Option<(Arc<StoredMessage>, u32)>) {
         let mut work = self.work();
-        let after = work.end(done, now);
+        let after = work.end(done, took);
         let next = if go_on { work.begin(now) } else { None };
         (after, next)
     }

@@ -190,12 +190,12 @@ impl Lanes {
     /// Polls the handlers of a lane's messages. The clock is read once for each: where one ends, the next one begins.
     fn handle(&self, lane: &Lane) {
         let worker = &self.worker;
-        let first = Instant::now();
-        let mut began = first;
+        let mut began = Instant::now();
+        let until = began + TOO_LONG;
         let mut next = lane.begin(began);
         while let Some((message, number)) = next {
             if exhausted(&worker.policy, number) {
-                let (after, following) = lane.end(false, began, true);
+                let (after, following) = lane.end(false, Duration::ZERO, began, true);
                 if let After::Left(attempt, _slot) = after {
                     self.over(attempt);
                 }
@@ -218,8 +218,8 @@ impl Lanes {
             };
             let now = Instant::now();
             let took = now - std::mem::replace(&mut began, now);
-            let (after, following) =
-                lane.end(matches!(polled, Err(Outcome::Done)), now, now - first < TOO_LONG);
+            let done = matches!(polled, Err(Outcome::Done));
+            let (after, following) = lane.end(done, took, now, now < until);
             next = following;
             // What blocks its lane says nothing of others.
             if !matches!(after, After::Watched(_)) {
