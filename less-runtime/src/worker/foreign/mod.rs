@@ -6,6 +6,7 @@
 mod control;
 mod frame;
 pub(crate) mod launch;
+mod leasing;
 mod lines;
 mod link;
 mod pool;

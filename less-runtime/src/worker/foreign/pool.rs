@@ -1,16 +1,14 @@
 //! The task of a subscription with worker processes: it leases, hands out, takes outcomes, replaces processes, and decides whom an end is charged to.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use super::control::WorkerState;
 use super::frame::{Cancelled, Failed, Kind as Frame, PROTOCOL, Said, Say};
+use super::leasing::{Leased, Leasing};
 use super::link::{Event, Link, Setup};
 use super::process::{Due, Phase, Process, Role};
 use super::renewing::{Renewed, Renewing, answered, renewal};
@@ -29,14 +27,8 @@ const LOAD_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from
 const START_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// Messages that are remembered because they ended a process alone.
 const NOTORIOUS: usize = 4096;
-/// Leases that are waited for at the same time: the second one's slots became free during the sync of the first.
-const LEASES: usize = 2;
 /// What processes have said and the pool has not heard yet.
 const EVENTS: usize = 1024;
-
-type Leased = Result<Box<dyn Leases>, TransportError>;
-/// A lease that is waited for, and how many messages it may bring.
-type Leasing = (usize, Pin<Box<dyn Future<Output = Leased> + Send>>);
 
 /// A subscription's processes, and what it has leased.
 pub(super) struct Pool {
@@ -112,7 +104,7 @@ impl Pool {
 
     pub(super) async fn run(mut self, consumer: Box<dyn Consumer>) -> Result<(), TransportError> {
         let consumer: Arc<dyn Consumer> = Arc::from(consumer);
-        let mut leasing: Vec<Leasing> = Vec::with_capacity(LEASES);
+        let mut leasing = Leasing::default();
         let mut stopping = false;
         let mut result = Ok(());
         let (mut renew_at, mut renewing) = (None, None::<Renewing>);
@@ -138,12 +130,8 @@ impl Pool {
                 }
             }
             self.hand_out();
-            let asked: usize = leasing.iter().map(|(asked, _)| asked).sum();
-            let room = self.room().saturating_sub(asked);
-            if !stopping && room > 0 && leasing.len() < LEASES {
-                let consumer = Arc::clone(&consumer);
-                // Kept across other events: a lease that is dropped has cost a sync for nothing.
-                leasing.push((room, Box::pin(async move { consumer.lease(room).await })));
+            if !stopping {
+                leasing.ask(&consumer, self.room());
             }
             let look_at = self.next_look();
             let wake = tokio::select! {
@@ -151,7 +139,7 @@ impl Pool {
                 () = shutdown.stopping(), if !stopping => Wake::Stop,
                 () = shutdown.expired() => Wake::Expired,
                 Some((number, event)) = self.events.recv() => Wake::Event(number, event),
-                leased = first(&mut leasing) => Wake::Leased(leased),
+                leased = leasing.next() => Wake::Leased(leased),
                 () = control.reloaded(), if !stopping => Wake::Reload,
                 () = until(look_at) => Wake::Look,
                 renewed = answered(&mut renewing) => Wake::Renewed(renewed),
@@ -577,20 +565,6 @@ fn outcome(failed: Failed, late: bool) -> Outcome {
             Kind::Failed(error.unwrap_or_else(|| "the worker said no reason".to_owned()).into())
         }
     })
-}
-
-/// Waits for the first of these leases, and takes it out.
-async fn first(leasing: &mut Vec<Leasing>) -> Leased {
-    std::future::poll_fn(|context| {
-        for at in 0..leasing.len() {
-            if let Poll::Ready(leased) = leasing[at].1.as_mut().poll(context) {
-                drop(leasing.remove(at));
-                return Poll::Ready(leased);
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }
 
 async fn until(time: Option<Instant>) {
