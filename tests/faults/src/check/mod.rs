@@ -40,8 +40,6 @@ struct Known {
 /// What was found, in all that was accounted for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Findings {
-    /// Acks that a crash took back later than it may: a disk that stalls does that once in a while, a store that forgets to sync nearly always.
-    pub(crate) late: u64,
     /// Publishes that were acknowledged.
     pub(crate) acknowledged: u64,
     /// Deliveries that were begun.
@@ -84,8 +82,7 @@ struct Look {
 impl Findings {
     /// Counts others in.
     pub(crate) fn add(&mut self, other: Self) {
-        let Self { late, acknowledged, started, duplicates, oldest_duplicate, lost, mut problems } = other;
-        self.late += late;
+        let Self { acknowledged, started, duplicates, oldest_duplicate, lost, mut problems } = other;
         self.acknowledged += acknowledged;
         self.started += started;
         self.duplicates += duplicates;
@@ -285,7 +282,7 @@ impl Book {
             self.findings.duplicates += 1;
             self.findings.oldest_duplicate = self.findings.oldest_duplicate.max(age);
             if age > ACK_BOUND {
-                self.findings.late += 1;
+                wrong.push(format!("it was acked {} ms before the crash", age / 1000));
             }
         }
         for wrong in wrong {

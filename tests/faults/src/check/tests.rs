@@ -86,7 +86,7 @@ fn an_ack_that_is_taken_back_too_late_or_without_a_crash_is_wrong() {
     let mut late = book.clone();
     late.crash(1000 + ACK_BOUND + 1);
     late.take(&[event(What::Started, id, 2)]);
-    assert_eq!((late.findings.late, problems(&late).as_str()), (1, ""));
+    assert!(problems(&late).contains("before the crash"), "{}", problems(&late));
     book.take(&[event(What::Started, id, 2)]);
     assert!(problems(&book).contains("no crash took that back"), "{}", problems(&book));
 }

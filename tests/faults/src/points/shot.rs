@@ -127,7 +127,6 @@ pub(crate) fn fire(
     let mut findings = book.findings;
     findings.problems.iter_mut().for_each(|problem| problem.insert_str(0, "after a power cut: "));
     findings.lost += as_it_is.findings.lost;
-    findings.late += as_it_is.findings.late;
     findings.problems.extend(as_it_is.findings.problems);
     findings.problems.extend(end);
     if let (Some(at), "fdatasync" | "fsync") = (failed_at, aim.call) {
