@@ -22,6 +22,7 @@ again! {
     "transport/embedded/record.rs" record
     "transport/embedded/scan.rs" scan
     "transport/embedded/state/mod.rs" state
+    "transport/embedded/steps.rs" steps
     "transport/embedded/witness.rs" witness
 }
 

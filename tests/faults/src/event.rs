@@ -59,10 +59,18 @@ pub(crate) enum What {
     Closed,
     /// `E`: the store refused something. What and why is on stderr.
     Failed,
+    /// `t`: whatever was acked until now is part of the store's next write.
+    Taking,
+    /// `d`: the store asked the disk for something.
+    AtDisk,
+    /// `a`: it has its answer.
+    Answered,
+    /// `s`: what the store had taken is on stable storage.
+    Synced,
 }
 
 /// Every kind with its letter.
-const LETTERS: [(What, char); 22] = [
+const LETTERS: [(What, char); 26] = [
     (What::Publishing, 'B'),
     (What::Published, 'P'),
     (What::Leasing, 'W'),
@@ -85,6 +93,10 @@ const LETTERS: [(What, char); 22] = [
     (What::Drained, 'N'),
     (What::Closed, 'K'),
     (What::Failed, 'E'),
+    (What::Taking, 't'),
+    (What::AtDisk, 'd'),
+    (What::Answered, 'a'),
+    (What::Synced, 's'),
 ];
 
 impl What {
@@ -112,7 +124,11 @@ impl What {
             | Self::Listed
             | Self::Drained
             | Self::Closed
-            | Self::Failed => None,
+            | Self::Failed
+            | Self::Taking
+            | Self::AtDisk
+            | Self::Answered
+            | Self::Synced => None,
         }
     }
 }

@@ -73,19 +73,22 @@ pub(crate) fn run(settings: Settings) -> Result<bool> {
 
 fn print(subject: Subject, outcome: &Outcome) {
     let Outcome { cuts, bad_cuts, findings, seconds } = outcome;
+    let millis = |micros| Duration::from_micros(micros).as_secs_f64() * 1000.0;
     let name = match subject {
         Subject::Sound => "power",
         Subject::Liar => "power, control: told before synced",
         Subject::Unsynced => "power, control: nothing synced",
     };
     println!(
-        "{name}: {cuts} cuts, {} acknowledged, {} delivered, {} lost, {} duplicates (oldest ack taken back {:.1} ms), \
+        "{name}: {cuts} cuts, {} acknowledged, {} delivered, {} lost, {} duplicates (oldest ack taken back {:.1} ms, \
+         {:.1} ms but for the disk), \
          {bad_cuts} cuts with problems, {seconds:.1} s",
         findings.acknowledged,
         findings.started,
         findings.lost,
         findings.duplicates,
-        Duration::from_micros(findings.oldest_duplicate).as_secs_f64() * 1000.0,
+        millis(findings.oldest_duplicate),
+        millis(findings.oldest_beside_disk),
     );
 }
 
@@ -135,8 +138,9 @@ fn cut_once(device: &mut Device, subject: Subject, book: &mut Book, segment_size
     ensure!(process.wait_for(What::Published)?, "the workload ended before its first publish");
     // The moment is to be random: this waits for nothing.
     std::thread::sleep(Duration::from_micros(rand::random_range(20_000..150_000)));
-    process.stop()?;
+    // From here on it does nothing more but what the disk has yet to end.
     let at = now();
+    process.stop()?;
     device.cut()?;
     process.kill()?;
     let lines = process.end()?.lines;
@@ -156,7 +160,7 @@ pub(crate) fn look(book: &mut Book, folder: &Path, segment_size: u64, close: boo
     // A file takes whatever the store has to complain about.
     let mut stderr = tempfile::tempfile()?;
     command.stderr(stderr.try_clone()?);
-    let End { lines, status, hung } = Process::start(command)?.end()?;
+    let End { lines, status, hung, .. } = Process::start(command)?.end()?;
     let well = status.success() && !hung;
     book.look();
     book.take(&lines);

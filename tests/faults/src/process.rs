@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::event::{Event, Line, What};
+use crate::event::{Event, Line, What, now};
 
 /// Longest wait for a process to do what it always does.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,13 +37,15 @@ pub(crate) struct End {
     pub(crate) status: ExitStatus,
     /// Whether it had to be killed because it went on for too long.
     pub(crate) hung: bool,
+    /// When nothing more of it could be told, in microseconds since 1970.
+    pub(crate) at: u64,
 }
 
 /// A process whose events are read while it runs. It is killed when this is dropped.
 pub(crate) struct Process {
     child: Child,
     told: Arc<Told>,
-    reader: Option<JoinHandle<Result<()>>>,
+    reader: Option<JoinHandle<Result<u64>>>,
 }
 
 impl Process {
@@ -138,11 +140,10 @@ impl Process {
             std::thread::sleep(Duration::from_millis(1));
         }
         let status = self.child.wait()?;
-        if let Some(reader) = self.reader.take() {
-            reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
-        }
+        let reader = self.reader.take().context("it ends once")?;
+        let at = reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
         let lines = std::mem::take(&mut self.told.lines.lock().unwrap_or_else(PoisonError::into_inner).0);
-        Ok(End { lines, status, hung })
+        Ok(End { lines, status, hung, at })
     }
 
     /// Whether it has closed its stdout, which only its end does.
@@ -161,13 +162,14 @@ impl Drop for Process {
     }
 }
 
-fn read(stdout: ChildStdout, told: &Told) -> Result<()> {
+/// Reads what it tells, to its end. Returns when that was.
+fn read(stdout: ChildStdout, told: &Told) -> Result<u64> {
     let mut stdout = BufReader::with_capacity(1 << 16, stdout);
     let mut text = String::new();
     loop {
         text.clear();
         if stdout.read_line(&mut text)? == 0 {
-            return Ok(());
+            return Ok(now());
         }
         let line = text.parse()?;
         told.lines.lock().unwrap_or_else(PoisonError::into_inner).0.push(line);

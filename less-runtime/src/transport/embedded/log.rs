@@ -11,6 +11,7 @@ use super::reader::{Segments, missing};
 use super::record::{self, Record};
 use super::scan::{Scanned, Scanner, Verdict, judge};
 use super::state::{Outline, Place, State};
+use super::steps::{self, AtDisk};
 use super::witness::{self, Witness};
 use crate::transport::TransportError;
 
@@ -225,6 +226,7 @@ impl Log {
 
     /// Says elsewhere that the last write was synced. Everything must be.
     pub(super) fn mark(&mut self) -> Result<(), TransportError> {
+        let _at = AtDisk::begin();
         self.witness.tell(&*self.disk, Position { segment: self.segment, offset: self.size })?;
         self.unmarked = false;
         Ok(())
@@ -250,9 +252,11 @@ impl Log {
         if self.buffer.is_empty() {
             return Ok(());
         }
+        let at = AtDisk::begin();
         self.current
             .append(&self.buffer)
             .map_err(|error| io_error(&*self.disk, "write", &name(self.segment), &error))?;
+        drop(at);
         self.size += self.buffer.len() as u64;
         self.usual = (self.usual * 7 + self.buffer.len() as u64) / 8;
         self.buffer.clear();
@@ -264,11 +268,16 @@ impl Log {
     /// Makes what was written last. After an error nothing may be acknowledged until the store is opened again: the kernel may have dropped the
     /// pages that it could not write, and a second sync would say that all is well.
     pub(super) fn sync(&mut self) -> Result<(), TransportError> {
-        if self.unsynced() && !Mutant::NoSync.on() {
+        if !self.unsynced() {
+            return Ok(());
+        }
+        if !Mutant::NoSync.on() {
+            let _at = AtDisk::begin();
             self.current
                 .sync()
                 .map_err(|error| io_error(&*self.disk, "sync", &name(self.segment), &error))?;
         }
+        steps::synced();
         self.synced = self.size;
         Ok(())
     }
@@ -296,6 +305,7 @@ impl Log {
 
     /// Begins a new segment. Everything must be synced.
     pub(super) fn rotate(&mut self) -> Result<(), TransportError> {
+        let _at = AtDisk::begin();
         let failed = |error| io_error(&*self.disk, "truncate", &name(self.segment), &error);
         self.current.trim().map_err(failed)?;
         let segment = self.segment + 1;
@@ -328,6 +338,7 @@ impl Log {
         // Twice, in blocks of their own: damage to the one leaves the other.
         bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
         bytes.extend_from_within(..);
+        let _at = AtDisk::begin();
         let file = self.disk.create(CHECKPOINT_NEW).map_err(|cause| error("create", cause))?;
         file.append(&bytes).map_err(|cause| error("write", cause))?;
         file.sync().map_err(|cause| error("sync", cause))?;
@@ -349,6 +360,7 @@ impl Log {
                 .filter(|s| !live.contains_key(s))
                 .collect()
         };
+        let _at = AtDisk::begin();
         for segment in gone {
             self.segments.files.write().unwrap_or_else(PoisonError::into_inner).remove(&segment);
             let file_name = name(segment);

@@ -27,6 +27,7 @@ mod room;
 mod runs;
 mod scan;
 mod state;
+mod steps;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,10 @@ use super::{
 use crate::clock::Clock;
 use crate::message::MessageId;
 use crate::publish::{PublishError, Receipt};
+
+/// The target under which the store tells what it does, at the trace level, in a field `step`: `taking` what was acknowledged since the last time, asking
+/// the `disk` for something, being the `store` again, and having `synced` what was taken. The names may change.
+pub const STEPS: &str = steps::TARGET;
 
 /// Longest time from an ack to its sync.
 pub const LAZY_SYNC: Duration = Duration::from_millis(10);

@@ -19,6 +19,7 @@ use super::mutant::Mutant;
 use super::record::{QueueId, Record, Seq, TopicId};
 use super::room::Room;
 use super::state::State;
+use super::steps;
 use super::tail::Tail;
 use super::{LAZY_SYNC, Options};
 use crate::clock::{Clock, Timestamp};
@@ -365,6 +366,7 @@ impl Writer {
     /// Writes down what was acknowledged since the last time, as runs.
     pub(super) fn take_acks(&mut self) {
         let mut acks = std::mem::take(&mut self.taken);
+        steps::taking();
         self.acks.take(&mut acks);
         if acks.is_empty() {
             self.taken = acks;

@@ -1,14 +1,18 @@
 //! Holds what a store has against everything that was told of it: what could have become of each message of each subscription.
 
+mod steps;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use less_runtime::message::MessageId;
 use less_runtime::transport::Ledger;
 
+use self::steps::Steps;
 use crate::event::{Event, Line, What};
 use crate::workload::TOPIC_OF;
 
-/// How long after an ack a crash may still take it back, in microseconds: what the store promises, and how late a busy machine comes to keep it.
+/// How long after an ack a crash may still take it back, in microseconds: what the store promises, and how late a busy machine comes to keep it. What
+/// the store waits for the disk comes on top: it says when it does.
 const ACK_BOUND: u64 = 250_000;
 
 /// Its publish was not acknowledged and never stored.
@@ -35,6 +39,8 @@ struct Known {
     before: Option<MessageId>,
     /// Whether it came back, or may have, out of its key's order: by a release, or a replay.
     again: bool,
+    /// Whether one was asked for that has no answer: it may be delivered as if for the first time.
+    asked_for: bool,
 }
 
 /// What was found, in all that was accounted for.
@@ -48,6 +54,8 @@ pub(crate) struct Findings {
     pub(crate) duplicates: u64,
     /// The longest time from such an ack to the crash, in microseconds.
     pub(crate) oldest_duplicate: u64,
+    /// The same without what the disk took of it.
+    pub(crate) oldest_beside_disk: u64,
     /// Acknowledged messages that a subscription neither gets nor has got, and dead letters that are gone.
     pub(crate) lost: u64,
     /// What is wrong, in words; the lost ones too.
@@ -66,6 +74,9 @@ pub(crate) struct Book {
     purged: BTreeMap<u32, (u64, u64)>,
     crashes: u64,
     crashed_at: u64,
+    /// What the store of the present process does, and what that did which ended last.
+    steps: Steps,
+    steps_before: Steps,
     looking: Option<Look>,
     pub(crate) findings: Findings,
 }
@@ -82,11 +93,20 @@ struct Look {
 impl Findings {
     /// Counts others in.
     pub(crate) fn add(&mut self, other: Self) {
-        let Self { acknowledged, started, duplicates, oldest_duplicate, lost, mut problems } = other;
+        let Self {
+            acknowledged,
+            started,
+            duplicates,
+            oldest_duplicate,
+            oldest_beside_disk,
+            lost,
+            mut problems,
+        } = other;
         self.acknowledged += acknowledged;
         self.started += started;
         self.duplicates += duplicates;
         self.oldest_duplicate = self.oldest_duplicate.max(oldest_duplicate);
+        self.oldest_beside_disk = self.oldest_beside_disk.max(oldest_beside_disk);
         self.lost += lost;
         self.problems.append(&mut problems);
     }
@@ -97,6 +117,8 @@ impl Book {
     pub(crate) fn crash(&mut self, at: u64) {
         self.crashes += 1;
         self.crashed_at = at;
+        self.steps.end(at);
+        self.steps_before = std::mem::take(&mut self.steps);
         self.looking = None;
         self.known.values_mut().for_each(|known| known.acked_here = false);
     }
@@ -164,6 +186,9 @@ impl Book {
                     known.could = DONE;
                 }
             }
+            (What::Taking | What::AtDisk | What::Answered | What::Synced, None) => {
+                self.steps.take(*what, *at);
+            }
             (What::Leasing | What::Opened | What::Failed, None) => {}
             (What::Published, Some(id)) => {
                 self.findings.acknowledged += 1;
@@ -191,6 +216,7 @@ impl Book {
                 crashes: self.crashes,
                 before,
                 again: false,
+                asked_for: false,
             };
             self.known.insert((subscription, id), known);
         }
@@ -206,6 +232,7 @@ impl Book {
         let anew = |known: &mut Known| {
             (known.could, known.attempts) = (OPEN, (0, 0));
             (known.acked, known.acked_here, known.crashes) = (None, false, self.crashes);
+            known.asked_for = false;
         };
         match what {
             What::Acking => known.could |= DONE,
@@ -215,7 +242,7 @@ impl Book {
             What::Died => known.could = DEAD,
             What::Releasing | What::Replaying => {
                 known.could |= OPEN;
-                known.again = true;
+                (known.again, known.asked_for) = (true, true);
             }
             What::Released | What::Replayed => anew(known),
             What::Purging => {
@@ -246,7 +273,11 @@ impl Book {
             | What::Opened
             | What::Drained
             | What::Closed
-            | What::Failed => {}
+            | What::Failed
+            | What::Taking
+            | What::AtDisk
+            | What::Answered
+            | What::Synced => {}
         }
     }
 
@@ -273,16 +304,26 @@ impl Book {
         let (least, most) = known.attempts;
         let most = u64::from(most) + self.crashes - known.crashes;
         // A message that comes back in a replay, or a release, whose answer the crash took, is attempted anew.
-        let anew = attempt == 1 && known.could != OPEN;
+        let anew = attempt == 1 && known.asked_for;
         if !anew && !(u64::from(least) + 1..=most + 1).contains(&u64::from(attempt)) {
             wrong.push(format!("between {least} and {most} attempts were made before"));
         }
-        let age = known.acked.map(|acked| self.crashed_at.saturating_sub(acked));
-        if let Some(age) = age {
+        if let Some(acked) = known.acked.filter(|_| !anew) {
+            let age = self.crashed_at.saturating_sub(acked);
+            let disk = self.steps_before.disk_between(acked, self.crashed_at);
+            let held = age.saturating_sub(disk);
+            let told = format!(
+                "it was acked {} ms before the crash, {} ms of which the disk took",
+                age / 1000,
+                disk / 1000
+            );
             self.findings.duplicates += 1;
             self.findings.oldest_duplicate = self.findings.oldest_duplicate.max(age);
-            if age > ACK_BOUND {
-                wrong.push(format!("it was acked {} ms before the crash", age / 1000));
+            self.findings.oldest_beside_disk = self.findings.oldest_beside_disk.max(held);
+            if self.steps_before.holds(acked) {
+                wrong.push(format!("{told}, and synced"));
+            } else if held > ACK_BOUND {
+                wrong.push(told);
             }
         }
         for wrong in wrong {
@@ -290,7 +331,7 @@ impl Book {
         }
         if let Some(known) = self.known.get_mut(&(place, id)) {
             (known.could, known.attempts, known.crashes) = (OPEN, (attempt, attempt), self.crashes);
-            (known.acked, known.acked_here) = (None, false);
+            (known.acked, known.acked_here, known.asked_for) = (None, false, false);
         }
     }
 

@@ -91,6 +91,71 @@ fn an_ack_that_is_taken_back_too_late_or_without_a_crash_is_wrong() {
     assert!(problems(&book).contains("no crash took that back"), "{}", problems(&book));
 }
 
+/// What the store does by its own account.
+fn steps(steps: &[(What, u64)]) -> Vec<Line> {
+    let step =
+        |(what, at): &(What, u64)| Line::Event(Event { what: *what, place: 0, id: None, number: 0, at: *at });
+    steps.iter().map(step).collect()
+}
+
+#[test]
+fn an_ack_that_was_synced_is_taken_back_by_no_crash() {
+    for (taken, wrong) in [(999, false), (1000, false), (1001, true)] {
+        let (mut book, id) = published();
+        book.take(&[event(What::Started, id, 1), event(What::Acking, id, 1), event(What::Acked, id, 1)]);
+        book.take(&steps(&[(What::Taking, taken), (What::AtDisk, 1100), (What::Answered, 1200)]));
+        let unsynced = book.clone();
+        book.take(&steps(&[(What::Synced, 1200), (What::Taking, 1300)]));
+        for (mut book, wrong) in [(book, wrong), (unsynced, false)] {
+            book.crash(1500);
+            // What the next process does is no excuse.
+            book.take(&steps(&[(What::Taking, 1600), (What::Synced, 1700)]));
+            book.take(&[event(What::Started, id, 2)]);
+            assert_eq!(
+                problems(&book).contains("and synced"),
+                wrong,
+                "taken at {taken}: {}",
+                problems(&book)
+            );
+            assert_eq!(problems(&book).is_empty(), !wrong, "{}", problems(&book));
+        }
+    }
+}
+
+#[test]
+fn a_replay_that_has_no_answer_takes_no_ack_back() {
+    for (asked, wrong) in [(What::Replaying, false), (What::Retrying, true)] {
+        let (mut book, id) = published();
+        book.take(&[event(What::Started, id, 1), event(What::Acking, id, 1), event(What::Acked, id, 1)]);
+        book.take(&steps(&[(What::Taking, 1100), (What::Synced, 1200)]));
+        book.take(&[event(asked, id, 0)]);
+        book.crash(1500);
+        book.take(&[event(What::Started, id, 1)]);
+        assert_eq!(!book.findings.problems.is_empty(), wrong, "{asked:?}: {}", problems(&book));
+        assert_eq!(book.findings.duplicates, u64::from(wrong));
+    }
+}
+
+#[test]
+fn what_the_disk_takes_is_no_lateness_of_the_store() {
+    let asked = 1000 + ACK_BOUND / 2;
+    for (until, late) in [(asked + ACK_BOUND, false), (asked + ACK_BOUND / 4, true)] {
+        let (mut book, id) = published();
+        book.take(&[event(What::Started, id, 1), event(What::Acking, id, 1), event(What::Acked, id, 1)]);
+        // Asked before, and over; asked, and answered at last, if it was.
+        book.take(&steps(&[(What::AtDisk, 10), (What::Answered, 20), (What::AtDisk, asked)]));
+        if late {
+            book.take(&steps(&[(What::Answered, until)]));
+        }
+        book.crash(asked + ACK_BOUND);
+        book.take(&[event(What::Started, id, 2)]);
+        assert_eq!(problems(&book).contains("the disk took"), late, "{}", problems(&book));
+        assert_eq!(book.findings.oldest_duplicate, ACK_BOUND / 2 + ACK_BOUND);
+        let disk = if late { ACK_BOUND / 4 } else { ACK_BOUND };
+        assert_eq!(book.findings.oldest_beside_disk, ACK_BOUND / 2 + ACK_BOUND - disk);
+    }
+}
+
 #[test]
 fn a_closed_store_takes_no_ack_back() {
     let (mut book, id) = published();

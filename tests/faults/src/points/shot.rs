@@ -80,7 +80,7 @@ pub(crate) fn fire(
     }
     // What was done so far was done long ago: the cut must not take it back.
     device.sync()?;
-    let End { lines, status, hung } = match stage {
+    let End { lines, status, hung, at } = match stage {
         Stage::Create | Stage::Recover => {
             let command = workload(&folder, segment_size, 1)?;
             let mut strace = aim.around(&trace, &folder, &command);
@@ -94,10 +94,10 @@ pub(crate) fn fire(
             anyhow::ensure!(process.wait_for(What::Opened)?, "the workload did not open the store");
             let mut strace = aim.attach(&trace, &folder, process.id())?;
             process.child().stdin.take().context("it has a stdin")?.write_all(b"\n")?;
-            let ended = process.end();
+            let ended = process.end()?;
             // It ends with the thread that it traces.
             strace.wait()?;
-            ended?
+            ended
         }
     };
     let failed_at = strace::injected(&trace)?;
@@ -114,7 +114,9 @@ pub(crate) fn fire(
         return Ok(None);
     }
     book.take(&lines);
-    book.crash(now());
+    // A store that has failed writes nothing more; what its process does until it ends is nothing of the store's.
+    let failed = lines.iter().find(|line| matches!(line, Line::Event(Event { what: What::Failed, .. })));
+    book.crash(failed.map_or(at, Line::at));
     if folder.exists() {
         // Elsewhere: looking at it must not sync this file system.
         copy_folder(&folder, &copy)?;

@@ -2,6 +2,7 @@
 
 mod load;
 mod script;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,11 +16,16 @@ use less_model::manifest::{DEFAULT_RETENTION, Policy};
 use less_model::quantity::Span;
 use less_runtime::clock::{Clock, Timestamp};
 use less_runtime::message::{MessageId, StoredMessage};
-use less_runtime::transport::embedded::{self, Options};
+use less_runtime::transport::embedded::{self, Options, STEPS};
 use less_runtime::transport::{
     AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Layout, NewMessage, Replay, Selection,
     SubscriptionIndex, SubscriptionSpec, TopicIndex, TopicSpec, Transport, TransportError,
 };
+
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::event::{What, tell};
 
@@ -87,12 +93,12 @@ pub(crate) fn run(folder: &Path, segment_size: u64, kind: Kind) -> Result<()> {
     }
 }
 
-/// What the store logs goes to stderr.
+/// What the store logs goes to stderr; its steps are told.
 pub(crate) fn log() {
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+    let log = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    tracing_subscriber::registry()
+        .with(log.with_filter(LevelFilter::WARN))
+        .with(steps::Steps.with_filter(filter_fn(|about| about.target() == STEPS)))
         .init();
 }
 
