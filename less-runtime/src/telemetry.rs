@@ -96,12 +96,17 @@ where
         .log_internal_errors(false)
         .event_format(Line { timestamps })
         .finish()
-        .with(filter_fn(|metadata| !spills(metadata.target(), *metadata.level())))
+        .with(filter_fn(|metadata| is_told(metadata.target(), *metadata.level())))
 }
 
-/// Whether events may hold what no log may: below `info` the AWS SDK prints whole requests and answers, with payloads and credentials.
-fn spills(target: &str, level: Level) -> bool {
-    level > Level::INFO && target.starts_with("aws_")
+/// Whether events of the target belong into the log. Below `info` the AWS SDK prints whole requests and answers, with payloads and credentials, which no
+/// log may hold; and the store's steps are so many that nobody would find anything else.
+fn is_told(target: &str, level: Level) -> bool {
+    #[cfg(feature = "embedded")]
+    if target == crate::transport::embedded::STEPS {
+        return false;
+    }
+    level <= Level::INFO || !target.starts_with("aws_")
 }
 
 /// `.less/app/src/../../../less/topics/…` → `less/topics/…`: rustc names files as the generated `#[path]` does.
@@ -171,4 +176,20 @@ pub fn print(to_stderr: bool, newline: bool, text: fmt::Arguments<'_>) {
     let text: String = lines.lines().flat_map(|line| ["[", &*label, "] ", line, "\n"]).collect();
     let stream = if to_stderr { Stream::Err } else { Stream::Out };
     stream.print(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::is_told;
+
+    #[test]
+    fn the_log_holds_no_payloads_of_the_sdk_and_no_steps_of_the_store() {
+        assert!(is_told("aws_smithy_runtime", Level::WARN));
+        assert!(!is_told("aws_smithy_runtime::client", Level::DEBUG));
+        assert!(is_told("less_runtime::transport", Level::TRACE));
+        #[cfg(feature = "embedded")]
+        assert!(!is_told(crate::transport::embedded::STEPS, Level::TRACE));
+    }
 }

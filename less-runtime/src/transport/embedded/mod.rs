@@ -57,7 +57,7 @@ use crate::message::MessageId;
 use crate::publish::{PublishError, Receipt};
 
 /// The target under which the store tells what it does, at the trace level, in a field `step`: `taking` what was acknowledged since the last time, asking
-/// the `disk` for something, being the `store` again, and having `synced` what was taken. The names may change.
+/// the `disk` for something, being the `store` again, and having `synced` what was taken. An app's log leaves them out. The names may change.
 pub const STEPS: &str = steps::TARGET;
 
 /// Longest time from an ack to its sync.

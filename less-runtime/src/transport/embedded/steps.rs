@@ -1,7 +1,7 @@
 //! What the writer does, told at the trace level: who wonders why something took long sees whether the disk was at it, or the store.
 
 /// The target under which the steps are told, each in a field `step`.
-pub(super) const TARGET: &str = "less::store";
+pub(super) const TARGET: &str = "less_runtime::steps";
 
 /// Whatever was acknowledged until now is part of the next write.
 pub(super) fn taking() {
