@@ -51,9 +51,17 @@ pub(crate) fn run(settings: Settings) -> Result<bool> {
     let mut device = Device::new(192)?;
     let sound = cut_often(&mut device, Subject::Sound, settings.cuts, settings)?;
     print(Subject::Sound, &sound);
-    for problem in sound.findings.problems.iter().take(SHOWN) {
-        println!("  {problem}");
-    }
+    let problems = &sound.findings.problems;
+    problems
+        .iter()
+        .take(SHOWN)
+        .chain(problems.iter().skip(SHOWN).last())
+        .for_each(|problem| println!("  {problem}"));
+    let Findings { syncs, .. } = sound.findings;
+    ensure!(
+        syncs >= u64::from(settings.cuts),
+        "the store told of {syncs} syncs only: this proves nothing of acks"
+    );
     let mut well = sound.findings.problems.is_empty();
     let controls: &[Subject] =
         if cfg!(feature = "mutants") { &[Subject::Liar, Subject::Unsynced] } else { &[Subject::Liar] };
@@ -137,7 +145,10 @@ fn cut_once(device: &mut Device, subject: Subject, book: &mut Book, segment_size
     let process = Process::start(command)?;
     ensure!(process.wait_for(What::Published)?, "the workload ended before its first publish");
     // The moment is to be random: this waits for nothing.
-    std::thread::sleep(Duration::from_micros(rand::random_range(20_000..150_000)));
+    let (pause, began) = (Duration::from_micros(rand::random_range(20_000..150_000)), Instant::now());
+    std::thread::sleep(pause);
+    // Where this process comes late too, the machine had no time for either.
+    let late = began.elapsed().saturating_sub(pause);
     // From here on it does nothing more but what the disk has yet to end.
     let at = now();
     process.stop()?;
@@ -148,7 +159,14 @@ fn cut_once(device: &mut Device, subject: Subject, book: &mut Book, segment_size
     book.crash(at);
     device.restart()?;
     // Every other time the store is left as by a kill, so that the next cut finds a log without a checkpoint at its end.
-    look(book, &folder, segment_size, rand::random())
+    let problems = book.findings.problems.len();
+    look(book, &folder, segment_size, rand::random())?;
+    if book.findings.problems.len() > problems {
+        book.findings
+            .problems
+            .push(format!("this cut came {} ms later than it was meant to", late.as_millis()));
+    }
+    Ok(())
 }
 
 /// Opens the store, and holds it against the book.

@@ -56,6 +56,8 @@ pub(crate) struct Findings {
     pub(crate) oldest_duplicate: u64,
     /// The same without what the disk took of it.
     pub(crate) oldest_beside_disk: u64,
+    /// How often the store said that all it had taken was synced. Without that, an ack that was synced and is taken back would not be found.
+    pub(crate) syncs: u64,
     /// Acknowledged messages that a subscription neither gets nor has got, and dead letters that are gone.
     pub(crate) lost: u64,
     /// What is wrong, in words; the lost ones too.
@@ -99,6 +101,7 @@ impl Findings {
             duplicates,
             oldest_duplicate,
             oldest_beside_disk,
+            syncs,
             lost,
             mut problems,
         } = other;
@@ -107,6 +110,7 @@ impl Findings {
         self.duplicates += duplicates;
         self.oldest_duplicate = self.oldest_duplicate.max(oldest_duplicate);
         self.oldest_beside_disk = self.oldest_beside_disk.max(oldest_beside_disk);
+        self.syncs += syncs;
         self.lost += lost;
         self.problems.append(&mut problems);
     }
@@ -187,6 +191,7 @@ impl Book {
                 }
             }
             (What::Taking | What::AtDisk | What::Answered | What::Synced, None) => {
+                self.findings.syncs += u64::from(*what == What::Synced);
                 self.steps.take(*what, *at);
             }
             (What::Leasing | What::Opened | What::Failed, None) => {}

@@ -21,7 +21,6 @@ use less_runtime::transport::{
     AttemptError, AttemptErrorKind, Consumer, DeadReason, Delivery, Layout, NewMessage, Replay, Selection,
     SubscriptionIndex, SubscriptionSpec, TopicIndex, TopicSpec, Transport, TransportError,
 };
-
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;

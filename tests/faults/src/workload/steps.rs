@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use less_runtime::transport::embedded::STEPS;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -10,14 +9,12 @@ use tracing_subscriber::layer::Context;
 
 use crate::event::{What, tell};
 
-/// Listens to the store's steps.
+/// Listens to the store's steps, and to nothing else where it is filtered by their target.
 pub(super) struct Steps;
 
 impl<S: Subscriber> Layer<S> for Steps {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == STEPS {
-            event.record(&mut Teller);
-        }
+        event.record(&mut Teller);
     }
 }
 
