@@ -28,8 +28,8 @@ const PURGED: u8 = 16;
 struct Known {
     /// What it may be, as far as was told.
     could: u8,
-    /// When it was last acked.
-    acked: Option<u64>,
+    /// When it was last acked, and by which process.
+    acked: Option<(u64, usize)>,
     /// Whether that was in the present process.
     acked_here: bool,
     /// Fewest and most attempts that may have been counted, before the crashes since.
@@ -75,10 +75,10 @@ pub(crate) struct Book {
     /// Purges of each subscription: confirmed, begun.
     purged: BTreeMap<u32, (u64, u64)>,
     crashes: u64,
-    crashed_at: u64,
-    /// What the store of the present process does, and what that did which ended last.
+    /// What the store of the present process does.
     steps: Steps,
-    steps_before: Steps,
+    /// When each process before it ended, and what its store did. An ack may be taken back by the end of its own process, however late that shows.
+    ended: Vec<(u64, Steps)>,
     looking: Option<Look>,
     pub(crate) findings: Findings,
 }
@@ -120,9 +120,8 @@ impl Book {
     /// The process ended without closing the store.
     pub(crate) fn crash(&mut self, at: u64) {
         self.crashes += 1;
-        self.crashed_at = at;
         self.steps.end(at);
-        self.steps_before = std::mem::take(&mut self.steps);
+        self.ended.push((at, std::mem::take(&mut self.steps)));
         self.looking = None;
         self.known.values_mut().for_each(|known| known.acked_here = false);
     }
@@ -241,7 +240,7 @@ impl Book {
         };
         match what {
             What::Acking => known.could |= DONE,
-            What::Acked => (known.acked, known.acked_here) = (Some(at), true),
+            What::Acked => (known.acked, known.acked_here) = (Some((at, self.ended.len())), true),
             What::HandingBack => known.attempts.0 = known.attempts.0.saturating_sub(1),
             What::Dying => known.could |= DEAD,
             What::Died => known.could = DEAD,
@@ -313,9 +312,11 @@ impl Book {
         if !anew && !(u64::from(least) + 1..=most + 1).contains(&u64::from(attempt)) {
             wrong.push(format!("between {least} and {most} attempts were made before"));
         }
-        if let Some(acked) = known.acked.filter(|_| !anew) {
-            let age = self.crashed_at.saturating_sub(acked);
-            let disk = self.steps_before.disk_between(acked, self.crashed_at);
+        if let Some((acked, process)) = known.acked.filter(|_| !anew)
+            && let Some((ended, steps)) = self.ended.get(process)
+        {
+            let age = ended.saturating_sub(acked);
+            let disk = steps.disk_between(acked, *ended);
             let held = age.saturating_sub(disk);
             let told = format!(
                 "it was acked {} ms before the crash, {} ms of which the disk took",
@@ -325,7 +326,7 @@ impl Book {
             self.findings.duplicates += 1;
             self.findings.oldest_duplicate = self.findings.oldest_duplicate.max(age);
             self.findings.oldest_beside_disk = self.findings.oldest_beside_disk.max(held);
-            if self.steps_before.holds(acked) {
+            if steps.holds(acked) {
                 wrong.push(format!("{told}, and synced"));
             } else if held > ACK_BOUND {
                 wrong.push(told);
