@@ -63,9 +63,9 @@ impl Batch {
 /// One lane.
 pub(super) struct Lane {
     work: Mutex<Work>,
-    /// Whether it has a thread of its own, and ends as soon as another lane works.
-    pub(super) stands_in: bool,
-    /// Whether it has taken anything yet.
+    /// Which of the handlers' runtimes it is on; none if it stands in.
+    pub(super) runtime: Option<usize>,
+    /// Whether it has taken anything yet, since it was started or woken.
     pub(super) begun: AtomicBool,
 }
 
@@ -149,8 +149,13 @@ pub(super) struct Taken {
 }
 
 impl Lane {
-    pub(super) fn new(stands_in: bool) -> Arc<Self> {
-        Arc::new(Self { work: Mutex::default(), stands_in, begun: AtomicBool::new(false) })
+    pub(super) fn new(runtime: Option<usize>) -> Arc<Self> {
+        Arc::new(Self { work: Mutex::default(), runtime, begun: AtomicBool::new(false) })
+    }
+
+    /// Whether it has a thread of its own, and ends as soon as another lane works.
+    pub(super) fn stands_in(&self) -> bool {
+        self.runtime.is_none()
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {

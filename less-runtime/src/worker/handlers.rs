@@ -1,6 +1,7 @@
 //! The runtime of the handlers, which is replaced when handlers that never return have taken its threads.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::{Handle, Runtime};
@@ -10,6 +11,8 @@ type Make = Box<dyn Fn() -> io::Result<Runtime> + Send + Sync>;
 /// Where handlers run.
 pub(crate) struct Handlers {
     make: Make,
+    /// How many runtimes were replaced.
+    generation: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
@@ -26,19 +29,25 @@ impl Handlers {
     pub(crate) fn new(make: Make) -> io::Result<Self> {
         let first = make()?;
         let inner = Inner { current: first.handle().clone(), lost: 0, runtimes: vec![first] };
-        Ok(Self { make, inner: Mutex::new(inner) })
+        Ok(Self { make, generation: AtomicUsize::new(0), inner: Mutex::new(inner) })
     }
 
     /// One that can't be replaced.
     #[cfg(test)]
     pub(super) fn on(current: Handle) -> Self {
         let make = Box::new(|| Err(io::ErrorKind::Unsupported.into()));
-        Self { make, inner: Mutex::new(Inner { current, lost: 0, runtimes: Vec::new() }) }
+        let generation = AtomicUsize::new(0);
+        Self { make, generation, inner: Mutex::new(Inner { current, lost: 0, runtimes: Vec::new() }) }
     }
 
     /// The runtime for what begins now.
     pub(crate) fn handle(&self) -> Handle {
         self.inner().current.clone()
+    }
+
+    /// Which of the runtimes that is, counted from 0; or the one before it.
+    pub(super) fn generation(&self) -> usize {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// A handler keeps a thread of a runtime after its time was over. Without half of its threads that runtime gets nothing new: it may have nobody
@@ -53,6 +62,8 @@ impl Handlers {
             Ok(runtime) => {
                 tracing::warn!("handlers that never return have taken their threads: others get new ones");
                 inner.current = runtime.handle().clone();
+                // After that: who sees the new number gets the new runtime.
+                self.generation.fetch_add(1, Ordering::Release);
                 inner.lost = 0;
                 inner.runtimes.push(runtime);
             }

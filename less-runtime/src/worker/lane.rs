@@ -50,6 +50,8 @@ struct Inner {
     /// One for each message that waits.
     slots: Option<OwnedSemaphorePermit>,
     lanes: Vec<Arc<Lane>>,
+    /// A lane that waits for more to do: waking it costs less than starting one. Dropped, it ends.
+    parked: Option<(Arc<Lane>, oneshot::Sender<()>)>,
     watched: bool,
     /// How many messages lanes have taken, and how many that were when the watchdog looked last.
     taken: (usize, usize),
@@ -70,6 +72,7 @@ impl Lanes {
             waiting: VecDeque::new(),
             slots: None,
             lanes: Vec::new(),
+            parked: None,
             watched: false,
             taken: (0, 0),
             strikes: 0,
@@ -94,6 +97,7 @@ impl Lanes {
     pub(super) fn close(&self) {
         let mut inner = self.inner();
         inner.closed = true;
+        inner.parked = None;
         if inner.waiting.is_empty() {
             inner.alive = None;
         }
@@ -120,10 +124,21 @@ impl Lanes {
         }
         // A handler that takes its time gets more than one thread.
         let wanted = if self.usual.load(Ordering::Relaxed) > SLOW { inner.count().min(MOST) } else { 1 };
-        let begin: Vec<Arc<Lane>> = (inner.lanes.len()..wanted).map(|_| Lane::new(false)).collect();
+        let parked = if inner.lanes.len() < wanted { inner.parked.take() } else { None };
+        let runtime = self.compiled.handlers.generation();
+        let parked = parked.filter(|(lane, _)| lane.runtime == Some(runtime));
+        if let Some((lane, _)) = &parked {
+            lane.begun.store(false, Ordering::Relaxed);
+            inner.lanes.push(Arc::clone(lane));
+        }
+        let begin: Vec<Arc<Lane>> = (inner.lanes.len()..wanted).map(|_| Lane::new(Some(runtime))).collect();
         inner.lanes.extend(begin.iter().map(Arc::clone));
         let watch = !std::mem::replace(&mut inner.watched, true);
         drop(inner);
+        if let Some((_, wake)) = parked {
+            // One that is gone with its runtime is noticed by the watchdog, like one that does not begin.
+            let _ = wake.send(());
+        }
         for lane in begin {
             self.compiled.handlers.handle().spawn(Arc::clone(self).run(lane));
         }
@@ -132,17 +147,28 @@ impl Lanes {
         }
     }
 
-    /// Takes messages until none waits.
+    /// Takes messages, and waits for more while no other lane does.
     async fn run(self: Arc<Self>, lane: Arc<Lane>) {
+        loop {
+            self.work(&lane).await;
+            let Some(woken) = self.park(&lane) else { return };
+            if woken.await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Takes messages until none waits.
+    async fn work(&self, lane: &Arc<Lane>) {
         let mut handled = 0;
-        while let Some(batch) = self.next(&lane) {
+        while let Some(batch) = self.next(lane) {
             handled += batch.waiting.len();
             if self.worker.shutdown.is_expired() {
                 // Dropped, it is handed back.
                 continue;
             }
             lane.take_on(batch);
-            in_scope(&self.worker.label, || self.handle(&lane));
+            in_scope(&self.worker.label, || self.handle(lane));
             let left = lane.leave();
             if let Some(mut batch) = left {
                 // Before the slots of what is done are free.
@@ -158,13 +184,26 @@ impl Lanes {
         }
     }
 
-    /// The next messages, or the end of this lane.
+    /// Keeps a lane for what comes next; `None` where it is to end.
+    fn park(&self, lane: &Arc<Lane>) -> Option<oneshot::Receiver<()>> {
+        let mut inner = self.inner();
+        // On a runtime that was replaced nothing new is to begin.
+        let current = lane.runtime == Some(self.compiled.handlers.generation());
+        if inner.closed || inner.parked.is_some() || !current {
+            return None;
+        }
+        let (wake, woken) = oneshot::channel();
+        inner.parked = Some((Arc::clone(lane), wake));
+        Some(woken)
+    }
+
+    /// The next messages; `None` where none waits, or where others do without this lane.
     fn next(&self, lane: &Arc<Lane>) -> Option<Batch> {
         let most = ROUND_LASTS / self.usual.load(Ordering::Relaxed).max(1);
         let most = usize::try_from(most).unwrap_or(ROUND).clamp(1, ROUND);
         let mut inner = self.inner();
         let works = |other: &Arc<Lane>| !Arc::ptr_eq(other, lane) && other.begun.load(Ordering::Relaxed);
-        let relieved = lane.stands_in && inner.lanes.iter().any(works);
+        let relieved = lane.stands_in() && inner.lanes.iter().any(works);
         let next = if relieved { None } else { inner.take(most) };
         let Some(batch) = next else {
             inner.lanes.retain(|other| !Arc::ptr_eq(other, lane));
@@ -355,10 +394,10 @@ impl Lanes {
 
     /// Lets a lane on a thread of its own handle what waits.
     fn stand_in(self: &Arc<Self>) {
-        let (lanes, lane) = (Arc::clone(self), Lane::new(true));
+        let (lanes, lane) = (Arc::clone(self), Lane::new(None));
         self.inner().lanes.push(Arc::clone(&lane));
         let handlers = self.compiled.handlers.handle();
-        handlers.clone().spawn_blocking(move || handlers.block_on(lanes.run(lane)));
+        handlers.clone().spawn_blocking(move || handlers.block_on(lanes.work(&lane)));
     }
 
     /// Whoever waits, now or soon, goes on on threads of its own.

@@ -16,6 +16,7 @@ pub(crate) mod retry;
 mod tests;
 mod watchdog;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,10 +69,11 @@ pub(crate) async fn run(
     // Every attempt holds a sender until its outcome was told.
     let (alive, mut ended) = mpsc::channel(1);
     let lanes = Lanes::new(Arc::clone(&worker), compiled, alive.clone());
+    let mut stopping = pin!(worker.shutdown.stopping());
     let result = loop {
         let leased = tokio::select! {
             biased;
-            () = worker.shutdown.stopping() => break Ok(()),
+            () = &mut stopping => break Ok(()),
             leased = lease(&slots, &*consumer, &lanes) => leased,
         };
         if let Err(error) = leased {

@@ -2,6 +2,8 @@
 
 #![cfg(feature = "embedded")]
 
+mod lanes;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
