@@ -36,13 +36,23 @@ pub fn folder(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// Why this folder is no app and in none, and what makes it one.
+fn no_app(folder: &Path) -> String {
+    let (said, hint) = if folder.join("less").is_dir() {
+        ("the folder `less` has no `topics` in it", "`mkdir less/topics` makes this folder an app")
+    } else if folder.join("less.toml").is_file() {
+        ("no `less` folder beside less.toml", "`mkdir -p less/topics` makes this folder an app")
+    } else {
+        ("no `less` folder here or above", "`less new APP` makes an app")
+    };
+    format!("{said}\nhint: {hint}, `--app FOLDER` names another folder")
+}
+
 impl Project {
     /// The app at a folder or the nearest one above it.
     pub fn find(folder: Option<&Path>) -> anyhow::Result<Self> {
         let folder = self::folder(folder)?;
-        let root = find_root(&folder).ok_or_else(|| {
-            user_error("no `less` folder here or above\nhint: `less new APP` makes an app, `--app FOLDER` names another folder")
-        })?;
+        let root = find_root(&folder).ok_or_else(|| user_error(no_app(&folder)))?;
         Ok(Self { root })
     }
 
@@ -77,5 +87,33 @@ impl Project {
     /// Where generated files go.
     pub fn generated(&self) -> PathBuf {
         self.root.join(".less")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_nearly_an_app_hears_what_it_lacks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let said = || format!("{:#}", Project::find(Some(path)).unwrap_err());
+        let other = "`--app FOLDER` names another folder";
+        let expected = format!("no `less` folder here or above\nhint: `less new APP` makes an app, {other}");
+        assert_eq!(said(), expected);
+        std::fs::write(path.join("less.toml"), "").unwrap();
+        let makes = "makes this folder an app";
+        let expected =
+            format!("no `less` folder beside less.toml\nhint: `mkdir -p less/topics` {makes}, {other}");
+        assert_eq!(said(), expected);
+        std::fs::remove_file(path.join("less.toml")).unwrap();
+        std::fs::create_dir(path.join("less")).unwrap();
+        let expected =
+            format!("the folder `less` has no `topics` in it\nhint: `mkdir less/topics` {makes}, {other}");
+        assert_eq!(said(), expected);
+        // As they say.
+        std::fs::create_dir(path.join("less/topics")).unwrap();
+        assert_eq!(Project::find(Some(path)).unwrap().root, path.canonicalize().unwrap());
     }
 }
