@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
 use less_aws_proxy::{Fault, Proxy, Refusal, When};
 use less_model::topology::Topology;
 use less_runtime::clock::{Clock, ManualClock};
@@ -126,6 +126,18 @@ impl Kept {
     /// What is in the dead-letter queue, by SQS's own ids.
     async fn sqs_ids(&self) -> BTreeSet<String> {
         let (sqs, url) = (&self.direct.sqs, self.dead_url().await);
+        // What was read last may still be hidden.
+        let began = Instant::now();
+        loop {
+            let asked = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All);
+            let found = asked.send().await.unwrap().attributes.unwrap();
+            let hidden = &found[&QueueAttributeName::ApproximateNumberOfMessagesNotVisible];
+            if hidden == "0" {
+                break;
+            }
+            assert!(began.elapsed() < PATIENCE, "{hidden} stay hidden");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         let (mut ids, mut handles) = (BTreeSet::new(), Vec::new());
         loop {
             let receive =
