@@ -241,6 +241,21 @@ pub trait Consumer: Send + Sync {
     ///
     /// Dropping the future leases nothing. Several may wait at the same time: they are served one after the other.
     async fn lease(&self, max: usize) -> Result<Box<dyn Leases>, TransportError>;
+
+    /// The same for a taker, which is given messages as they come while it has room, so that nobody has to be woken to pass them on. Returns once it has
+    /// none, or with messages that it was not given.
+    async fn lease_to(&self, taker: &Arc<dyn Taker>) -> Result<Option<Box<dyn Leases>>, TransportError> {
+        self.lease(taker.room().max(1)).await.map(Some)
+    }
+}
+
+/// Takes leased messages where they come. Its functions are called by the transport's own threads, and take no time.
+pub trait Taker: Send + Sync {
+    /// How many messages it has room for.
+    fn room(&self) -> usize;
+
+    /// Takes them. What it returns is for whoever waits in [`Consumer::lease_to`].
+    fn take(self: Arc<Self>, leases: Box<dyn Leases>) -> Option<Box<dyn Leases>>;
 }
 
 /// The answer to a renewal. [`TransportError::LeaseLost`] is final: someone else has the message, or soon will.

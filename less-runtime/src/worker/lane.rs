@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context as Wakes, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::attempt::{Attempt, Cancel, Going, acknowledge, give_up, panic_text, supervise, tell};
@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::handler::HandlerFuture;
 use crate::telemetry::{in_scope, labelled};
-use crate::transport::Leases;
+use crate::transport::{Leases, Taker, TransportError};
 
 /// Messages that a lane handles before it lets other tasks of its thread go on, and takes at once at most.
 const ROUND: usize = 256;
@@ -38,6 +38,8 @@ pub(crate) struct Lanes {
     worker: Arc<Worker>,
     compiled: Compiled,
     inner: Mutex<Inner>,
+    /// One for each message that may be leased at the same time.
+    slots: Arc<Semaphore>,
     /// Attempts that are yet to run on threads of their own.
     wary: AtomicU32,
     /// What a poll takes, in nanoseconds; a moving average.
@@ -49,6 +51,8 @@ struct Inner {
     waiting: VecDeque<Box<dyn Leases>>,
     /// One for each message that waits.
     slots: Option<OwnedSemaphorePermit>,
+    /// Those that are free, and taken for what comes next.
+    offered: Option<OwnedSemaphorePermit>,
     lanes: Vec<Arc<Lane>>,
     /// A lane that waits for more to do: waking it costs less than starting one. Dropped, it ends.
     parked: Option<(Arc<Lane>, oneshot::Sender<()>)>,
@@ -67,10 +71,15 @@ struct Inner {
 type Running = (HandlerFuture, Option<OwnedSemaphorePermit>);
 
 impl Lanes {
-    pub(super) fn new(worker: Arc<Worker>, compiled: Compiled, alive: mpsc::Sender<()>) -> Arc<Self> {
+    pub(super) fn new(
+        worker: Arc<Worker>,
+        compiled: Compiled,
+        (slots, alive): (Arc<Semaphore>, mpsc::Sender<()>),
+    ) -> Arc<Self> {
         let inner = Inner {
             waiting: VecDeque::new(),
             slots: None,
+            offered: None,
             lanes: Vec::new(),
             parked: None,
             watched: false,
@@ -83,6 +92,7 @@ impl Lanes {
             worker,
             compiled,
             inner: Mutex::new(inner),
+            slots,
             wary: AtomicU32::new(0),
             // Not known yet: lanes take few at first.
             usual: AtomicU64::new(SLOW / 2),
@@ -103,11 +113,29 @@ impl Lanes {
         }
     }
 
+    /// Waits until there is a free slot.
+    pub(super) async fn free(&self) -> Result<(), TransportError> {
+        if self.inner().offered.as_ref().is_none_or(|offered| offered.num_permits() == 0) {
+            let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| TransportError::Closed)?;
+            self.inner().offer(slot);
+        }
+        Ok(())
+    }
+
+    /// Whether what comes next is to run on threads of its own.
+    pub(super) fn is_wary(&self) -> bool {
+        self.wary.load(Ordering::Relaxed) > 0
+    }
+
     /// Hands messages to the lanes, with a slot for each.
-    pub(super) fn push(self: &Arc<Self>, mut leased: Box<dyn Leases>, mut slots: OwnedSemaphorePermit) {
+    pub(super) fn push(self: &Arc<Self>, mut leased: Box<dyn Leases>) {
         let mut inner = self.inner();
+        if inner.closed {
+            return;
+        }
         let Some(alive) = inner.alive.clone() else { return };
-        let Some(slots) = slots.split(leased.len().min(slots.num_permits())) else { return };
+        let Some(offered) = &mut inner.offered else { return };
+        let Some(slots) = offered.split(leased.len().min(offered.num_permits())) else { return };
         if slots.num_permits() < leased.len() {
             // Without a slot they are handed back.
             leased = leased.split(slots.num_permits());
@@ -117,7 +145,7 @@ impl Lanes {
         }
         inner.waiting.push_back(leased);
         inner.hold(slots, alive);
-        if self.wary.load(Ordering::Relaxed) > 0 {
+        if self.is_wary() {
             drop(inner);
             self.scatter();
             return;
@@ -424,7 +452,37 @@ impl Lanes {
     }
 }
 
+impl Taker for Lanes {
+    fn room(&self) -> usize {
+        let mut inner = self.inner();
+        let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
+        if free > 0
+            && let Ok(free) = Arc::clone(&self.slots).try_acquire_many_owned(free)
+        {
+            inner.offer(free);
+        }
+        inner.offered.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+
+    fn take(self: Arc<Self>, leases: Box<dyn Leases>) -> Option<Box<dyn Leases>> {
+        if self.is_wary() {
+            // That starts threads, which takes its time.
+            return Some(leases);
+        }
+        self.push(leases);
+        None
+    }
+}
+
 impl Inner {
+    /// Slots for what comes next.
+    fn offer(&mut self, free: OwnedSemaphorePermit) {
+        match &mut self.offered {
+            Some(all) => all.merge(free),
+            None => self.offered = Some(free),
+        }
+    }
+
     /// Slots of messages that wait.
     fn hold(&mut self, slots: OwnedSemaphorePermit, alive: mpsc::Sender<()>) {
         match &mut self.slots {

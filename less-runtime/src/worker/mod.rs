@@ -30,7 +30,7 @@ use crate::clock::Clock;
 use crate::context::Source;
 use crate::handler::Handler;
 use crate::shutdown::Shutdown;
-use crate::transport::{Consumer, TransportError};
+use crate::transport::{Consumer, Taker, TransportError};
 
 /// Told of attempts: their outcome, how many there were, how long they took together. Only those of less than [`QUICK`] are told of together.
 pub(crate) type Observer = Arc<dyn Fn(&'static str, u64, Duration) + Send + Sync>;
@@ -68,13 +68,14 @@ pub(crate) async fn run(
     let slots = Arc::new(Semaphore::new(worker.policy.concurrency as usize));
     // Every attempt holds a sender until its outcome was told.
     let (alive, mut ended) = mpsc::channel(1);
-    let lanes = Lanes::new(Arc::clone(&worker), compiled, alive.clone());
+    let lanes = Lanes::new(Arc::clone(&worker), compiled, (slots, alive.clone()));
+    let taker: Arc<dyn Taker> = Arc::<Lanes>::clone(&lanes);
     let mut stopping = pin!(worker.shutdown.stopping());
     let result = loop {
         let leased = tokio::select! {
             biased;
             () = &mut stopping => break Ok(()),
-            leased = lease(&slots, &*consumer, &lanes) => leased,
+            leased = lease(&*consumer, &lanes, &taker) => leased,
         };
         if let Err(error) = leased {
             break Err(error);
@@ -86,21 +87,20 @@ pub(crate) async fn run(
     result
 }
 
-/// Leases at most as many messages as there are free slots, and hands them to the lanes.
+/// Leases at most as many messages as there are free slots, for the lanes.
 async fn lease(
-    slots: &Arc<Semaphore>,
     consumer: &dyn Consumer,
     lanes: &Arc<Lanes>,
+    taker: &Arc<dyn Taker>,
 ) -> Result<(), TransportError> {
-    let closed = |_| TransportError::Closed;
-    let mut free = Arc::clone(slots).acquire_owned().await.map_err(closed)?;
-    let more = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
-    if more > 0
-        && let Ok(more) = Arc::clone(slots).try_acquire_many_owned(more)
-    {
-        free.merge(more);
+    lanes.free().await?;
+    let leases = if lanes.is_wary() {
+        Some(consumer.lease(lanes.room().max(1)).await?)
+    } else {
+        consumer.lease_to(taker).await?
+    };
+    if let Some(leases) = leases {
+        lanes.push(leases);
     }
-    let deliveries = consumer.lease(free.num_permits()).await?;
-    lanes.push(deliveries, free);
     Ok(())
 }

@@ -12,9 +12,9 @@ use super::reader::Run;
 use super::record::{QueueId, Seq, TopicId};
 use super::state::{Dead, Spot};
 use crate::clock::Timestamp;
-use crate::message::{MessageId, StoredMessage};
+use crate::message::MessageId;
 use crate::publish::{PublishError, Receipt};
-use crate::transport::{AttemptError, DeadReason, Few, Ledger, NewMessage, TransportError};
+use crate::transport::{AttemptError, DeadReason, Few, Leases, Ledger, NewMessage, Taker, TransportError};
 
 pub(super) enum Command {
     Publish {
@@ -108,7 +108,16 @@ pub(super) struct Lease {
     pub(super) shared: Arc<Shared>,
     /// What the consumer read last, while it is behind.
     pub(super) run: Option<Arc<Run>>,
+    /// Whom to give what is leased, while it has room; then this is asked for until that ends.
+    pub(super) taker: Option<Arc<dyn Taker>>,
     pub(super) reply: Sender<LeaseAnswer>,
+}
+
+impl Lease {
+    /// How many messages it is for.
+    pub(super) fn room(&self) -> usize {
+        self.taker.as_ref().map_or(self.max, |taker| taker.room())
+    }
 }
 
 /// Another app's subscription is asked for.
@@ -122,7 +131,9 @@ pub(super) struct Attach {
 
 /// What a consumer gets.
 pub(super) enum LeaseAnswer {
-    Leased(QueueLeases<Arc<StoredMessage>>),
+    Leased(Box<dyn Leases>),
+    /// The taker has no room.
+    Full,
     /// The same, some of which have to be read.
     Unread(QueueLeases<Body>),
     /// The subscription was dropped.
@@ -138,7 +149,7 @@ pub(super) enum LeaseAnswer {
 /// An answer that goes out after the sync.
 pub(super) enum Answer {
     Published(Sender<Few<Result<Receipt, PublishError>>>, Few<Result<Receipt, PublishError>>),
-    Leased(Sender<LeaseAnswer>, LeaseAnswer),
+    Leased(Lease, LeaseAnswer),
     Told(Sender<bool>, bool),
     Count(Sender<u64>, u64),
     Settled(Sender<()>),
@@ -146,16 +157,26 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Whoever asked may have gone away; what was done stays done.
-    pub(super) fn send(self) {
+    /// Whoever asked may have gone away; what was done stays done. Where takers may be given what they asked for from here, returns a lease that goes on.
+    pub(super) fn send(self, takers: bool) -> Option<Lease> {
         match self {
             Self::Published(reply, results) => drop(reply.send(results)),
-            Self::Leased(reply, answer) => drop(reply.send(answer)),
+            Self::Leased(lease, LeaseAnswer::Leased(mut leases)) => {
+                if takers && let Some(taker) = &lease.taker {
+                    match Arc::clone(taker).take(leases) {
+                        None => return Some(lease),
+                        Some(refused) => leases = refused,
+                    }
+                }
+                drop(lease.reply.send(LeaseAnswer::Leased(leases)));
+            }
+            Self::Leased(lease, answer) => drop(lease.reply.send(answer)),
             Self::Told(reply, held) => drop(reply.send(held)),
             Self::Count(reply, count) => drop(reply.send(count)),
             Self::Settled(reply) => reply.send(()).unwrap_or(()),
             Self::Other(answer) => answer(),
         }
+        None
     }
 }
 

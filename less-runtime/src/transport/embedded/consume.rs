@@ -15,7 +15,9 @@ use super::state::Spot;
 use super::{Commands, Embedded, TransportError};
 use crate::clock::{Clock, millis};
 use crate::message::StoredMessage;
-use crate::transport::{AttemptError, Consumer, DeadReason, Delivery, Leases, Renewal, SubscriptionIndex};
+use crate::transport::{
+    AttemptError, Consumer, DeadReason, Delivery, Leases, Renewal, SubscriptionIndex, Taker,
+};
 
 /// Wait after messages could not be read.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -240,14 +242,35 @@ struct QueueConsumer {
 impl Consumer for QueueConsumer {
     async fn lease(&self, max: usize) -> Result<Box<dyn Leases>, TransportError> {
         loop {
+            if let Some(leases) = self.ask(max, None).await? {
+                return Ok(leases);
+            }
+        }
+    }
+
+    async fn lease_to(&self, taker: &Arc<dyn Taker>) -> Result<Option<Box<dyn Leases>>, TransportError> {
+        self.ask(usize::MAX, Some(taker)).await
+    }
+}
+
+impl QueueConsumer {
+    /// Asks until there is something. `None` where a taker has no room.
+    async fn ask(
+        &self,
+        max: usize,
+        taker: Option<&Arc<dyn Taker>>,
+    ) -> Result<Option<Box<dyn Leases>>, TransportError> {
+        loop {
             let (queue, shared, run) = (self.shared.queue, Arc::clone(&self.shared), self.run());
-            let asked = |reply| Command::Lease(Lease { queue, max, shared, run, reply });
+            let taker = taker.cloned();
+            let asked = |reply| Command::Lease(Lease { queue, max, shared, run, taker, reply });
             match self.shared.commands.ask(asked).await? {
-                LeaseAnswer::Leased(leases) => return Ok(Box::new(leases)),
+                LeaseAnswer::Leased(leases) => return Ok(Some(leases)),
+                LeaseAnswer::Full => return Ok(None),
                 LeaseAnswer::Unread(unread) => {
                     let leases = self.load_all(unread).await;
                     if !leases.list.is_empty() {
-                        return Ok(Box::new(leases));
+                        return Ok(Some(Box::new(leases)));
                     }
                     // None could be read. Those that are not damaged come again, and a sick disk is not to be asked without a pause.
                     tokio::time::sleep(PAUSE).await;
@@ -262,9 +285,7 @@ impl Consumer for QueueConsumer {
             }
         }
     }
-}
 
-impl QueueConsumer {
     /// Brings all of them into memory, but for those that can't be read.
     async fn load_all(&self, mut unread: QueueLeases<Body>) -> QueueLeases<Arc<StoredMessage>> {
         let list = VecDeque::with_capacity(unread.list.len());

@@ -50,14 +50,20 @@ impl Patience {
 }
 
 impl Crowd {
+    /// Whether several have published since the last write, and the writer has enough to do for them.
+    pub(super) fn is_several(&self) -> bool {
+        self.published > 1
+    }
+
     /// Waits a little for those who are about to publish. One publisher alone is never held up by that.
-    pub(super) fn gather(&mut self, inbox: &Inbox) {
+    /// `leases` says whether there are leases to be synced.
+    pub(super) fn gather(&mut self, inbox: &Inbox, leases: bool) {
         let answered = std::mem::take(&mut self.published);
         if answered == 0 {
             return;
         }
         if answered < CROWD {
-            if inbox.holds_no_publish() && self.few.has() {
+            if inbox.publishes() == 0 && (leases || inbox.holds_urgent()) && self.few.has() {
                 if inbox.gather(1, FEW) { self.few.kept() } else { self.few.lost() }
             }
             return;

@@ -107,10 +107,9 @@ impl Inbox {
         self.inner().publishes
     }
 
-    /// Whether someone waits for what is there, and nobody publishes.
-    pub(super) fn holds_no_publish(&self) -> bool {
-        let inner = self.inner();
-        inner.urgent > 0 && inner.publishes == 0
+    /// Whether someone waits for what is there.
+    pub(super) fn holds_urgent(&self) -> bool {
+        self.inner().urgent > 0
     }
 
     /// Takes what is there.

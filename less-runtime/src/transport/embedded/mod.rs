@@ -26,6 +26,7 @@ mod record;
 mod room;
 mod runs;
 mod scan;
+mod serve;
 mod state;
 mod steps;
 mod tail;

@@ -6,9 +6,9 @@ use std::fs::File;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::command::{Answer, Books, Command, Death, Lease, LeaseAnswer, Letter, Whereabouts};
+use super::command::{Answer, Books, Command, Death, Lease, Letter, Whereabouts};
 use super::compact::Compaction;
-use super::consume::{Ack, Acks, Body, Leased, QueueLeases, Shared};
+use super::consume::{Ack, Acks};
 use super::crowd::Crowd;
 use super::directory::{Current, Directory};
 use super::disk::SnapshotPart;
@@ -53,16 +53,16 @@ pub(super) struct Writer {
     /// Queues that may have something to lease since they were last looked at.
     pub(super) dirty: BTreeSet<QueueId>,
     /// When queues that wait have something due.
-    timers: BTreeSet<(Timestamp, QueueId)>,
+    pub(super) timers: BTreeSet<(Timestamp, QueueId)>,
     /// The message that runs now and may have ended the process before: no other such runs beside it.
     pub(super) isolated: Option<(QueueId, Seq)>,
     pub(super) answers: Vec<Answer>,
     /// When what is written and not synced must be.
     sync_by: Option<Instant>,
-    tail: Tail,
+    pub(super) tail: Tail,
     room: Room,
     pub(super) compaction: Option<Compaction>,
-    crowd: Crowd,
+    pub(super) crowd: Crowd,
     /// What failed while a command was taken: nothing may be acknowledged any more.
     pub(super) broken: Option<TransportError>,
     /// Someone waits until what was written before is synced.
@@ -125,7 +125,7 @@ impl Writer {
         let mut closing = None;
         let result = loop {
             inbox.wait(self.wait());
-            self.crowd.gather(inbox);
+            self.crowd.gather(inbox, self.log.waits());
             inbox.take(&mut commands);
             let mut result = Ok(());
             for command in commands.drain(..) {
@@ -145,6 +145,8 @@ impl Writer {
             if result.is_err() || closing.is_some() {
                 break result;
             }
+            // Those whose leases go on may have more to come already.
+            while self.serve() {}
         };
         let result = result.and_then(|()| if closing.is_some() { self.finish() } else { Ok(()) });
         if let Err(error) = &result {
@@ -390,123 +392,10 @@ impl Writer {
         self.taken = acks;
     }
 
-    /// Leases what is ready to whoever waits longest for it. Returns whether the next ones in line are to be looked at.
-    fn serve(&mut self) -> bool {
-        let now = self.clock.now();
-        while let Some((due, queue)) = self.timers.first().copied()
-            && due <= now
-        {
-            self.timers.pop_first();
-            self.dirty.insert(queue);
-        }
-        let mut runs: Vec<(QueueId, Seq, u32)> = Vec::new();
-        let mut leased = Vec::new();
-        for id in std::mem::take(&mut self.dirty) {
-            let Some(line) = self.waiting.get_mut(&id) else { continue };
-            while line.front().is_some_and(|lease| lease.reply.is_closed()) {
-                line.pop_front();
-            }
-            let Some(waiting) = line.front() else {
-                self.waiting.remove(&id);
-                continue;
-            };
-            let (queue, topic) = self.state.both(id);
-            let (tail, topic_id) = (&self.tail, queue.topic);
-            let key = |seq| {
-                let run = || match waiting.run.as_ref()?.get(seq)? {
-                    Ok(message) => Some(super::state::key_hash(message.key.as_deref())),
-                    Err(_) => Some(0),
-                };
-                tail.key(topic_id, seq).or_else(run)
-            };
-            let picked = queue.pick(topic, now, waiting.max, self.isolated.is_none(), key);
-            if let Some(seq) = picked.suspect {
-                self.isolated = Some((id, seq));
-            }
-            if picked.seqs.is_empty() {
-                if let Some(seq) = picked.behind
-                    && let Some(spot) = topic.place(seq)
-                {
-                    // Told after the write: the message may be part of it.
-                    if let Some(Lease { reply, .. }) = self.next_in_line(id) {
-                        self.answers
-                            .push(Answer::Leased(reply, LeaseAnswer::Behind { topic: topic_id, seq, spot }));
-                    }
-                } else if let Some(due) = queue.next_due() {
-                    self.timers.insert((due, id));
-                }
-                continue;
-            }
-            let keyed = topic.keyed;
-            for (seq, key) in &picked.seqs {
-                if keyed && *key != 0 {
-                    self.log.push(&mut self.state, &Record::LeaseKeyed { queue: id, seq: *seq, key: *key });
-                    continue;
-                }
-                match runs.last_mut() {
-                    Some((last, first, count)) if *last == id && *first + u64::from(*count) == *seq => {
-                        *count += 1;
-                    }
-                    _ => runs.push((id, *seq, 1)),
-                }
-            }
-            leased.push((id, picked.seqs));
-        }
-        if !runs.is_empty() {
-            let record = Record::Lease { leases: runs.as_slice().into() };
-            if Mutant::AttemptLate.on() {
-                self.state.apply(&record, super::state::Place { segment: 0, offset: 0 }, 0);
-            } else {
-                self.log.push(&mut self.state, &record);
-            }
-        }
-        for (id, seqs) in leased {
-            let Some(Lease { shared, reply, .. }) = self.next_in_line(id) else { continue };
-            let answer = self.handed_out(id, shared, &seqs);
-            self.answers.push(Answer::Leased(reply, answer));
-        }
-        !self.dirty.is_empty()
-    }
-
-    /// What a consumer gets of what it leased.
-    fn handed_out(&mut self, id: QueueId, shared: Arc<Shared>, seqs: &[(Seq, u64)]) -> LeaseAnswer {
-        let (queue, topic) = self.state.both(id);
-        let (tail, topic_id) = (&self.tail, queue.topic);
-        let mut list = VecDeque::with_capacity(seqs.len());
-        let cached = seqs.iter().all(|(seq, _)| {
-            let Some(body) = tail.get(topic_id, *seq) else { return false };
-            list.push_back(Leased { seq: *seq, attempt: queue.attempt(*seq), body });
-            true
-        });
-        if cached {
-            return LeaseAnswer::Leased(QueueLeases::new(shared, list));
-        }
-        let list = seqs.iter().map(|(seq, _)| {
-            let body = match tail.get(topic_id, *seq) {
-                Some(message) => Body::Cached(message),
-                None => Body::At(topic_id, topic.place(*seq)),
-            };
-            Leased { seq: *seq, attempt: queue.attempt(*seq), body }
-        });
-        LeaseAnswer::Unread(QueueLeases::new(shared, list.collect()))
-    }
-
-    /// Takes the lease that has waited longest; a queue with more of them is looked at again.
-    fn next_in_line(&mut self, id: QueueId) -> Option<Lease> {
-        let line = self.waiting.get_mut(&id)?;
-        let first = line.pop_front();
-        if line.is_empty() {
-            self.waiting.remove(&id);
-        } else {
-            self.dirty.insert(id);
-        }
-        first
-    }
-
     /// Writes what waits, syncs where someone waits for that, and answers.
     fn commit(&mut self) -> Result<(), TransportError> {
         if Mutant::AckBeforeWrite.on() {
-            self.answers.drain(..).for_each(Answer::send);
+            self.answer();
         }
         if let Some(error) = &self.broken {
             return Err(error.clone());
@@ -527,7 +416,7 @@ impl Writer {
             _ if self.log.unsynced() || self.log.unmarked() => Some(Instant::now() + LAZY_SYNC),
             _ => None,
         };
-        self.answers.drain(..).for_each(Answer::send);
+        self.answer();
         if wrote {
             self.log.lay();
         }
@@ -581,7 +470,7 @@ impl Writer {
         self.take_acks();
         self.log.write()?;
         self.log.sync()?;
-        self.answers.drain(..).for_each(Answer::send);
+        self.answer();
         self.checkpoint()
     }
 }

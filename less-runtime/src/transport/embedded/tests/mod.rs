@@ -15,6 +15,7 @@ mod restore;
 mod runs;
 mod seeds;
 mod suspects;
+mod takers;
 mod witnessed;
 
 use std::sync::Arc;
